@@ -1,0 +1,81 @@
+#include "err.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum err_code err_set(struct err *err, enum err_code code, const char *format, ...)
+{
+    if (!err)
+        return code;
+    va_list args;
+    va_start(args, format);
+    err->code = code;
+    err->os_errno = 0;
+    vsnprintf(err->text, sizeof err->text, format, args);
+    va_end(args);
+    return code;
+}
+
+enum err_code err_os(struct err *err, int os_errno, const char *format, ...)
+{
+    if (!err)
+        return ERR_IO;
+    va_list args;
+    va_start(args, format);
+    err->code = ERR_IO;
+    err->os_errno = os_errno;
+    int used = vsnprintf(err->text, sizeof err->text, format, args);
+    va_end(args);
+    if (used >= 0 && (size_t)used < sizeof err->text)
+        snprintf(err->text + used, sizeof err->text - (size_t)used, ": %s", strerror(os_errno));
+    return ERR_IO;
+}
+
+enum err_code err_wrap(struct err *err, const char *format, ...)
+{
+    if (!err)
+        return ERR_INVALID;
+    char inner[sizeof err->text];
+    memcpy(inner, err->text, sizeof inner);
+    va_list args;
+    va_start(args, format);
+    int used = vsnprintf(err->text, sizeof err->text, format, args);
+    va_end(args);
+    if (used < 0 || (size_t)used >= sizeof err->text)
+        return err->code;
+    if (snprintf(err->text + used, sizeof err->text - (size_t)used, ": %s", inner) < 0)
+        err->text[used] = '\0'; /* a text cut at the end is fine */
+    return err->code;
+}
+
+const char *err_code_name(enum err_code code)
+{
+    switch (code) {
+    case ERR_OK:
+        return "ok";
+    case ERR_INVALID:
+        return "invalid";
+    case ERR_NOT_FOUND:
+        return "not found";
+    case ERR_CONFLICT:
+        return "conflict";
+    case ERR_LIMIT:
+        return "limit";
+    case ERR_TIMEOUT:
+        return "timeout";
+    case ERR_UNAVAILABLE:
+        return "unavailable";
+    case ERR_IO:
+        return "input/output";
+    case ERR_CORRUPT:
+        return "corrupt";
+    case ERR_VERSION:
+        return "version";
+    case ERR_DENIED:
+        return "denied";
+    case ERR_CANCELLED:
+        return "cancelled";
+    }
+    return "unknown";
+}

@@ -1,0 +1,177 @@
+#include "file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum err_code file_read(const char *path, size_t bytes_max, char **data_out, size_t *len_out,
+                        struct err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        int saved_errno = errno;
+        err_os(err, saved_errno, "open '%s'", path);
+        if (saved_errno == ENOENT && err)
+            err->code = ERR_NOT_FOUND;
+        return saved_errno == ENOENT ? ERR_NOT_FOUND : ERR_IO;
+    }
+    char *data = NULL;
+    size_t len = 0;
+    size_t cap = 0;
+    enum err_code rc = ERR_OK;
+    for (;;) {
+        if (len + 1 >= cap) {
+            size_t grown_cap = cap ? cap * 2 : 8192;
+            char *grown = realloc(data, grown_cap);
+            if (!grown) {
+                rc = err_set(err, ERR_LIMIT, "read '%s': out of memory", path);
+                goto done;
+            }
+            data = grown;
+            cap = grown_cap;
+        }
+        ssize_t n = read(fd, data + len, cap - len - 1);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            rc = err_os(err, errno, "read '%s'", path);
+            goto done;
+        }
+        if (n == 0)
+            break;
+        len += (size_t)n;
+        if (bytes_max && len > bytes_max) {
+            rc = err_set(err, ERR_LIMIT, "read '%s': larger than the %zu bytes allowed", path,
+                         bytes_max);
+            goto done;
+        }
+    }
+    data[len] = '\0';
+    *data_out = data;
+    *len_out = len;
+    data = NULL;
+done:
+    free(data);
+    close(fd);
+    return rc;
+}
+
+enum err_code file_sync_dir(const char *path, struct err *err)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return err_os(err, errno, "open folder '%s'", path);
+    int rc = fsync(fd);
+    int saved_errno = errno;
+    close(fd);
+    if (rc != 0)
+        return err_os(err, saved_errno, "fsync folder '%s'", path);
+    return ERR_OK;
+}
+
+static enum err_code write_all(int fd, const char *data, size_t len, const char *path,
+                               struct err *err)
+{
+    while (len > 0) {
+        ssize_t n = write(fd, data, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_os(err, errno, "write '%s'", path);
+        data += n;
+        len -= (size_t)n;
+    }
+    if (fsync(fd) != 0)
+        return err_os(err, errno, "fsync '%s'", path);
+    return ERR_OK;
+}
+
+enum err_code file_write_atomic(const char *path, const void *data, size_t len, unsigned mode,
+                                struct err *err)
+{
+    char temporary[4096];
+    char folder[4096];
+    int n = snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
+    if (n < 0 || (size_t)n >= sizeof temporary)
+        return err_set(err, ERR_LIMIT, "write '%s': path too long", path);
+    int fd = mkostemp(temporary, O_CLOEXEC);
+    if (fd < 0)
+        return err_os(err, errno, "create a file beside '%s'", path);
+    enum err_code rc = write_all(fd, data, len, path, err);
+    if (rc == ERR_OK && fchmod(fd, (mode_t)mode) != 0)
+        rc = err_os(err, errno, "set the mode of '%s'", path);
+    close(fd);
+    if (rc == ERR_OK && rename(temporary, path) != 0)
+        rc = err_os(err, errno, "rename to '%s'", path);
+    if (rc != ERR_OK) {
+        unlink(temporary);
+        return rc;
+    }
+    snprintf(folder, sizeof folder, "%s", path);
+    char *slash = strrchr(folder, '/');
+    if (slash == folder)
+        slash[1] = '\0';
+    else if (slash)
+        *slash = '\0';
+    return file_sync_dir(slash ? folder : ".", err);
+}
+
+enum err_code file_mkdirs(const char *path, unsigned mode, struct err *err)
+{
+    char partial[4096];
+    size_t len = strlen(path);
+    if (len == 0 || len >= sizeof partial)
+        return err_set(err, ERR_INVALID, "make folder '%s': empty or too long a path", path);
+    memcpy(partial, path, len + 1);
+    for (size_t i = 1; i <= len; i++) {
+        if (partial[i] != '/' && partial[i] != '\0')
+            continue;
+        char kept = partial[i];
+        partial[i] = '\0';
+        if (mkdir(partial, (mode_t)mode) != 0 && errno != EEXIST)
+            return err_os(err, errno, "make folder '%s'", partial);
+        partial[i] = kept;
+    }
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return err_os(err, errno, "make folder '%s'", path);
+    if (!S_ISDIR(st.st_mode))
+        return err_set(err, ERR_CONFLICT, "make folder '%s': a file of that name is there", path);
+    return ERR_OK;
+}
+
+bool file_exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+enum err_code file_remove_tree(const char *path, struct err *err)
+{
+    if (nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
+        return err_os(err, errno, "remove folder '%s'", path);
+    return ERR_OK;
+}
+
+bool file_name_is_safe(const char *name)
+{
+    size_t len = strlen(name);
+    if (len == 0 || len > 255 || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if (name[i] == '/' || (unsigned char)name[i] < 0x20 || name[i] == 0x7f)
+            return false;
+    return true;
+}

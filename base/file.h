@@ -1,0 +1,30 @@
+/* Files: read whole, write durably, walk and make folders. */
+#ifndef TRIAD_FILE_H
+#define TRIAD_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "err.h"
+
+/* Read a whole file of at most `bytes_max` (0: no limit) into memory that the caller free()s; a NUL
+ * follows the last byte. ERR_LIMIT when larger, ERR_NOT_FOUND when it does not exist. */
+NODISCARD enum err_code file_read(const char *path, size_t bytes_max, char **data_out,
+                                  size_t *len_out, struct err *err);
+/* Replace a file so that a crash leaves the old or the new content, never a mixture:
+ * write a temporary neighbour, fsync, rename, fsync the folder. `mode` as for open(2). */
+NODISCARD enum err_code file_write_atomic(const char *path, const void *data, size_t len,
+                                          unsigned mode, struct err *err);
+/* mkdir -p; existing folders are fine. */
+NODISCARD enum err_code file_mkdirs(const char *path, unsigned mode, struct err *err);
+/* fsync a folder, so that a rename in it survives a power cut. */
+NODISCARD enum err_code file_sync_dir(const char *path, struct err *err);
+bool file_exists(const char *path);
+/* Remove a folder with all it holds (does not follow symbolic links); missing is fine. */
+NODISCARD enum err_code file_remove_tree(const char *path, struct err *err);
+
+/* May `name` become one path component below a folder of ours? Refuses "", ".", "..", slashes,
+ * control bytes and more than 255 bytes: every name from a message or archive goes through this. */
+bool file_name_is_safe(const char *name);
+
+#endif

@@ -1,0 +1,188 @@
+#include "str.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+
+struct str str_from(const char *text)
+{
+    return (struct str){text, strlen(text)};
+}
+
+bool str_equal(struct str a, struct str b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+
+void strbuf_release(struct strbuf *b)
+{
+    free(b->data);
+    *b = (struct strbuf){0};
+}
+
+void strbuf_clear(struct strbuf *b)
+{
+    b->len = 0;
+    if (b->data)
+        b->data[0] = '\0';
+}
+
+void strbuf_reserve(struct strbuf *b, size_t extra)
+{
+    size_t need = 0;
+    ASSERT(!__builtin_add_overflow(b->len, extra, &need));
+    ASSERT(need < (size_t)-1 / 4);
+    if (need + 1 <= b->cap)
+        return;
+    size_t cap = b->cap ? b->cap * 2 : 64;
+    if (cap < need + 1)
+        cap = need + 1;
+    char *data = realloc(b->data, cap);
+    ASSERT(data != NULL);
+    b->data = data;
+    b->cap = cap;
+}
+
+void strbuf_append(struct strbuf *b, const void *bytes, size_t len)
+{
+    strbuf_reserve(b, len);
+    if (len)
+        memcpy(b->data + b->len, bytes, len);
+    b->len += len;
+    b->data[b->len] = '\0';
+}
+
+void strbuf_puts(struct strbuf *b, const char *text)
+{
+    strbuf_append(b, text, strlen(text));
+}
+
+void strbuf_putc(struct strbuf *b, char c)
+{
+    strbuf_append(b, &c, 1);
+}
+
+void strbuf_printf(struct strbuf *b, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    ASSERT(len >= 0);
+    strbuf_reserve(b, (size_t)len);
+    va_start(args, format);
+    vsnprintf(b->data + b->len, (size_t)len + 1, format, args);
+    va_end(args);
+    b->len += (size_t)len;
+}
+
+const char *strbuf_text(const struct strbuf *b)
+{
+    return b->data ? b->data : "";
+}
+
+char *strbuf_take(struct strbuf *b)
+{
+    strbuf_reserve(b, 0);
+    b->data[b->len] = '\0';
+    char *data = b->data;
+    *b = (struct strbuf){0};
+    return data;
+}
+
+int str_distance(const char *a, const char *b)
+{
+    enum { MAX = 63 };
+    int row[MAX + 1];
+    size_t la = strlen(a);
+    size_t lb = strlen(b);
+    int na = (int)(la > MAX ? MAX : la);
+    int nb = (int)(lb > MAX ? MAX : lb);
+    for (int j = 0; j <= nb; j++)
+        row[j] = j;
+    for (int i = 1; i <= na; i++) {
+        int diagonal = row[0];
+        row[0] = i;
+        for (int j = 1; j <= nb; j++) {
+            int above = row[j];
+            int best = diagonal + (a[i - 1] != b[j - 1]);
+            if (above + 1 < best)
+                best = above + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            row[j] = best;
+            diagonal = above;
+        }
+    }
+    return row[nb];
+}
+
+const char *str_did_you_mean(const char *word, const char *const *candidates, size_t count)
+{
+    const char *best = NULL;
+    int best_distance = 2 + (int)(strlen(word) / 3);
+    for (size_t i = 0; i < count; i++) {
+        int distance = str_distance(word, candidates[i]);
+        if (distance < best_distance) {
+            best_distance = distance;
+            best = candidates[i];
+        }
+    }
+    return best;
+}
+
+bool str_to_i64(const char *text, long long *out)
+{
+    if (*text == '\0' || isspace((unsigned char)*text))
+        return false;
+    char *end = NULL;
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    if (errno || *end != '\0')
+        return false;
+    *out = value;
+    return true;
+}
+
+bool str_to_double(const char *text, double *out)
+{
+    if (*text == '\0' || isspace((unsigned char)*text))
+        return false;
+    char *end = NULL;
+    errno = 0;
+    double value = strtod(text, &end);
+    if (*end != '\0' || !isfinite(value))
+        return false;
+    *out = value;
+    return true;
+}
+
+bool str_glob(const char *pattern, const char *text)
+{
+    /* Linear-time backtracking: only the last star can matter. */
+    const char *star = NULL;
+    const char *resume = NULL;
+    while (*text) {
+        if (*pattern == '*') {
+            star = pattern++;
+            resume = text;
+        } else if (*pattern == '?' || *pattern == *text) {
+            pattern++;
+            text++;
+        } else if (star) {
+            pattern = star + 1;
+            text = ++resume;
+        } else {
+            return false;
+        }
+    }
+    while (*pattern == '*')
+        pattern++;
+    return *pattern == '\0';
+}

@@ -1,0 +1,52 @@
+/* Strings: a borrowed view, a growing buffer, and "did you mean". */
+#ifndef TRIAD_STR_H
+#define TRIAD_STR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "err.h"
+
+/* A borrowed piece of text, not NUL-terminated; valid as long as what it points into. */
+struct str {
+    const char *data;
+    size_t len;
+};
+
+struct str str_from(const char *text);
+bool str_equal(struct str a, struct str b);
+
+/* A growing byte buffer, always NUL-terminated after the first append. Zero-initialise it; free
+ * with strbuf_release(). Allocation failure aborts (bound outside input before appending). */
+struct strbuf {
+    char *data;
+    size_t len;
+    size_t cap;
+};
+
+void strbuf_release(struct strbuf *b);
+void strbuf_clear(struct strbuf *b); /* keeps the memory */
+void strbuf_reserve(struct strbuf *b, size_t extra);
+void strbuf_append(struct strbuf *b, const void *bytes, size_t len);
+void strbuf_puts(struct strbuf *b, const char *text);
+void strbuf_putc(struct strbuf *b, char c);
+void strbuf_printf(struct strbuf *b, const char *format, ...) PRINTF(2, 3);
+/* The buffer's text, never NULL; borrowed until the next change. */
+const char *strbuf_text(const struct strbuf *b);
+/* Give the memory to the caller (free() it); the buffer is empty again. Never NULL. */
+char *strbuf_take(struct strbuf *b);
+
+/* Edit distance (Levenshtein) of two short words; words over 63 bytes are cut. */
+int str_distance(const char *a, const char *b);
+/* The candidate nearest to `word`, or NULL when none is near enough to be a likely typing slip
+ * (distance at most 1 + len/3). `candidates` holds `count` strings. */
+const char *str_did_you_mean(const char *word, const char *const *candidates, size_t count);
+
+/* Whole-string parse of a decimal number; false on anything else (also on overflow, or a non-finite
+ * double). The output is untouched on failure. */
+bool str_to_i64(const char *text, long long *out);
+bool str_to_double(const char *text, double *out);
+/* Glob with * and ? over the whole of `text`. */
+bool str_glob(const char *pattern, const char *text);
+
+#endif
