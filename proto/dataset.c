@@ -1,0 +1,238 @@
+#include "dataset.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "file.h"
+#include "limits.h"
+
+static const char *const purpose_names[] = {"train", "evaluate"};
+static const char *const format_names[] = {"text", "spectrum", "colon", "chat"};
+
+/* One line of a dataset, for error texts. */
+struct place {
+    const char *name;
+    unsigned long line;
+};
+
+static enum err_code fail(const struct place *at, const char *what, struct err *err)
+{
+    return err_set(err, ERR_INVALID, "dataset '%s': line %lu: %s", at->name, at->line, what);
+}
+
+static struct str take_string(struct arena *arena, const json_t *value)
+{
+    size_t len = json_string_length(value);
+    return (struct str){arena_strndup(arena, json_string_value(value), len), len};
+}
+
+static json_t *parse_line(const char *line, size_t len, const struct place *at, struct err *err)
+{
+    json_error_t error;
+    json_t *root = json_loadb(line, len, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &error);
+    if (!root)
+        err_set(err, ERR_INVALID, "dataset '%s': %lu:%d: %s", at->name, at->line, error.column,
+                error.text);
+    return root;
+}
+
+static enum err_code parse_header(json_t *root, const struct place *at, struct dataset *d,
+                                  struct err *err)
+{
+    if (json_integer_value(json_object_get(root, "triad_dataset")) != DATASET_VERSION)
+        return fail(at, "not a dataset of version 1 (no \"triad_dataset\":1)", err);
+    const char *purpose = json_string_value(json_object_get(root, "purpose"));
+    const json_t *name = json_object_get(root, "name");
+    const json_t *format = json_object_get(root, "format");
+    const json_t *pairing = json_object_get(root, "pairing");
+    json_int_t count = json_integer_value(json_object_get(root, "sequences"));
+    if (!purpose || !json_is_string(name) || !json_is_string(format) || !json_is_string(pairing))
+        return fail(at, "the header needs the strings purpose, name, format and pairing", err);
+    if (count < 0 || count > DATASET_SEQUENCES_MAX)
+        return fail(at, "the header's \"sequences\" is out of range", err);
+    if (strcmp(purpose, purpose_names[DATASET_TRAIN]) == 0)
+        d->purpose = DATASET_TRAIN;
+    else if (strcmp(purpose, purpose_names[DATASET_EVALUATE]) == 0)
+        d->purpose = DATASET_EVALUATE;
+    else
+        return fail(at, "purpose is neither \"train\" nor \"evaluate\"", err);
+    size_t f = 0;
+    while (f < ARRAY_COUNT(format_names) && strcmp(format_names[f], json_string_value(format)) != 0)
+        f++;
+    if (f == ARRAY_COUNT(format_names))
+        return fail(at, "format is none of text, spectrum, colon, chat", err);
+    d->name = take_string(&d->arena, name);
+    d->format = take_string(&d->arena, format);
+    d->pairing = take_string(&d->arena, pairing);
+    d->sequence_count = (uint32_t)count;
+    return ERR_OK;
+}
+
+static enum err_code parse_segment(const json_t *value, const struct place *at, struct dataset *d,
+                                   struct segment *out, struct err *err)
+{
+    const char *kind = json_string_value(json_array_get(value, 0));
+    const json_t *text = json_array_get(value, 1);
+    const json_t *loss = json_array_get(value, 2);
+    const json_t *example = json_array_get(value, 3);
+    if (json_array_size(value) != 4 || !kind || !json_is_string(text) || !json_is_integer(loss) ||
+        !json_is_integer(example))
+        return fail(at, "a segment is [kind, text, loss, example]", err);
+    if (strcmp(kind, "t") != 0 && strcmp(kind, "s") != 0)
+        return fail(at, "a segment's kind is \"t\" or \"s\"", err);
+    json_int_t loss_value = json_integer_value(loss);
+    json_int_t example_value = json_integer_value(example);
+    if (loss_value < LOSS_NONE || loss_value > LOSS_TERMINATOR)
+        return fail(at, "a segment's loss is 0, 1 or 2", err);
+    if (example_value < -1 || example_value > DATASET_EXAMPLES_MAX)
+        return fail(at, "a segment's example is out of range", err);
+    out->kind = kind[0] == 't' ? SEGMENT_TEXT : SEGMENT_SPECIAL;
+    out->loss = (enum segment_loss)loss_value;
+    out->example = (int32_t)example_value;
+    out->text = take_string(&d->arena, text);
+    return ERR_OK;
+}
+
+static enum err_code parse_sequence(json_t *root, const struct place *at, struct dataset *d,
+                                    struct sequence *out, struct err *err)
+{
+    const json_t *id = json_object_get(root, "id");
+    const json_t *segments = json_object_get(root, "segments");
+    if (!json_is_string(id) || !json_is_array(segments))
+        return fail(at, "a sequence needs a string \"id\" and an array \"segments\"", err);
+    size_t count = json_array_size(segments);
+    if (count > DATASET_SEGMENTS_MAX)
+        return fail(at, "too many segments in one sequence", err);
+    out->id = take_string(&d->arena, id);
+    out->segments = arena_array(&d->arena, count, sizeof *out->segments);
+    out->segment_count = (uint32_t)count;
+    for (size_t i = 0; i < count; i++) {
+        enum err_code rc =
+            parse_segment(json_array_get(segments, i), at, d, &out->segments[i], err);
+        if (rc != ERR_OK)
+            return rc;
+    }
+    return ERR_OK;
+}
+
+/* The count of lines, to size the sequence array by what is there, not by what the header claims.
+ */
+static size_t count_lines(const char *bytes, size_t len)
+{
+    size_t lines = 0;
+    for (size_t i = 0; i < len; i++)
+        lines += bytes[i] == '\n';
+    return lines + (len > 0 && bytes[len - 1] != '\n');
+}
+
+static enum err_code parse_lines(const char *bytes, size_t len, struct place *at, struct dataset *d,
+                                 struct err *err)
+{
+    const size_t lines = count_lines(bytes, len);
+    if (lines == 0)
+        return fail(at, "empty file", err);
+    d->sequences = arena_array(&d->arena, lines, sizeof *d->sequences);
+    uint32_t found = 0;
+    for (const char *line = bytes; line < bytes + len; at->line++) {
+        const char *end = memchr(line, '\n', (size_t)(bytes + len - line));
+        if (!end)
+            end = bytes + len;
+        json_t *root = parse_line(line, (size_t)(end - line), at, err);
+        if (!root)
+            return ERR_INVALID;
+        enum err_code rc = at->line == 1 ? parse_header(root, at, d, err)
+                                         : parse_sequence(root, at, d, &d->sequences[found++], err);
+        json_decref(root);
+        if (rc != ERR_OK)
+            return rc;
+        line = end + 1;
+    }
+    if (found != d->sequence_count)
+        return err_set(err, ERR_CORRUPT,
+                       "dataset '%s': the header promises %u sequences, the file holds %u",
+                       at->name, d->sequence_count, found);
+    return ERR_OK;
+}
+
+enum err_code dataset_parse(const char *bytes, size_t len, const char *name, struct dataset *out,
+                            struct err *err)
+{
+    if (len > DATASET_BYTES_MAX)
+        return err_set(err, ERR_LIMIT, "dataset '%s': %zu bytes, at most %zu are read", name, len,
+                       (size_t)DATASET_BYTES_MAX);
+    struct dataset d = {0};
+    struct place at = {name, 1};
+    enum err_code rc = parse_lines(bytes, len, &at, &d, err);
+    if (rc != ERR_OK) {
+        dataset_release(&d);
+        return rc;
+    }
+    *out = d;
+    return ERR_OK;
+}
+
+enum err_code dataset_load(const char *path, struct dataset *out, struct err *err)
+{
+    char *bytes = NULL;
+    size_t len = 0;
+    enum err_code rc = file_read(path, DATASET_BYTES_MAX, &bytes, &len, err);
+    if (rc == ERR_OK)
+        rc = dataset_parse(bytes, len, path, out, err);
+    free(bytes);
+    return rc;
+}
+
+void dataset_release(struct dataset *d)
+{
+    arena_release(&d->arena);
+    *d = (struct dataset){0};
+}
+
+static void append_json(struct strbuf *out, json_t *root)
+{
+    char *text = json_dumps(root, JSON_COMPACT);
+    ASSERT(text != NULL); /* only invalid UTF-8 fails, and jansson refused that on the way in */
+    strbuf_puts(out, text);
+    strbuf_putc(out, '\n');
+    free(text);
+    json_decref(root);
+}
+
+static json_t *json_from(struct str s)
+{
+    json_t *value = json_stringn(s.data ? s.data : "", s.len);
+    ASSERT(value != NULL); /* the planner hands over valid UTF-8 only */
+    return value;
+}
+
+void dataset_write_header(struct strbuf *out, const struct dataset *d)
+{
+    json_t *root = json_object();
+    json_object_set_new(root, "triad_dataset", json_integer(DATASET_VERSION));
+    json_object_set_new(root, "purpose", json_string(purpose_names[d->purpose]));
+    json_object_set_new(root, "name", json_from(d->name));
+    json_object_set_new(root, "format", json_from(d->format));
+    json_object_set_new(root, "sequences", json_integer(d->sequence_count));
+    json_object_set_new(root, "pairing", json_from(d->pairing));
+    append_json(out, root);
+}
+
+void dataset_write_sequence(struct strbuf *out, const struct sequence *s)
+{
+    json_t *root = json_object();
+    json_t *segments = json_array();
+    for (uint32_t i = 0; i < s->segment_count; i++) {
+        const struct segment *segment = &s->segments[i];
+        json_t *row = json_array();
+        json_array_append_new(row, json_string(segment->kind == SEGMENT_TEXT ? "t" : "s"));
+        json_array_append_new(row, json_from(segment->text));
+        json_array_append_new(row, json_integer(segment->loss));
+        json_array_append_new(row, json_integer(segment->example));
+        json_array_append_new(segments, row);
+    }
+    json_object_set_new(root, "id", json_from(s->id));
+    json_object_set_new(root, "segments", segments);
+    append_json(out, root);
+}

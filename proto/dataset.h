@@ -1,0 +1,61 @@
+/* The dataset file: what to train on or to score, rendered by the planner and tokenized by workers.
+ * Layout and meaning: docs/data.md section 1. */
+#ifndef TRIAD_DATASET_H
+#define TRIAD_DATASET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "arena.h"
+#include "err.h"
+#include "str.h"
+
+#define DATASET_VERSION 1
+
+enum dataset_purpose { DATASET_TRAIN, DATASET_EVALUATE };
+
+enum segment_kind {
+    SEGMENT_TEXT,    /* never yields special tokens */
+    SEGMENT_SPECIAL, /* exactly one special token, named by its text */
+};
+
+enum segment_loss { LOSS_NONE, LOSS_CONTENT, LOSS_TERMINATOR };
+
+struct segment {
+    enum segment_kind kind;
+    enum segment_loss loss;
+    int32_t example; /* 0-based example in its sequence; -1 for none */
+    struct str text; /* owned by the dataset's arena; may hold any UTF-8, NUL included */
+};
+
+struct sequence {
+    struct str id; /* "flight/17" */
+    struct segment *segments;
+    uint32_t segment_count;
+};
+
+struct dataset {
+    struct arena arena; /* owns everything below */
+    enum dataset_purpose purpose;
+    struct str name;
+    struct str format;  /* "text", "spectrum", "colon" or "chat" */
+    struct str pairing; /* 64 hex digits, or empty */
+    struct sequence *sequences;
+    uint32_t sequence_count;
+};
+
+/* Parse a dataset from memory. `name` is what errors call it ("dataset 'name': line 7: …").
+ * ERR_INVALID when the bytes are not a dataset, ERR_LIMIT past limits.h. Free with
+ * dataset_release(). */
+NODISCARD enum err_code dataset_parse(const char *bytes, size_t len, const char *name,
+                                      struct dataset *out, struct err *err);
+/* Read and parse a file. */
+NODISCARD enum err_code dataset_load(const char *path, struct dataset *out, struct err *err);
+void dataset_release(struct dataset *d);
+
+/* Append the header line for `d` (its sequences are not looked at, only their count). */
+void dataset_write_header(struct strbuf *out, const struct dataset *d);
+/* Append one sequence as a line. Equal sequences give equal bytes. */
+void dataset_write_sequence(struct strbuf *out, const struct sequence *s);
+
+#endif

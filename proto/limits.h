@@ -1,0 +1,48 @@
+/* Every bound that both sides of the wire must agree on, with its reason. */
+#ifndef TRIAD_LIMITS_H
+#define TRIAD_LIMITS_H
+
+/* Largest control frame (workers and clients). protobuf-c can allocate 56 bytes per input byte, so
+ * this also bounds what one hostile frame may cost: 256 KiB × 56 = 14 MiB, and the decoding budget
+ * below cuts that further. */
+#define FRAME_BYTES_MAX (256 * 1024)
+/* Largest frame on the data socket: one chunk and its header. */
+#define FRAME_DATA_BYTES_MAX (BLOB_CHUNK_BYTES + 4096)
+/* Memory that decoding one frame may take before it is refused. */
+#define DECODE_BUDGET_BYTES (2 * 1024 * 1024)
+/* 256 KiB × 8 in flight filled the loopback with CURVE on (measured: 0.8 GB/s). */
+#define BLOB_CHUNK_BYTES      (256 * 1024)
+#define BLOB_CHUNKS_IN_FLIGHT 8
+/* Largest blob: weights of a 14B model in bf16, with room. */
+#define BLOB_BYTES_MAX ((long long)64 * 1024 * 1024 * 1024)
+#define TREE_FILES_MAX 256
+/* Payload of one stream batch: architecture.md section 2. */
+#define STREAM_PAYLOAD_BYTES_MAX (64 * 1024)
+#define SPEC_BYTES_MAX           (64 * 1024)
+#define REASON_BYTES_MAX         1024
+#define NAME_BYTES_MAX           256 /* experiment, family, variant, task, worker, host, label */
+#define JOB_PARENTS_MAX          8
+#define JOB_INPUTS_MAX           32
+#define SUBMIT_JOBS_PER_FRAME    64
+#define SUBMIT_JOBS_MAX          1000000
+#define MANIFEST_BYTES_MAX       (1024 * 1024)
+#define PLAN_JSON_BYTES_MAX      (16 * 1024 * 1024)
+#define WORKERS_MAX              4096
+#define LEASES_PER_WORKER_MAX    256
+#define LIST_ROWS_PER_FRAME      200
+
+/* Heartbeats (orchestration anchors 6.6). A worker is lost after LIVENESS missed beats; a lease it
+ * held runs out after LEASE_MS without a beat that lists it. */
+#define HEARTBEAT_MS       2000
+#define HEARTBEAT_LIVENESS 5
+#define LEASE_MS           30000
+#define RECONNECT_MS_MIN   100
+#define RECONNECT_MS_MAX   30000
+
+/* Datasets: read whole into memory by planner and worker. */
+#define DATASET_BYTES_MAX     ((size_t)2 * 1024 * 1024 * 1024)
+#define DATASET_SEQUENCES_MAX 50000000
+#define DATASET_SEGMENTS_MAX  65536
+#define DATASET_EXAMPLES_MAX  65535
+
+#endif
