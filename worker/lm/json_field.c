@@ -1,0 +1,116 @@
+#include "json_field.h"
+
+static const char *type_name(const json_t *value)
+{
+    switch (json_typeof(value)) {
+    case JSON_OBJECT:
+        return "an object";
+    case JSON_ARRAY:
+        return "a list";
+    case JSON_STRING:
+        return "a string";
+    case JSON_INTEGER:
+    case JSON_REAL:
+        return "a number";
+    case JSON_TRUE:
+    case JSON_FALSE:
+        return "true or false";
+    case JSON_NULL:
+        return "null";
+    }
+    return "of unknown type";
+}
+
+enum err_code json_parse_object(const char *text, size_t len, const char *path, json_t **root_out,
+                                struct err *err)
+{
+    json_error_t fault;
+    json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &fault);
+    if (!root)
+        return err_set(err, ERR_CORRUPT, "parse '%s': %d:%d: %s", path, fault.line, fault.column,
+                       fault.text);
+    if (!json_is_object(root)) {
+        json_decref(root);
+        return err_set(err, ERR_CORRUPT, "parse '%s': the top level is not an object", path);
+    }
+    *root_out = root;
+    return ERR_OK;
+}
+
+/* The member, or NULL when it may be absent and is; `*rc` tells a fault from an absence. */
+static const json_t *find(struct json_source from, const char *key, bool required,
+                          enum err_code *rc, struct err *err)
+{
+    const json_t *value = json_object_get(from.object, key);
+    *rc = ERR_OK;
+    if (value && !json_is_null(value))
+        return value;
+    if (required)
+        *rc = err_set(err, ERR_INVALID, "read '%s': key '%s' is missing", from.path, key);
+    return NULL;
+}
+
+static enum err_code wrong_type(struct json_source from, const char *key, const char *wanted,
+                                const json_t *value, struct err *err)
+{
+    return err_set(err, ERR_INVALID, "read '%s': key '%s' must be %s, not %s", from.path, key,
+                   wanted, type_name(value));
+}
+
+enum err_code json_field_int(struct json_source from, const char *key, bool required, int min,
+                             int max, int *out, struct err *err)
+{
+    enum err_code rc;
+    const json_t *value = find(from, key, required, &rc, err);
+    if (!value)
+        return rc;
+    if (!json_is_integer(value))
+        return wrong_type(from, key, "a whole number", value, err);
+    json_int_t number = json_integer_value(value);
+    if (number < min || number > max)
+        return err_set(err, ERR_INVALID,
+                       "read '%s': key '%s' is %" JSON_INTEGER_FORMAT
+                       ", but must lie between %d and %d",
+                       from.path, key, number, min, max);
+    *out = (int)number;
+    return ERR_OK;
+}
+
+enum err_code json_field_double(struct json_source from, const char *key, bool required,
+                                double *out, struct err *err)
+{
+    enum err_code rc;
+    const json_t *value = find(from, key, required, &rc, err);
+    if (!value)
+        return rc;
+    if (!json_is_number(value))
+        return wrong_type(from, key, "a number", value, err);
+    *out = json_number_value(value);
+    return ERR_OK;
+}
+
+enum err_code json_field_bool(struct json_source from, const char *key, bool required, bool *out,
+                              struct err *err)
+{
+    enum err_code rc;
+    const json_t *value = find(from, key, required, &rc, err);
+    if (!value)
+        return rc;
+    if (!json_is_boolean(value))
+        return wrong_type(from, key, "true or false", value, err);
+    *out = json_is_true(value);
+    return ERR_OK;
+}
+
+enum err_code json_field_string(struct json_source from, const char *key, bool required,
+                                const char **out, struct err *err)
+{
+    enum err_code rc;
+    const json_t *value = find(from, key, required, &rc, err);
+    if (!value)
+        return rc;
+    if (!json_is_string(value))
+        return wrong_type(from, key, "a string", value, err);
+    *out = json_string_value(value);
+    return ERR_OK;
+}
