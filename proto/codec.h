@@ -1,0 +1,24 @@
+/* Messages to frames and back: the only file that sees protobuf-c.
+ * Frame: u8 PROTOCOL_VERSION, u8 message kind, then the protobuf body (proto/triad.proto). */
+#ifndef TRIAD_CODEC_H
+#define TRIAD_CODEC_H
+
+#include "arena.h"
+#include "err.h"
+#include "str.h"
+#include "vocab.h"
+
+/* Append the frame of `m`. Fails with ERR_LIMIT when it would pass `frame_bytes_max`
+ * (FRAME_BYTES_MAX or FRAME_DATA_BYTES_MAX); `out` is then unchanged. */
+NODISCARD enum err_code codec_encode(const struct msg *m, size_t frame_bytes_max,
+                                     struct strbuf *out, struct err *err);
+
+/* Decode and validate a frame. `senders` names who may speak here, as letters of MSG_KINDS ("W",
+ * "C", "D"…): other kinds are ERR_DENIED. All that `out` points to belongs to `arena` (set its
+ * bytes_max to DECODE_BUDGET_BYTES). ERR_VERSION, ERR_INVALID (malformed, enum out of range,
+ * missing part, string with NUL or broken UTF-8, wrong digest length, unknown fields), ERR_LIMIT (a
+ * bound of limits.h or the arena's budget). */
+NODISCARD enum err_code codec_decode(const void *bytes, size_t len, const char *senders,
+                                     struct arena *arena, struct msg *out, struct err *err);
+
+#endif

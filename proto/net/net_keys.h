@@ -1,0 +1,46 @@
+/* CURVE keys and the files that hold them. */
+#ifndef TRIAD_NET_KEYS_H
+#define TRIAD_NET_KEYS_H
+
+#include <stdint.h>
+
+#include "err.h"
+
+/* Z85 text (RFC 32), 40 characters and NUL. */
+struct net_public_key {
+    char z85[41];
+};
+
+struct net_key_pair {
+    struct net_public_key public_key;
+    char secret_z85[41];
+};
+
+void net_key_pair_new(struct net_key_pair *out);
+
+/* What a worker or client needs to reach a coordinator: one JSON file, mode 0600, one per role.
+ * Loading refuses files that group or others can read (ERR_DENIED, with the chmod to run). */
+struct net_access {
+    char role[16];           /* "client" or "worker" */
+    char endpoint[256];      /* control socket of that role */
+    char data_endpoint[256]; /* blobs */
+    struct net_public_key server;
+    struct net_key_pair own;
+};
+NODISCARD enum err_code net_access_save(const char *path, const struct net_access *access,
+                                        struct err *err);
+NODISCARD enum err_code net_access_load(const char *path, struct net_access *out, struct err *err);
+
+/* The coordinator's folder of keys: server.key, client.key, worker.key (pairs; mode 0600), made
+ * once by `triad keys init`. */
+struct net_server_keys {
+    struct net_key_pair server;
+    struct net_key_pair client;
+    struct net_key_pair worker;
+};
+/* ERR_CONFLICT when keys are already there (they are never overwritten). */
+NODISCARD enum err_code net_server_keys_init(const char *folder, struct err *err);
+NODISCARD enum err_code net_server_keys_load(const char *folder, struct net_server_keys *out,
+                                             struct err *err);
+
+#endif
