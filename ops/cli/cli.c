@@ -1,0 +1,146 @@
+#include "cli.h"
+
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "str.h"
+
+const char *cli_value(const struct cli *cli, const char *name)
+{
+    for (int i = cli->set_count - 1; i >= 0; i--)
+        if (strcmp(cli->set_options[i]->name, name) == 0)
+            return cli->set_values[i];
+    for (const struct cli_option *o = cli->verb->options; o && o->name; o++)
+        if (strcmp(o->name, name) == 0)
+            return o->fallback;
+    for (const struct cli_option *o = cli_global_options; o->name; o++)
+        if (strcmp(o->name, name) == 0)
+            return o->fallback;
+    UNREACHABLE("the verb does not declare this option");
+}
+
+bool cli_flag(const struct cli *cli, const char *name)
+{
+    return cli_value(cli, name) != NULL;
+}
+
+enum err_code cli_integer(const struct cli *cli, const char *name, long long min, long long max,
+                          long long *out, struct err *err)
+{
+    const char *text = cli_value(cli, name);
+    long long value = 0;
+    if (!text || !str_to_i64(text, &value))
+        return err_set(err, ERR_INVALID, "--%s wants a whole number, not '%s'", name,
+                       text ? text : "");
+    if (value < min || value > max)
+        return err_set(err, ERR_INVALID, "--%s must be between %lld and %lld, not %lld", name, min,
+                       max, value);
+    *out = value;
+    return ERR_OK;
+}
+
+enum err_code cli_duration_ms(const struct cli *cli, const char *name, long long *out,
+                              struct err *err)
+{
+    static const struct {
+        const char *unit;
+        double ms;
+    } units[] = {{"ms", 1}, {"s", 1e3}, {"m", 60e3}, {"h", 3600e3}, {"d", 86400e3}};
+    const char *text = cli_value(cli, name);
+    double total_ms = 0;
+    const char *at = text ? text : "";
+    if (*at == '\0')
+        return err_set(err, ERR_INVALID, "--%s wants a duration such as 90s or 1h30m", name);
+    while (*at) {
+        char *end = NULL;
+        double number = strtod(at, &end);
+        size_t unit_len = strcspn(end, "0123456789. ");
+        size_t u = 0;
+        while (u < ARRAY_COUNT(units) &&
+               !(strlen(units[u].unit) == unit_len && strncmp(units[u].unit, end, unit_len) == 0))
+            u++;
+        if (end == at || u == ARRAY_COUNT(units) || !(number >= 0 && number < 1e9))
+            return err_set(err, ERR_INVALID,
+                           "--%s: '%s' is not a duration; write for example 90s, 5m or 1h30m", name,
+                           text);
+        total_ms += number * units[u].ms;
+        at = end + unit_len + strspn(end + unit_len, " ");
+    }
+    *out = (long long)total_ms;
+    return ERR_OK;
+}
+
+static enum cli_exit exit_for(enum err_code code)
+{
+    switch (code) {
+    case ERR_OK:
+        return EXIT_OK;
+    case ERR_INVALID:
+    case ERR_VERSION:
+        return EXIT_INPUT;
+    case ERR_NOT_FOUND:
+        return EXIT_NOT_FOUND;
+    case ERR_CONFLICT:
+        return EXIT_CONFLICT;
+    case ERR_TIMEOUT:
+        return EXIT_TIMEOUT;
+    case ERR_UNAVAILABLE:
+        return EXIT_UNREACHABLE;
+    case ERR_DENIED:
+        return EXIT_DENIED;
+    case ERR_CANCELLED:
+        return EXIT_INTERRUPTED;
+    case ERR_LIMIT:
+    case ERR_IO:
+    case ERR_CORRUPT:
+        return EXIT_INTERNAL;
+    }
+    return EXIT_INTERNAL;
+}
+
+enum cli_exit cli_fail(const struct cli *cli, const struct err *err)
+{
+    fprintf(stderr, "triad: %s\n", err->text);
+    if (cli->output == OUTPUT_JSON) {
+        json_t *root = json_pack("{s:{s:s, s:s}}", "error", "code", err_code_name(err->code),
+                                 "text", err->text);
+        if (root)
+            json_dumpf(root, stdout, JSON_INDENT(2));
+        json_decref(root);
+        putchar('\n');
+    }
+    return exit_for(err->code);
+}
+
+void cli_note(const struct cli *cli, const char *format, ...)
+{
+    if (cli->quiet)
+        return;
+    va_list args;
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+}
+
+const char *cli_state_dir(const struct cli *cli)
+{
+    const char *given = cli_value(cli, "state");
+    if (!given)
+        given = getenv("TRIAD_STATE");
+    return given && *given ? given : ".triad";
+}
+
+const char *cli_access_path(struct cli *cli)
+{
+    const char *given = cli_value(cli, "access");
+    if (!given)
+        given = getenv("TRIAD_ACCESS");
+    if (given && *given)
+        return given;
+    return arena_printf(&cli->arena, "%s/client.access", cli_state_dir(cli));
+}

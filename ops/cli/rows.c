@@ -1,0 +1,190 @@
+#include "rows.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "check.h"
+#include "clock.h"
+
+#define CELL_TEXT_SIZE 512
+
+void rows_init(struct rows *r, struct arena *arena, const char *schema,
+               const struct rows_column *columns, int column_count)
+{
+    *r = (struct rows){
+        .schema = schema, .columns = columns, .column_count = column_count, .arena = arena};
+}
+
+struct rows_cell *rows_add(struct rows *r)
+{
+    const size_t width = (size_t)r->column_count;
+    if (r->row_count == r->row_cap) {
+        int cap = r->row_cap ? r->row_cap * 2 : 32;
+        struct rows_cell *grown = arena_array(r->arena, (size_t)cap * width, sizeof *grown);
+        if (r->row_count)
+            memcpy(grown, r->cells, (size_t)r->row_count * width * sizeof *grown);
+        r->cells = grown;
+        r->row_cap = cap;
+    }
+    return &r->cells[(size_t)r->row_count++ * width];
+}
+
+/* A cell's text: short for the table, exact for CSV. */
+static const char *cell_text(const struct rows_column *column, const struct rows_cell *cell,
+                             bool exact, char out[CELL_TEXT_SIZE])
+{
+    switch (column->kind) {
+    case ROWS_TEXT:
+        return cell->text ? cell->text : "";
+    case ROWS_DIGEST:
+        if (exact || !cell->text)
+            return cell->text ? cell->text : "";
+        snprintf(out, CELL_TEXT_SIZE, "%.12s", cell->text);
+        return out;
+    case ROWS_INTEGER:
+        snprintf(out, CELL_TEXT_SIZE, "%lld", (long long)cell->integer);
+        return out;
+    case ROWS_REAL:
+        if (isnan(cell->real))
+            return exact ? "" : "-";
+        snprintf(out, CELL_TEXT_SIZE, exact ? "%.17g" : "%.4g", cell->real);
+        return out;
+    case ROWS_TIME:
+        if (cell->integer == 0)
+            return exact ? "" : "-";
+        clock_iso(cell->integer, out);
+        if (!exact)
+            out[19] = '\0';
+        return out;
+    }
+    UNREACHABLE("column kind");
+}
+
+/* Columns a terminal needs for UTF-8 text: bytes that start a character (no wide characters here).
+ */
+static int display_width(const char *text)
+{
+    int width = 0;
+    for (; *text; text++)
+        width += ((unsigned char)*text & 0xc0) != 0x80;
+    return width;
+}
+
+static void print_padded(const char *text, int width, bool right)
+{
+    int pad = width - display_width(text);
+    printf("%*s%s%*s", right && pad > 0 ? pad : 0, "", text, !right && pad > 0 ? pad : 0, "");
+}
+
+static void print_table(const struct rows *r)
+{
+    char buffer[CELL_TEXT_SIZE];
+    for (int row = -1; row < r->row_count; row++) {
+        bool first = true;
+        for (int c = 0; c < r->column_count; c++) {
+            const struct rows_column *column = &r->columns[c];
+            if (!column->title)
+                continue;
+            int width = display_width(column->title);
+            for (int i = 0; i < r->row_count; i++) {
+                int w = display_width(
+                    cell_text(column, &r->cells[i * r->column_count + c], false, buffer));
+                width = w > width ? w : width;
+            }
+            const char *text =
+                row < 0 ? column->title
+                        : cell_text(column, &r->cells[row * r->column_count + c], false, buffer);
+            printf("%s", first ? "" : "  ");
+            bool last = true; /* no trailing blanks */
+            for (int later = c + 1; later < r->column_count; later++)
+                last = last && !r->columns[later].title;
+            bool right = column->kind == ROWS_INTEGER || column->kind == ROWS_REAL;
+            print_padded(text, last && !right ? 0 : width, right);
+            first = false;
+        }
+        putchar('\n');
+    }
+}
+
+static json_t *cell_json(const struct rows_column *column, const struct rows_cell *cell)
+{
+    char buffer[CELL_TEXT_SIZE];
+    switch (column->kind) {
+    case ROWS_TEXT:
+    case ROWS_DIGEST:
+        return cell->text ? json_string(cell->text) : json_null();
+    case ROWS_INTEGER:
+        return json_integer(cell->integer);
+    case ROWS_REAL:
+        return isfinite(cell->real) ? json_real(cell->real) : json_null();
+    case ROWS_TIME:
+        return cell->integer ? json_string(clock_iso(cell->integer, buffer)) : json_null();
+    }
+    UNREACHABLE("column kind");
+}
+
+static void print_json(const struct rows *r)
+{
+    json_t *root = json_object();
+    json_t *list = json_array();
+    json_object_set_new(root, "schema", json_string(r->schema));
+    for (int row = 0; row < r->row_count; row++) {
+        json_t *object = json_object();
+        for (int c = 0; c < r->column_count; c++)
+            json_object_set_new(object, r->columns[c].name,
+                                cell_json(&r->columns[c], &r->cells[row * r->column_count + c]));
+        json_array_append_new(list, object);
+    }
+    json_object_set_new(root, "rows", list);
+    json_dumpf(root, stdout, JSON_INDENT(2));
+    putchar('\n');
+    json_decref(root);
+}
+
+static void print_csv_field(const char *text)
+{
+    if (!strpbrk(text, ",\"\r\n")) {
+        fputs(text, stdout);
+        return;
+    }
+    putchar('"');
+    for (; *text; text++) {
+        if (*text == '"')
+            putchar('"');
+        putchar(*text);
+    }
+    putchar('"');
+}
+
+static void print_csv(const struct rows *r)
+{
+    char buffer[CELL_TEXT_SIZE];
+    for (int row = -1; row < r->row_count; row++) {
+        for (int c = 0; c < r->column_count; c++) {
+            if (c)
+                putchar(',');
+            print_csv_field(row < 0
+                                ? r->columns[c].name
+                                : cell_text(&r->columns[c], &r->cells[row * r->column_count + c],
+                                            true, buffer));
+        }
+        putchar('\n');
+    }
+}
+
+void rows_print(const struct rows *r, const struct cli *cli)
+{
+    switch (cli->output) {
+    case OUTPUT_TABLE:
+        print_table(r);
+        return;
+    case OUTPUT_JSON:
+        print_json(r);
+        return;
+    case OUTPUT_CSV:
+        print_csv(r);
+        return;
+    }
+}

@@ -1,0 +1,46 @@
+/* Result rows: filled once, printed as an aligned table, as one JSON document or as CSV. */
+#ifndef TRIAD_ROWS_H
+#define TRIAD_ROWS_H
+
+#include <stdint.h>
+
+#include "arena.h"
+#include "cli.h"
+
+enum rows_kind {
+    ROWS_TEXT,
+    ROWS_INTEGER,
+    ROWS_REAL,   /* NaN prints as "-" and JSON null */
+    ROWS_TIME,   /* milliseconds since the epoch; 0 is "-"; ISO 8601 in JSON and CSV */
+    ROWS_DIGEST, /* hexadecimal text; the table shows its first 12 digits */
+};
+
+struct rows_column {
+    const char *name;  /* JSON key and CSV header */
+    const char *title; /* table header; NULL leaves the column out of the table */
+    enum rows_kind kind;
+};
+
+struct rows_cell {
+    const char *text;
+    int64_t integer;
+    double real;
+};
+
+struct rows {
+    const char *schema; /* "triad.jobs/1" */
+    const struct rows_column *columns;
+    int column_count;
+    struct rows_cell *cells; /* row-major, in the arena */
+    int row_count, row_cap;
+    struct arena *arena;
+};
+
+void rows_init(struct rows *r, struct arena *arena, const char *schema,
+               const struct rows_column *columns, int column_count);
+/* Append a row; returns its column_count cells to be filled (text must outlive the rows). */
+struct rows_cell *rows_add(struct rows *r);
+/* Print on stdout in the output format of `cli`. */
+void rows_print(const struct rows *r, const struct cli *cli);
+
+#endif
