@@ -1,0 +1,41 @@
+/* Which sequences a training step takes (docs/data.md section 1): in file order, until the next one
+ * would pass batch_tokens, at least one; `accumulate` such micro-batches make a step. Neither a
+ * micro-batch nor a step crosses the end of the data: the last step of a pass may be smaller. */
+#ifndef TRIAD_BATCH_H
+#define TRIAD_BATCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "corpus.h"
+
+/* How far training is in its data: all there is to know for resuming. */
+struct data_cursor {
+    uint64_t epoch;
+    uint32_t sequence; /* the next one, 0 … sequence_count - 1 */
+};
+
+/* Consecutive sequences of a corpus. */
+struct micro_batch {
+    uint32_t first_sequence;
+    uint32_t sequence_count;
+    size_t token_count;
+    size_t loss_token_count;
+};
+
+struct batch_plan {
+    const struct corpus *corpus; /* borrowed */
+    size_t batch_tokens;
+    uint32_t accumulate; /* at least 1 */
+};
+
+/* The micro-batches of the step at `cursor`, at most plan->accumulate, into `out`; returns their
+ * number (at least 1) and moves the cursor behind them. */
+uint32_t batch_step(const struct batch_plan *plan, struct data_cursor *cursor,
+                    struct micro_batch *out);
+/* Steps that one pass over the data takes. */
+int64_t batch_steps_per_pass(const struct batch_plan *plan);
+/* The largest micro-batch of a pass in each respect (each maximum on its own). */
+struct micro_batch batch_largest(const struct batch_plan *plan);
+
+#endif

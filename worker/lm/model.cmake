@@ -1,0 +1,1 @@
+list(APPEND TRIAD_LM_SOURCES params.c schedule.c)

@@ -1,0 +1,80 @@
+/* A language model in memory, and running it forward and backward over batches of sequences.
+ *
+ * The numbers obey the contract of architecture.md section 6: what a sequence gives (losses, hits)
+ * has the same bits whatever else is in its batch and however many threads work, because every
+ * sequence begins on a row-block boundary of its batch, loss rows are gathered per sequence on
+ * block boundaries, and every product is made of fixed-shape blocks (kernels.h). */
+#ifndef TRIAD_MODEL_H
+#define TRIAD_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "model_config.h"
+#include "params.h"
+
+/* Weights and configuration. Read-only while runs use it, except between their calls. */
+struct model;
+
+/* A model with all weights zero; `config` is checked. Then fill model_params(): by
+ * params_randomize() or from a checkpoint. The caller frees with model_free(), which accepts NULL.
+ */
+NODISCARD enum err_code model_new(const struct model_config *config, struct model **model_out,
+                                  struct err *err);
+void model_free(struct model *model);
+const struct model_config *model_shape(const struct model *model);
+struct params *model_params(struct model *model);
+
+/* One sequence to run: the model reads ids[0 … count - 2] and predicts ids[i] for every i ≥ 1 with
+ * losses[i] != 0. All borrowed during the call. */
+struct model_sequence {
+    const int32_t *ids;
+    const uint8_t *losses;
+    size_t count; /* 1 … context + 1 */
+};
+
+/* What one predicted token gave. */
+struct token_score {
+    double nats; /* -ln p(token | everything before it in its sequence) */
+    bool hit;    /* the token was the most probable one (the lowest id wins ties) */
+};
+
+enum model_purpose {
+    MODEL_SCORE, /* forward only: activations of one layer at a time */
+    MODEL_TRAIN, /* keeps what the backward pass needs */
+};
+
+/* The largest batch a run must hold. */
+struct model_capacity {
+    size_t sequences;
+    size_t tokens;      /* over all sequences, last tokens included */
+    size_t loss_tokens; /* over all sequences */
+    size_t sequence_tokens;
+};
+
+/* Work space for batches of one model, allocated once: no call below allocates. */
+struct model_run;
+
+/* ERR_LIMIT when the memory is not there. `model` is borrowed and must outlive the run; free with
+ * model_run_free(), which accepts NULL. */
+NODISCARD enum err_code model_run_new(const struct model *model, enum model_purpose purpose,
+                                      const struct model_capacity *capacity,
+                                      struct model_run **run_out, struct err *err);
+void model_run_free(struct model_run *run);
+
+/* Score a batch (within the run's capacity): one `scores` entry per loss token, in order of
+ * sequence and position. Ids must lie in the vocabulary. */
+void model_forward(struct model_run *run, const struct model_sequence *sequences,
+                   size_t sequence_count, struct token_score *scores);
+/* Add the gradient of scale * sum(nats) of the batch just run forward to `gradients` (a block
+ * shaped like the model's). The run must be for MODEL_TRAIN; each forward pass allows one backward
+ * pass. */
+void model_backward(struct model_run *run, double scale, struct params *gradients);
+
+/* Bytes that model_run_new() would take. */
+size_t model_run_bytes(const struct model_config *config, enum model_purpose purpose,
+                       const struct model_capacity *capacity);
+
+#endif

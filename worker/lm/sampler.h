@@ -1,0 +1,51 @@
+/* Continuing a text token by token, with a cache of keys and values, and scoring a given text. */
+#ifndef TRIAD_SAMPLER_H
+#define TRIAD_SAMPLER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "model.h"
+#include "rng.h"
+
+struct sample_options {
+    double temperature; /* 0: greedy, the most probable token (the lowest id wins ties) */
+    int top_k;          /* keep the k most probable; 0: all */
+    double top_p;       /* keep the fewest most probable that reach this mass; 1: all */
+    uint64_t seed;
+};
+
+/* Draw an id from logits as the options say; `work` holds `vocabulary` values. Ties are ordered by
+ * id, so that equal logits give equal draws everywhere. */
+struct sample_weight {
+    double weight;
+    int32_t id;
+};
+int32_t sample_draw(const float *logits, int vocabulary, const struct sample_options *options,
+                    struct rng *rng, struct sample_weight *work);
+
+/* A text being continued. */
+struct sampler;
+
+/* Room for the model's whole context. `model` is borrowed and must outlive the sampler; free with
+ * sampler_free(), which accepts NULL. */
+NODISCARD enum err_code sampler_new(const struct model *model, const struct sample_options *options,
+                                    struct sampler **sampler_out, struct err *err);
+void sampler_free(struct sampler *sampler);
+
+/* Read further tokens. ERR_LIMIT when the context is full, ERR_INVALID for an id outside the
+ * vocabulary. */
+NODISCARD enum err_code sampler_feed(struct sampler *sampler, const int32_t *ids, size_t count,
+                                     struct err *err);
+/* Choose the next token from what was fed so far (at least one token), without feeding it. */
+int32_t sampler_choose(struct sampler *sampler);
+/* Logits of the next token, `vocabulary` values; borrowed until the next feed. */
+const float *sampler_logits(const struct sampler *sampler);
+
+/* ln p(ids[i] | ids[0 … i - 1]) into logprob[i - 1] for i = 1 … count - 1, and whether it was the
+ * most probable token into hit[i - 1] (may be NULL). */
+NODISCARD enum err_code sampler_score(const struct model *model, const int32_t *ids, size_t count,
+                                      double *logprob, bool *hit, struct err *err);
+
+#endif

@@ -1,0 +1,93 @@
+/* Training: steps over a corpus until the schedule ends, somebody stops it or the numbers blow up.
+ * Knows nothing of processes, sockets or checkpoint folders' whereabouts: hooks tell the caller. */
+#ifndef TRIAD_TRAINER_H
+#define TRIAD_TRAINER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "batch.h"
+#include "corpus.h"
+#include "err.h"
+#include "model.h"
+#include "optimizer.h"
+#include "schedule.h"
+
+struct train_options {
+    size_t batch_tokens;
+    uint32_t accumulate;      /* micro-batches of batch_tokens per step, at least 1 */
+    int64_t steps;            /* 0: one pass over the data */
+    struct schedule schedule; /* its `steps` is filled in by the trainer */
+    struct optimizer_options optimizer;
+    int64_t checkpoint_steps; /* call the checkpoint hook after every so many steps; 0: never */
+};
+
+/* What a step gave. */
+struct train_metrics {
+    int64_t step;     /* of this measurement, 0-based */
+    double loss_nats; /* mean over the loss tokens of the whole step, before its update */
+    double rate;      /* learning rate of its update */
+    double grad_norm; /* before clipping */
+    double tokens_per_s;
+    size_t token_count;
+    size_t loss_token_count;
+    size_t memory_bytes; /* parameters, gradients, moments and activations */
+};
+
+enum train_outcome {
+    TRAIN_DONE,
+    TRAIN_STOPPED,  /* the hook said so, between two steps */
+    TRAIN_DIVERGED, /* loss or gradient norm is not finite; the weights are those before that step
+                     */
+};
+
+struct train_result {
+    enum train_outcome outcome;
+    int64_t step; /* steps completed: the one that diverged has this number */
+    struct train_metrics last;
+};
+
+struct trainer;
+
+/* Called from trainer_run() on its thread; each may be NULL. */
+struct train_hooks {
+    void *ctx;
+    void (*on_step)(void *ctx, const struct train_metrics *metrics);
+    bool (*should_stop)(void *ctx);
+    /* Save a checkpoint; a failure ends the run with that error. */
+    enum err_code (*checkpoint)(void *ctx, struct trainer *trainer, struct err *err);
+};
+
+/* Prepare to train `model` on `corpus` (both borrowed; they must outlive the trainer). Rows of
+ * special tokens taken from another model must be in place before. ERR_INVALID for options that
+ * cannot work, ERR_LIMIT when the memory is not there. Free with trainer_free(), which accepts
+ * NULL. */
+NODISCARD enum err_code trainer_new(struct model *model, const struct corpus *corpus,
+                                    const struct train_options *options,
+                                    struct trainer **trainer_out, struct err *err);
+void trainer_free(struct trainer *trainer);
+
+/* Train from where the trainer is to the end. The outcome is data, an error is not: only a failing
+ * checkpoint hook gives one. */
+NODISCARD enum err_code trainer_run(struct trainer *trainer, const struct train_hooks *hooks,
+                                    struct train_result *result_out, struct err *err);
+
+struct model *trainer_model(struct trainer *trainer);
+/* Steps completed, and of how many. */
+int64_t trainer_step(const struct trainer *trainer);
+int64_t trainer_steps(const struct trainer *trainer);
+
+/* Write optimizer.safetensors and trainer_state.json into `folder`, beside a model that the caller
+ * saves in f32: together they are everything a later trainer needs to continue bit for bit. */
+NODISCARD enum err_code trainer_save(const struct trainer *trainer, const char *folder,
+                                     struct err *err);
+/* Take over such a state; the model's weights must be those saved beside it. ERR_CONFLICT when it
+ * was made with other data or options, ERR_CORRUPT when it is damaged. */
+NODISCARD enum err_code trainer_load(struct trainer *trainer, const char *folder, struct err *err);
+
+/* Bytes that training takes at its peak (weights, gradients, moments, activations) for sequences of
+ * at most `sequence_tokens`, if every token counts. */
+size_t trainer_memory_bytes(const struct model_config *config, size_t batch_tokens,
+                            size_t sequence_tokens);
+
+#endif
