@@ -1,0 +1,153 @@
+/* What the files of worker/agent share; nobody else includes this. */
+#ifndef TRIAD_AGENT_STATE_H
+#define TRIAD_AGENT_STATE_H
+
+#include "agent.h"
+#include "limits.h"
+#include "rng.h"
+
+#define TIME_NEVER INT64_MAX
+
+/* A retried act: at most one try at a time, with doubling waits between failures. */
+struct retry {
+    bool in_flight;
+    int64_t at_ms; /* when the next try is due; TIME_NEVER: not wanted */
+    int64_t wait_ms;
+};
+
+/* Delivery of one stream: 0 ≤ acknowledged ≤ sent ≤ count, sent - acknowledged ≤ AGENT_WINDOW. */
+struct delivery {
+    uint32_t count; /* batches in the spool */
+    uint32_t acknowledged;
+    uint32_t sent;
+    int64_t resend_at_ms;
+};
+
+enum checkpoint_state { CHECKPOINT_NONE, CHECKPOINT_LOCAL, CHECKPOINT_STORED };
+
+struct checkpoint {
+    enum checkpoint_state state; /* STORED: its tree is in the store, the message unacknowledged */
+    uint64_t step;
+    struct digest tree;
+};
+
+struct attempt {
+    struct arena arena; /* owns what `job` and `outcome` point to */
+    struct lease_key lease;
+    struct msg_lease job; /* all zero for a survivor */
+    enum agent_phase phase;
+    bool has_spool;       /* a refused lease has none */
+    bool stopping;        /* we asked its child to stop: an end without result is a cancellation */
+    const char *stop_why; /* the sentence of that cancellation */
+    uint32_t child;       /* while RUNNING */
+    struct retry fetch;
+
+    bool started; /* the child has the job; STARTED is not acknowledged, so it is sent thrice */
+    uint32_t started_sends;
+    int64_t started_at_ms;
+
+    uint64_t progress, done, total;
+    double loss_nats, tokens_per_s;
+
+    struct delivery streams[STREAM_COUNT];
+    struct checkpoint checkpoint, newer; /* `newer` waits while `checkpoint` is under way */
+    int64_t checkpoint_at_ms;
+    struct retry upload; /* of the checkpoint's or the artifact's tree, whichever is due */
+    bool artifact_stored;
+    struct agent_outcome outcome; /* when FINISHED */
+    int64_t result_at_ms;
+};
+
+enum child_state { CHILD_BUSY, CHILD_IDLE /* warm, its model loaded */, CHILD_STOPPING };
+
+struct child {
+    uint32_t id;
+    enum child_state state;
+    struct digest model; /* what a warm child has loaded; none when it cannot be reused */
+    uint32_t threads;
+    uint64_t memory_bytes;
+    int64_t deadline_ms; /* idle: let go; stopping: SIGKILL; TIME_NEVER otherwise */
+};
+
+struct agent {
+    struct arena arena; /* the options' strings */
+    struct agent_options options;
+    struct rng jitter;
+    int64_t now_ms;
+
+    uint64_t session; /* 0: none */
+    int64_t heartbeat_ms, heartbeat_at_ms, heard_ms, hello_at_ms, hello_wait_ms;
+
+    struct attempt *attempts[LEASES_PER_WORKER_MAX]; /* oldest first */
+    size_t attempt_count;
+    struct lease_key forgotten[AGENT_FORGOTTEN_KEYS]; /* a ring */
+    size_t forgotten_count;
+
+    struct child *children;
+    size_t child_count, child_capacity;
+    uint32_t child_id_last;
+
+    bool draining, terminating, left;
+    int64_t leave_at_ms;   /* terminating: the end of the grace period */
+    int64_t idle_since_ms; /* TIME_NEVER while leases are held */
+};
+
+/* ---- agent.c ---- */
+struct agent_action *agent_emit(struct agent_actions *out, enum agent_action_kind kind);
+/* An action that sends `kind` with the current session; the caller fills in the rest. */
+struct msg *agent_emit_message(struct agent *agent, struct agent_actions *out, enum msg_kind kind);
+void agent_leave(struct agent *agent, struct agent_actions *out, bool refused, const char *reason);
+bool agent_lease_equal(const struct lease_key *a, const struct lease_key *b);
+/* Uniform between (1 - spread) and (1 + spread) times `ms`. */
+int64_t agent_jitter(struct agent *agent, int64_t ms, double spread);
+void agent_retry_start(struct retry *retry, int64_t now_ms);
+void agent_retry_failed(struct agent *agent, struct retry *retry);
+
+/* ---- agent_session.c ---- */
+void agent_session_reset(struct agent *agent, int64_t hello_in_ms);
+void agent_session_message(struct agent *agent, const struct msg *m, struct agent_actions *out);
+void agent_session_pump(struct agent *agent, struct agent_actions *out);
+int64_t agent_session_wake_ms(const struct agent *agent);
+
+/* ---- agent_attempt.c ---- */
+struct attempt *agent_attempt_find(const struct agent *agent, const struct lease_key *lease);
+void agent_attempt_survive(struct agent *agent, const struct agent_survivor *survivor);
+void agent_attempt_lease(struct agent *agent, const struct msg_lease *m, struct agent_actions *out);
+/* The attempt ended as `outcome` says (strings are copied); makes the result durable. */
+void agent_attempt_finish(struct agent *agent, struct attempt *a,
+                          const struct agent_outcome *outcome, struct agent_actions *out);
+void agent_attempt_forget(struct agent *agent, struct attempt *a, const char *why,
+                          struct agent_actions *out);
+void agent_attempt_event(struct agent *agent, const struct agent_event *ev,
+                         struct agent_actions *out);
+/* Fetch, place on a child, upload: whatever is due now. */
+void agent_attempt_pump(struct agent *agent, struct attempt *a, struct agent_actions *out);
+int64_t agent_attempt_wake_ms(const struct agent *agent, const struct attempt *a);
+
+/* ---- agent_delivery.c ---- */
+void agent_delivery_acknowledged(struct agent *agent, struct attempt *a, enum stream_kind stream,
+                                 uint32_t next, struct agent_actions *out);
+/* A new session: everything unacknowledged is due again. */
+void agent_delivery_restart(struct agent *agent, struct attempt *a);
+void agent_delivery_checkpoint_saved(struct attempt *a, uint64_t step, const struct digest *tree,
+                                     int64_t now_ms);
+void agent_delivery_checkpoint_acknowledged(struct agent *agent, struct attempt *a, uint64_t step);
+void agent_delivery_pump(struct agent *agent, struct attempt *a, struct agent_actions *out);
+int64_t agent_delivery_wake_ms(const struct agent *agent, const struct attempt *a);
+void agent_delivery_result(const struct agent *agent, const struct attempt *a,
+                           struct msg_result *out);
+
+/* ---- agent_child.c ---- */
+struct child *agent_child_find(struct agent *agent, uint32_t id);
+/* Put a READY attempt on a child if there is room now. */
+void agent_child_place(struct agent *agent, struct attempt *a, struct agent_actions *out);
+/* The child said how its job ended: it stays warm or is let go. */
+void agent_child_job_ended(struct agent *agent, uint32_t id, bool reusable,
+                           struct agent_actions *out);
+void agent_child_stop(struct agent *agent, uint32_t id, int64_t grace_ms,
+                      struct agent_actions *out);
+void agent_child_exited(struct agent *agent, uint32_t id);
+void agent_child_pump(struct agent *agent, struct agent_actions *out);
+int64_t agent_child_wake_ms(const struct agent *agent);
+
+#endif
