@@ -1,0 +1,140 @@
+#include "start.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "file.h"
+#include "net_keys.h"
+#include "verbs.h"
+
+#define START_READY_MS 20000 /* a coordinator checks its database before it is ready */
+
+enum err_code start_state_dir(struct cli *cli, const char **path_out, struct err *err)
+{
+    const char *path = cli_state_dir(cli);
+    enum err_code rc = file_mkdirs(path, 0700, err);
+    if (rc != ERR_OK)
+        return rc;
+    char *absolute = realpath(path, NULL);
+    if (!absolute)
+        return err_os(err, errno, "find folder '%s'", path);
+    *path_out = arena_strdup(&cli->arena, absolute);
+    free(absolute);
+    return ERR_OK;
+}
+
+void start_describe_coordinator(struct arena *arena, const struct start_coordinator *options,
+                                struct local_child *child)
+{
+    const char *state = options->state_dir;
+    *child = (struct local_child){.name = "coordinator",
+                                  .log_path = arena_printf(arena, "%s/coordinator.log", state)};
+    child->argv[0] = local_program(arena, "triad-coordinator");
+    local_argument(child, "--state", state);
+    local_argument(child, "--keys",
+                   options->keys_dir ? options->keys_dir : arena_printf(arena, "%s/keys", state));
+    if (options->init_keys)
+        local_argument(child, "--init-keys", NULL);
+    if (options->listen)
+        local_argument(child, "--listen", options->listen);
+    if (options->worker_port)
+        local_argument(child, "--worker-port", options->worker_port);
+    if (options->client_port)
+        local_argument(child, "--client-port", options->client_port);
+    if (options->data_port)
+        local_argument(child, "--data-port", options->data_port);
+}
+
+void start_describe_worker(struct arena *arena, const struct start_worker *options,
+                           struct local_child *child)
+{
+    const char *state = options->state_dir;
+    *child = (struct local_child){
+        .name = options->name, .log_path = arena_printf(arena, "%s/%s.log", state, options->name)};
+    child->argv[0] = local_program(arena, "triad-worker");
+    local_argument(child, "--access",
+                   options->access ? options->access
+                                   : arena_printf(arena, "%s/worker.access", state));
+    local_argument(child, "--dir",
+                   options->dir ? options->dir
+                                : arena_printf(arena, "%s/workers/%s", state, options->name));
+    local_argument(child, "--name", options->name);
+    if (options->threads)
+        local_argument(child, "--threads", options->threads);
+    if (options->memory)
+        local_argument(child, "--memory", options->memory);
+    if (options->idle_end_s)
+        local_argument(child, "--drain-when-idle", options->idle_end_s);
+}
+
+/* Become the program: its output is this terminal's, Ctrl-C reaches it. Returns only on failure. */
+static enum cli_exit become(const struct cli *cli, const struct local_child *child)
+{
+    struct err err;
+    execvp(child->argv[0], (char *const *)(uintptr_t)child->argv);
+    err_os(&err, errno, "run '%s'", child->argv[0]);
+    return cli_fail(cli, &err);
+}
+
+enum cli_exit verb_coordinator_start(struct cli *cli)
+{
+    struct err err;
+    struct start_coordinator options = {.keys_dir = cli_value(cli, "keys"),
+                                        .listen = cli_value(cli, "listen"),
+                                        .worker_port = cli_value(cli, "worker-port"),
+                                        .client_port = cli_value(cli, "client-port"),
+                                        .data_port = cli_value(cli, "data-port")};
+    if (start_state_dir(cli, &options.state_dir, &err) != ERR_OK)
+        return cli_fail(cli, &err);
+    struct local_child child;
+    start_describe_coordinator(&cli->arena, &options, &child);
+    if (!cli_flag(cli, "detach"))
+        return become(cli, &child);
+    if (local_start(&child, START_READY_MS, &err) != ERR_OK)
+        return cli_fail(cli, &err);
+    cli_note(cli, "coordinator %d is ready; clients: %s/client.access, workers: %s/worker.access",
+             (int)child.pid, options.state_dir, options.state_dir);
+    return EXIT_OK;
+}
+
+enum cli_exit verb_worker_start(struct cli *cli)
+{
+    struct err err;
+    char host[256] = "worker";
+    gethostname(host, sizeof host - 1);
+    struct start_worker options = {.access = cli_value(cli, "worker-access"),
+                                   .dir = cli_value(cli, "dir"),
+                                   .name = cli_value(cli, "name"),
+                                   .threads = cli_value(cli, "threads"),
+                                   .memory = cli_value(cli, "memory")};
+    if (!options.name)
+        options.name = arena_strdup(&cli->arena, host);
+    if (start_state_dir(cli, &options.state_dir, &err) != ERR_OK)
+        return cli_fail(cli, &err);
+    long long idle_ms = 0;
+    if (cli_value(cli, "idle-end")) {
+        if (cli_duration_ms(cli, "idle-end", &idle_ms, &err) != ERR_OK)
+            return cli_fail(cli, &err);
+        options.idle_end_s = arena_printf(&cli->arena, "%lld", (idle_ms + 999) / 1000);
+    }
+    struct local_child child;
+    start_describe_worker(&cli->arena, &options, &child);
+    return become(cli, &child);
+}
+
+enum cli_exit verb_keys_init(struct cli *cli)
+{
+    struct err err;
+    const char *state = NULL;
+    const char *folder = cli_value(cli, "keys");
+    if (start_state_dir(cli, &state, &err) != ERR_OK)
+        return cli_fail(cli, &err);
+    if (!folder)
+        folder = arena_printf(&cli->arena, "%s/keys", state);
+    if (net_server_keys_init(folder, &err) != ERR_OK)
+        return cli_fail(cli, &err);
+    cli_note(cli, "made server.key, client.key and worker.key in '%s'; keep them private", folder);
+    return EXIT_OK;
+}

@@ -1,0 +1,197 @@
+/* The one table of verbs: dispatch, help, completion and man page are made from it. */
+#include "verbs.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define END_OF_OPTIONS                                                                             \
+    {                                                                                              \
+        NULL, NULL, NULL, NULL                                                                     \
+    }
+
+const struct cli_option cli_global_options[] = {
+    {"output", "FORMAT", "table", "table, json or csv, on stdout"},
+    {"state", "DIR", NULL, "state folder (default $TRIAD_STATE, else .triad)"},
+    {"access", "FILE", NULL, "how to reach the coordinator (default STATE/client.access)"},
+    {"quiet", NULL, NULL, "no messages or progress on stderr"},
+    END_OF_OPTIONS,
+};
+
+static const struct cli_option run_options[] = {
+    {"workers", "N", "1", "local workers to start; they share the cores"},
+    {"threads", "N", NULL, "cores to use in all (default: all)"},
+    {"report-dir", "DIR", NULL, "where the report goes (default STATE/reports/EXPERIMENT)"},
+    {"poll-ms", "N", "500", "how often progress is asked for"},
+    END_OF_OPTIONS,
+};
+
+static const struct cli_option submit_options[] = {
+    {"wait", NULL, NULL, "stay until every job has ended; exit 6 when one did not succeed"},
+    {"dry-run", NULL, NULL, "only tell what would be new and what would be reused"},
+    END_OF_OPTIONS,
+};
+
+static const struct cli_option watch_options[] = {
+    {"timeout", "DURATION", NULL, "give up after this long, with exit code 7"},
+    {"poll-ms", "N", "500", "how often progress is asked for"},
+    END_OF_OPTIONS,
+};
+
+static const struct cli_option job_list_options[] = {
+    {"experiment", "NAME", "", "only jobs of this experiment"},
+    {"jobs-state", "STATE", "", "only jobs in this state, such as running or failed"},
+    END_OF_OPTIONS,
+};
+
+static const struct cli_option job_logs_options[] = {
+    {"epoch", "N", "0", "which attempt (0: the committed one, else the latest)"},
+    END_OF_OPTIONS,
+};
+
+static const struct cli_option job_act_options[] = {
+    {"reason", "TEXT", "", "stored with the job and shown in lists"},
+    {"experiment", "NAME", "", "act on all jobs of this experiment instead of one"},
+    END_OF_OPTIONS,
+};
+
+static const struct cli_option worker_start_options[] = {
+    {"worker-access", "FILE", NULL, "the worker's access file (default STATE/worker.access)"},
+    {"name", "NAME", NULL, "stable name of this worker (default: host name)"},
+    {"dir", "DIR", NULL, "its folder for spool and cache (default STATE/workers/NAME)"},
+    {"threads", "N", NULL, "cores it may use (default: all)"},
+    {"memory", "SIZE", NULL, "memory it may use, such as 8GiB (default: all)"},
+    {"idle-end", "DURATION", NULL, "leave after holding nothing for this long"},
+    END_OF_OPTIONS,
+};
+
+static const struct cli_option coordinator_start_options[] = {
+    {"listen", "ADDRESS", "127.0.0.1", "address to bind"},
+    {"worker-port", "N", "0", "port for workers (0: the kernel picks)"},
+    {"client-port", "N", "0", "port for clients"},
+    {"data-port", "N", "0", "port for blobs"},
+    {"keys", "DIR", NULL, "folder of keys (default STATE/keys; make one with 'triad keys init')"},
+    {"detach", NULL, NULL, "go into the background once ready; log in STATE/coordinator.log"},
+    END_OF_OPTIONS,
+};
+
+static const struct cli_option export_options[] = {
+    {"format", "csv|jsonl", "csv", "CSV with a header line, or one JSON object a line"},
+    {"task", "GLOB", "*", "only tasks that match"},
+    END_OF_OPTIONS,
+};
+
+static const struct cli_option report_options[] = {
+    {"format", "FORMAT", "text", "text, markdown, csv, json or latex, on stdout"},
+    {"report-dir", "DIR", NULL, "also write all formats into this folder"},
+    END_OF_OPTIONS,
+};
+
+static const struct cli_option keys_options[] = {
+    {"keys", "DIR", NULL, "folder to make (default STATE/keys)"},
+    END_OF_OPTIONS,
+};
+
+static const struct cli_option import_options[] = {
+    {"from", "LAYOUT", "llama2c", "llama2c: FILE.bin with tok512.bin beside it"},
+    {"tokenizer", "FILE", NULL, "the tokenizer file (default: tok512.bin beside the weights)"},
+    END_OF_OPTIONS,
+};
+
+static const struct cli_option generate_options[] = {
+    {"prompt", "TEXT", "", "text to continue"},
+    {"tokens", "N", "120", "how many tokens to add at most"},
+    {"greedy", NULL, NULL, "always take the most probable token"},
+    {"temperature", "X", "1", "divide the logits by this"},
+    {"top-k", "N", "0", "keep the N most probable tokens (0: all)"},
+    {"top-p", "X", "1", "keep the fewest tokens that reach this probability"},
+    {"count", "N", "1", "how many continuations"},
+    {"seed", "N", "42", "of the draws"},
+    {"threads", "N", NULL, "cores to use (default: all)"},
+    END_OF_OPTIONS,
+};
+
+static const struct cli_option score_options[] = {
+    {"text", "TEXT", NULL, "text to score (default: standard input)"},
+    {"threads", "N", NULL, "cores to use (default: all)"},
+    END_OF_OPTIONS,
+};
+
+const struct cli_verb cli_verbs[] = {
+    {NULL, "run", "MANIFEST", 1, 1, "plan, run here and report: needs nothing running",
+     "Starts a private coordinator and local workers in the state folder, shows progress, prints "
+     "the\n"
+     "report and writes it as Markdown, CSV, JSON and LaTeX. Run it again after an interruption or "
+     "an\n"
+     "edit: what is done is reused. When a coordinator already runs in the state folder it is "
+     "used.",
+     run_options, verb_run},
+    {NULL, "plan", "MANIFEST", 1, 1, "show what a manifest means; start nothing",
+     "Every job with its identity, what it depends on, what would be reused and why, k and the "
+     "share of\n"
+     "sequences it leaves out for every task, hours and memory.",
+     NULL, verb_plan},
+    {NULL, "submit", "MANIFEST", 1, 1, "give a manifest's jobs to the coordinator", "",
+     submit_options, verb_submit},
+    {NULL, "status", "[EXPERIMENT]", 0, 1, "counts of jobs by state, and what runs now", "", NULL,
+     verb_status},
+    {NULL, "watch", "[EXPERIMENT]", 0, 1, "follow progress until every job has ended", "",
+     watch_options, verb_watch},
+    {NULL, "report", "EXPERIMENT", 1, 1, "significance tables from what is there now",
+     "Missing cells are shown as missing, with the reason.", report_options, verb_report},
+    {"job", "list", "", 0, 0, "jobs, their states and why they wait", "", job_list_options,
+     verb_job_list},
+    {"job", "show", "JOB", 1, 1, "one job: its spec and every attempt",
+     "JOB is an identity or its first digits, or a label such as llama-tiny/ST/flight.", NULL,
+     verb_job_show},
+    {"job", "logs", "JOB", 1, 1, "what an attempt wrote", "", job_logs_options, verb_job_logs},
+    {"job", "cancel", "[JOB]", 0, 1, "stop a job for good (its checkpoint is kept)", "",
+     job_act_options, verb_job_cancel},
+    {"job", "retry", "[JOB]", 0, 1, "let failed, cancelled or quarantined jobs wait anew", "",
+     job_act_options, verb_job_retry},
+    {"worker", "start", "", 0, 0, "run a worker here until it is stopped", "", worker_start_options,
+     verb_worker_start},
+    {"worker", "list", "", 0, 0, "workers and what they hold", "", NULL, verb_worker_list},
+    {"worker", "drain", "WORKER", 1, 1, "let a worker finish what it holds and leave", "", NULL,
+     verb_worker_drain},
+    {"coordinator", "start", "", 0, 0, "run a coordinator here until it is stopped", "",
+     coordinator_start_options, verb_coordinator_start},
+    {"coordinator", "stop", "", 0, 0, "stop it; workers keep computing and wait for its return", "",
+     NULL, verb_coordinator_stop},
+    {"coordinator", "info", "", 0, 0, "version, sizes, counters", "", NULL, verb_coordinator_info},
+    {"records", "export", "EXPERIMENT", 1, 1, "every evaluated item, with documented columns",
+     "Columns: docs/records.md.", export_options, verb_records_export},
+    {"metrics", "export", "JOB", 1, 1, "a training job's curves",
+     "Columns: step, time, name, value.", NULL, verb_metrics_export},
+    {"keys", "init", "", 0, 0, "make the keys of a coordinator, its clients and its workers", "",
+     keys_options, verb_keys_init},
+    {NULL, "doctor", "", 0, 0, "look at this machine: cores, memory, numerics, disk, keys", "",
+     NULL, verb_doctor},
+    {"model", "import", "FILE FOLDER", 2, 2, "make a Hugging Face folder from another layout", "",
+     import_options, verb_model_import},
+    {"model", "inspect", "FOLDER", 1, 1,
+     "configuration, tensors and special tokens of a checkpoint", "", NULL, verb_model_inspect},
+    {NULL, "generate", "FOLDER", 1, 1, "continue a text with a model", "", generate_options,
+     verb_generate},
+    {NULL, "score", "FOLDER", 1, 1, "log-probability of every token of a text", "", score_options,
+     verb_score},
+    {NULL, "completion", "SHELL", 1, 1, "print the completion script of a shell (bash)", "", NULL,
+     verb_completion},
+    {NULL, "man", "", 0, 0, "print the man page (roff)", "", NULL, verb_man},
+    {NULL, NULL, NULL, 0, 0, NULL, NULL, NULL, NULL},
+};
+
+enum cli_exit verb_completion(struct cli *cli)
+{
+    if (cli_print_completion(cli->arguments[0]) == 0)
+        return EXIT_OK;
+    struct err err;
+    err_set(&err, ERR_INVALID, "no completion for '%s'; there is one for bash", cli->arguments[0]);
+    return cli_fail(cli, &err);
+}
+
+enum cli_exit verb_man(struct cli *cli)
+{
+    (void)cli;
+    cli_print_man();
+    return EXIT_OK;
+}
