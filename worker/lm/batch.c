@@ -51,10 +51,10 @@ int64_t batch_steps_per_pass(const struct batch_plan *plan)
     return (micro_count + plan->accumulate - 1) / plan->accumulate;
 }
 
-struct micro_batch batch_largest(const struct batch_plan *plan)
+struct micro_batch batch_largest(const struct batch_plan *plan, uint32_t first_sequence)
 {
-    struct micro_batch largest = {0};
-    for (uint32_t s = 0; s < plan->corpus->sequence_count;) {
+    struct micro_batch largest = {.first_sequence = first_sequence};
+    for (uint32_t s = first_sequence; s < plan->corpus->sequence_count;) {
         struct micro_batch batch = micro_batch_at(plan, s);
         if (batch.sequence_count > largest.sequence_count)
             largest.sequence_count = batch.sequence_count;

@@ -35,7 +35,8 @@ uint32_t batch_step(const struct batch_plan *plan, struct data_cursor *cursor,
                     struct micro_batch *out);
 /* Steps that one pass over the data takes. */
 int64_t batch_steps_per_pass(const struct batch_plan *plan);
-/* The largest micro-batch of a pass in each respect (each maximum on its own). */
-struct micro_batch batch_largest(const struct batch_plan *plan);
+/* The largest micro-batch in each respect (each maximum on its own) on the way from
+ * `first_sequence` to the end of the data. */
+struct micro_batch batch_largest(const struct batch_plan *plan, uint32_t first_sequence);
 
 #endif

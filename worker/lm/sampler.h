@@ -7,23 +7,7 @@
 
 #include "err.h"
 #include "model.h"
-#include "rng.h"
-
-struct sample_options {
-    double temperature; /* 0: greedy, the most probable token (the lowest id wins ties) */
-    int top_k;          /* keep the k most probable; 0: all */
-    double top_p;       /* keep the fewest most probable that reach this mass; 1: all */
-    uint64_t seed;
-};
-
-/* Draw an id from logits as the options say; `work` holds `vocabulary` values. Ties are ordered by
- * id, so that equal logits give equal draws everywhere. */
-struct sample_weight {
-    double weight;
-    int32_t id;
-};
-int32_t sample_draw(const float *logits, int vocabulary, const struct sample_options *options,
-                    struct rng *rng, struct sample_weight *work);
+#include "sample_draw.h"
 
 /* A text being continued. */
 struct sampler;

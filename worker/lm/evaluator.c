@@ -1,0 +1,194 @@
+#include "evaluator.h"
+
+#include <stdlib.h>
+
+#include "check.h"
+
+/* Everything one evaluation allocates, before its first batch. */
+struct evaluation {
+    const struct corpus *corpus;
+    const struct evaluate_hooks *hooks;
+    struct batch_plan plan;
+    struct model_run *run;
+    struct model_sequence *sequences;
+    struct token_score *scores;
+    struct record *records;
+};
+
+/* Loss tokens of a sequence must name their example, in rising order. */
+static enum err_code check_sequence(const struct corpus *c, uint32_t sequence, int vocabulary,
+                                    struct err *err)
+{
+    int32_t example = 0;
+    size_t item_tokens = 0;
+    for (size_t i = c->starts[sequence]; i < c->starts[sequence + 1]; i++) {
+        if (c->ids[i] < 0 || c->ids[i] >= vocabulary)
+            return err_set(err, ERR_INVALID, "token id %d is outside the vocabulary of %d",
+                           c->ids[i], vocabulary);
+        if (c->losses[i] == LOSS_NONE)
+            continue;
+        if (c->examples[i] < example)
+            return err_set(err, ERR_INVALID,
+                           "a token with a loss belongs to example %d, after example %d",
+                           c->examples[i], example);
+        item_tokens = c->examples[i] == example ? item_tokens + 1 : 1;
+        if (item_tokens > UINT16_MAX)
+            return err_set(err, ERR_LIMIT, "example %d has more than %d tokens with a loss",
+                           c->examples[i], UINT16_MAX);
+        example = c->examples[i];
+    }
+    return ERR_OK;
+}
+
+static enum err_code check_corpus(const struct corpus *c, const struct model_config *config,
+                                  struct err *err)
+{
+    for (uint32_t s = 0; s < c->sequence_count; s++) {
+        enum err_code rc = check_sequence(c, s, config->vocabulary, err);
+        if (rc == ERR_OK && corpus_length(c, s) > (size_t)config->context + 1)
+            rc = err_set(err, ERR_INVALID, "%zu tokens do not fit a context of %d",
+                         corpus_length(c, s), config->context);
+        if (rc != ERR_OK)
+            return err_wrap(err, "evaluate: sequence %u", c->lines[s]);
+    }
+    return ERR_OK;
+}
+
+static enum err_code allocate(struct evaluation *e, const struct model *model,
+                              uint32_t first_sequence, struct err *err)
+{
+    struct micro_batch largest = batch_largest(&e->plan, first_sequence);
+    struct model_capacity capacity = {
+        .sequences = largest.sequence_count,
+        .tokens = largest.token_count,
+        .loss_tokens = largest.loss_token_count,
+        .sequence_tokens = corpus_length_max(e->corpus),
+    };
+    e->sequences = calloc(largest.sequence_count, sizeof *e->sequences);
+    e->scores = calloc(largest.loss_token_count + 1, sizeof *e->scores);
+    e->records = calloc(largest.loss_token_count + 1, sizeof *e->records);
+    if (!e->sequences || !e->scores || !e->records)
+        return err_set(err, ERR_LIMIT, "evaluate: no memory for a batch of %zu tokens",
+                       largest.token_count);
+    return model_run_new(model, MODEL_SCORE, &capacity, &e->run, err);
+}
+
+static void record_add(struct record *record, const struct token_score *score, bool terminator)
+{
+    double *nats = terminator ? &record->terminator_nats : &record->content_nats;
+    *nats += score->nats;
+    if (record->token_count == 0)
+        record->first_hit = score->hit;
+    record->token_count++;
+    record->hit_tokens = (uint16_t)(record->hit_tokens + score->hit);
+    record->hit = record->hit_tokens == record->token_count;
+}
+
+/* Fold the scores of one sequence, token by token, into records; returns how many there are. */
+static uint32_t sequence_records(const struct corpus *c, uint32_t sequence,
+                                 const struct token_score *scores, size_t *score_count,
+                                 struct record *records)
+{
+    uint32_t count = 0;
+    size_t used = 0;
+    for (size_t i = c->starts[sequence]; i < c->starts[sequence + 1]; i++) {
+        if (c->losses[i] == LOSS_NONE)
+            continue;
+        uint32_t position = (uint32_t)c->examples[i];
+        if (count == 0 || records[count - 1].position != position)
+            records[count++] =
+                (struct record){.sequence = c->lines[sequence], .position = position};
+        record_add(&records[count - 1], &scores[used++], c->losses[i] == LOSS_TERMINATOR);
+    }
+    *score_count = used;
+    return count;
+}
+
+static enum err_code run_batch(struct evaluation *e, const struct micro_batch *batch,
+                               struct err *err)
+{
+    const struct corpus *c = e->corpus;
+    for (uint32_t i = 0; i < batch->sequence_count; i++) {
+        size_t start = c->starts[batch->first_sequence + i];
+        e->sequences[i] = (struct model_sequence){
+            .ids = c->ids + start,
+            .losses = c->losses + start,
+            .count = corpus_length(c, batch->first_sequence + i),
+        };
+    }
+    if (batch->loss_token_count > 0)
+        model_forward(e->run, e->sequences, batch->sequence_count, e->scores);
+    uint32_t count = 0;
+    size_t used = 0;
+    for (uint32_t i = 0; i < batch->sequence_count; i++) {
+        size_t score_count = 0;
+        count += sequence_records(c, batch->first_sequence + i, e->scores + used, &score_count,
+                                  e->records + count);
+        used += score_count;
+    }
+    ASSERT(used == batch->loss_token_count);
+    if (!e->hooks->on_records)
+        return ERR_OK;
+    return e->hooks->on_records(e->hooks->ctx, e->records, count,
+                                batch->first_sequence + batch->sequence_count, err);
+}
+
+enum err_code evaluator_run(const struct model *model, const struct corpus *corpus,
+                            const struct evaluate_options *options,
+                            const struct evaluate_hooks *hooks, struct err *err)
+{
+    struct evaluation e = {
+        .corpus = corpus,
+        .hooks = hooks,
+        .plan = {.corpus = corpus, .batch_tokens = options->batch_tokens, .accumulate = 1},
+    };
+    struct data_cursor cursor = {.sequence = options->first_sequence};
+    enum err_code rc = check_corpus(corpus, model_shape(model), err);
+    if (rc != ERR_OK || options->first_sequence >= corpus->sequence_count)
+        return rc;
+    rc = allocate(&e, model, options->first_sequence, err);
+    while (rc == ERR_OK && cursor.epoch == 0) {
+        if (hooks->should_stop && hooks->should_stop(hooks->ctx)) {
+            rc = err_set(err, ERR_CANCELLED, "evaluate: stopped before sequence %u",
+                         cursor.sequence);
+            break;
+        }
+        struct micro_batch batch;
+        batch_step(&e.plan, &cursor, &batch);
+        rc = run_batch(&e, &batch, err);
+    }
+    model_run_free(e.run);
+    free(e.records);
+    free(e.scores);
+    free(e.sequences);
+    return rc;
+}
+
+uint64_t evaluator_record_count(const struct corpus *corpus)
+{
+    uint64_t count = 0;
+    for (uint32_t s = 0; s < corpus->sequence_count; s++) {
+        int32_t last = -1;
+        for (size_t i = corpus->starts[s]; i < corpus->starts[s + 1]; i++) {
+            if (corpus->losses[i] == LOSS_NONE || corpus->examples[i] == last)
+                continue;
+            last = corpus->examples[i];
+            count++;
+        }
+    }
+    return count;
+}
+
+size_t evaluator_memory_bytes(const struct model_config *config, size_t batch_tokens,
+                              size_t sequence_tokens)
+{
+    size_t tokens = batch_tokens > sequence_tokens ? batch_tokens : sequence_tokens;
+    struct model_capacity capacity = {
+        .sequences = (tokens + sequence_tokens - 1) / sequence_tokens,
+        .tokens = tokens,
+        .loss_tokens = tokens,
+        .sequence_tokens = sequence_tokens,
+    };
+    return model_config_parameters(config) * sizeof(float) +
+           model_run_bytes(config, MODEL_SCORE, &capacity);
+}

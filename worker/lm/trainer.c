@@ -1,0 +1,284 @@
+#include "trainer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "clock.h"
+#include "hash.h"
+#include "train_state.h"
+
+struct trainer {
+    struct model *model;         /* borrowed */
+    const struct corpus *corpus; /* borrowed */
+    struct train_options options;
+    struct batch_plan plan;
+    struct train_state state;
+    struct params gradients;
+    struct optimizer optimizer;
+    struct model_run *run;
+    struct micro_batch *micro;        /* options.accumulate of them */
+    struct model_sequence *sequences; /* of the largest micro-batch */
+    struct token_score *scores;       /* of the largest micro-batch */
+    size_t memory_bytes;
+};
+
+static enum err_code check_options(const struct train_options *o, struct err *err)
+{
+    if (o->accumulate == 0)
+        return err_set(err, ERR_INVALID, "train: accumulate must be at least 1");
+    if (o->steps < 0 || o->checkpoint_steps < 0 || o->schedule.warmup_steps < 0)
+        return err_set(err, ERR_INVALID,
+                       "train: steps, checkpoint_steps and warmup_steps must not "
+                       "be negative");
+    const struct {
+        const char *name;
+        double value, min, max;
+    } ranges[] = {
+        {"learning_rate", o->schedule.learning_rate, 0, 1e6},
+        {"minimum_lr_ratio", o->schedule.minimum_lr_ratio, 0, 1},
+        {"weight_decay", o->optimizer.weight_decay, 0, 1e6},
+        {"beta1", o->optimizer.beta1, 0, 1},
+        {"beta2", o->optimizer.beta2, 0, 1},
+        {"epsilon", o->optimizer.epsilon, 0, 1},
+        {"clip_norm", o->optimizer.clip_norm, 0, 1e30},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(ranges); i++) {
+        if (!(ranges[i].value >= ranges[i].min && ranges[i].value <= ranges[i].max))
+            return err_set(err, ERR_INVALID, "train: %s is %g, but must lie between %g and %g",
+                           ranges[i].name, ranges[i].value, ranges[i].min, ranges[i].max);
+    }
+    if (o->optimizer.beta1 >= 1 || o->optimizer.beta2 >= 1)
+        return err_set(err, ERR_INVALID, "train: beta1 and beta2 must be below 1");
+    return ERR_OK;
+}
+
+/* What a resumed run must share with the one that saved: data and everything that steers it. */
+static struct digest fingerprint(const struct corpus *c, const struct train_options *o)
+{
+    struct hash_state hash;
+    hash_init(&hash);
+    size_t tokens = c->starts[c->sequence_count];
+    hash_update(&hash, c->starts, (c->sequence_count + 1) * sizeof *c->starts);
+    hash_update(&hash, c->ids, tokens * sizeof *c->ids);
+    hash_update(&hash, c->losses, tokens * sizeof *c->losses);
+    const double numbers[] = {
+        (double)o->batch_tokens,   (double)o->accumulate,
+        (double)o->steps,          (double)o->schedule.kind,
+        o->schedule.learning_rate, o->schedule.minimum_lr_ratio,
+        (double)o->schedule.steps, (double)o->schedule.warmup_steps,
+        o->optimizer.weight_decay, o->optimizer.beta1,
+        o->optimizer.beta2,        o->optimizer.epsilon,
+        o->optimizer.clip_norm,
+    };
+    hash_update(&hash, numbers, sizeof numbers);
+    return hash_final(&hash);
+}
+
+static enum err_code check_corpus(const struct corpus *corpus, const struct model_config *config,
+                                  struct err *err)
+{
+    if (corpus->sequence_count == 0 || corpus->loss_token_count == 0)
+        return err_set(err, ERR_INVALID, "train: the data has no token with a loss");
+    for (uint32_t s = 0; s < corpus->sequence_count; s++) {
+        size_t length = corpus_length(corpus, s);
+        if (length > (size_t)config->context + 1)
+            return err_set(err, ERR_INVALID,
+                           "train: line %u has %zu tokens, more than the model's context of %d",
+                           corpus->lines[s], length, config->context);
+        for (size_t i = corpus->starts[s]; i < corpus->starts[s + 1]; i++) {
+            if (corpus->ids[i] < 0 || corpus->ids[i] >= config->vocabulary)
+                return err_set(err, ERR_INVALID,
+                               "train: line %u has token id %d, outside the vocabulary of %d",
+                               corpus->lines[s], corpus->ids[i], config->vocabulary);
+        }
+    }
+    return ERR_OK;
+}
+
+static enum err_code allocate(struct trainer *t, struct err *err)
+{
+    const struct model_config *config = model_shape(t->model);
+    struct micro_batch largest = batch_largest(&t->plan, 0);
+    struct model_capacity capacity = {
+        .sequences = largest.sequence_count,
+        .tokens = largest.token_count,
+        .loss_tokens = largest.loss_token_count,
+        .sequence_tokens = corpus_length_max(t->corpus),
+    };
+    t->micro = calloc(t->options.accumulate, sizeof *t->micro);
+    t->sequences = calloc(largest.sequence_count, sizeof *t->sequences);
+    t->scores = calloc(largest.loss_token_count, sizeof *t->scores);
+    if (!t->micro || !t->sequences || !t->scores)
+        return err_set(err, ERR_LIMIT, "train: no memory for a batch of %zu tokens",
+                       largest.token_count);
+    enum err_code rc = params_init(&t->gradients, config, err);
+    if (rc == ERR_OK)
+        rc = optimizer_init(&t->optimizer, config, &t->options.optimizer, err);
+    if (rc == ERR_OK)
+        rc = model_run_new(t->model, MODEL_TRAIN, &capacity, &t->run, err);
+    t->memory_bytes = 4 * t->gradients.element_count * sizeof(float) +
+                      model_run_bytes(config, MODEL_TRAIN, &capacity);
+    return rc;
+}
+
+enum err_code trainer_new(struct model *model, const struct corpus *corpus,
+                          const struct train_options *options, struct trainer **trainer_out,
+                          struct err *err)
+{
+    enum err_code rc = check_options(options, err);
+    if (rc == ERR_OK)
+        rc = check_corpus(corpus, model_shape(model), err);
+    if (rc != ERR_OK)
+        return rc;
+    struct trainer *t = calloc(1, sizeof *t);
+    if (!t)
+        return err_set(err, ERR_LIMIT, "train: no memory");
+    t->model = model;
+    t->corpus = corpus;
+    t->options = *options;
+    t->plan = (struct batch_plan){corpus, options->batch_tokens, options->accumulate};
+    if (t->options.steps == 0)
+        t->options.steps = batch_steps_per_pass(&t->plan);
+    t->options.schedule.steps = t->options.steps;
+    t->state.fingerprint = fingerprint(corpus, &t->options);
+    rc = allocate(t, err);
+    if (rc != ERR_OK) {
+        trainer_free(t);
+        return rc;
+    }
+    *trainer_out = t;
+    return ERR_OK;
+}
+
+void trainer_free(struct trainer *trainer)
+{
+    if (!trainer)
+        return;
+    model_run_free(trainer->run);
+    optimizer_release(&trainer->optimizer);
+    params_release(&trainer->gradients);
+    free(trainer->scores);
+    free(trainer->sequences);
+    free(trainer->micro);
+    free(trainer);
+}
+
+/* Forward and backward over one micro-batch; returns the sum of its losses. */
+static double run_micro_batch(struct trainer *t, const struct micro_batch *micro, double scale)
+{
+    const struct corpus *c = t->corpus;
+    for (uint32_t i = 0; i < micro->sequence_count; i++) {
+        size_t start = c->starts[micro->first_sequence + i];
+        t->sequences[i] = (struct model_sequence){
+            .ids = c->ids + start,
+            .losses = c->losses + start,
+            .count = corpus_length(c, micro->first_sequence + i),
+        };
+    }
+    model_forward(t->run, t->sequences, micro->sequence_count, t->scores);
+    model_backward(t->run, scale, &t->gradients);
+    double nats = 0;
+    for (size_t i = 0; i < micro->loss_token_count; i++)
+        nats += t->scores[i].nats;
+    return nats;
+}
+
+/* One step. False when loss or gradient are not finite: then nothing of the state has changed. */
+static bool train_step(struct trainer *t, struct train_metrics *metrics)
+{
+    int64_t start_ns = clock_mono_ns();
+    struct data_cursor cursor = t->state.cursor;
+    uint32_t micro_count = batch_step(&t->plan, &cursor, t->micro);
+    *metrics = (struct train_metrics){.step = t->state.step, .memory_bytes = t->memory_bytes};
+    for (uint32_t i = 0; i < micro_count; i++) {
+        metrics->token_count += t->micro[i].token_count;
+        metrics->loss_token_count += t->micro[i].loss_token_count;
+    }
+    memset(t->gradients.block, 0, t->gradients.element_count * sizeof *t->gradients.block);
+    double nats = 0;
+    for (uint32_t i = 0; i < micro_count; i++)
+        nats += run_micro_batch(t, &t->micro[i], 1.0 / (double)metrics->loss_token_count);
+    metrics->loss_nats = nats / (double)metrics->loss_token_count;
+    metrics->grad_norm = optimizer_norm(&t->gradients);
+    metrics->rate = schedule_rate(&t->options.schedule, t->state.step);
+    bool finite = isfinite(metrics->loss_nats) && isfinite(metrics->grad_norm);
+    if (finite) {
+        optimizer_update(&t->optimizer, model_params(t->model), &t->gradients, metrics->grad_norm,
+                         metrics->rate, t->state.step + 1);
+        t->state.cursor = cursor;
+        t->state.step++;
+    }
+    double seconds = (double)(clock_mono_ns() - start_ns) * 1e-9;
+    metrics->tokens_per_s = (double)metrics->token_count / fmax(seconds, 1e-9);
+    return finite;
+}
+
+enum err_code trainer_run(struct trainer *trainer, const struct train_hooks *hooks,
+                          struct train_result *result_out, struct err *err)
+{
+    struct train_result result = {.outcome = TRAIN_DONE};
+    while (trainer->state.step < trainer->options.steps) {
+        if (hooks->should_stop && hooks->should_stop(hooks->ctx)) {
+            result.outcome = TRAIN_STOPPED;
+            break;
+        }
+        bool finite = train_step(trainer, &result.last);
+        if (hooks->on_step)
+            hooks->on_step(hooks->ctx, &result.last);
+        if (!finite) {
+            result.outcome = TRAIN_DIVERGED;
+            break;
+        }
+        int64_t every = trainer->options.checkpoint_steps;
+        if (hooks->checkpoint && every > 0 && trainer->state.step % every == 0) {
+            enum err_code rc = hooks->checkpoint(hooks->ctx, trainer, err);
+            if (rc != ERR_OK)
+                return rc;
+        }
+    }
+    result.step = trainer->state.step;
+    *result_out = result;
+    return ERR_OK;
+}
+
+struct model *trainer_model(struct trainer *trainer)
+{
+    return trainer->model;
+}
+
+int64_t trainer_step(const struct trainer *trainer)
+{
+    return trainer->state.step;
+}
+
+int64_t trainer_steps(const struct trainer *trainer)
+{
+    return trainer->options.steps;
+}
+
+enum err_code trainer_save(const struct trainer *trainer, const char *folder, struct err *err)
+{
+    return train_state_save(&trainer->state, &trainer->optimizer, folder, err);
+}
+
+enum err_code trainer_load(struct trainer *trainer, const char *folder, struct err *err)
+{
+    return train_state_load(&trainer->state, &trainer->optimizer, folder,
+                            trainer->corpus->sequence_count, err);
+}
+
+size_t trainer_memory_bytes(const struct model_config *config, size_t batch_tokens,
+                            size_t sequence_tokens)
+{
+    size_t tokens = batch_tokens > sequence_tokens ? batch_tokens : sequence_tokens;
+    struct model_capacity capacity = {
+        .sequences = (tokens + sequence_tokens - 1) / sequence_tokens,
+        .tokens = tokens,
+        .loss_tokens = tokens,
+        .sequence_tokens = sequence_tokens,
+    };
+    return 4 * model_config_parameters(config) * sizeof(float) +
+           model_run_bytes(config, MODEL_TRAIN, &capacity);
+}
