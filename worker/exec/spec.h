@@ -1,0 +1,71 @@
+/* The job spec as the worker reads it: docs/data.md section 2. Strict: what we do not know we
+ * refuse by name, because a key that is silently ignored makes a different experiment. */
+#ifndef TRIAD_SPEC_H
+#define TRIAD_SPEC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arena.h"
+#include "err.h"
+#include "vocab.h"
+
+struct spec_names { /* texts, in order */
+    const char **items;
+    size_t count;
+};
+
+struct spec_digests { /* name → digest, in the order of the document */
+    struct named_digest *items;
+    size_t count;
+};
+
+struct spec_numerics {
+    const char *backend;   /* "blas" or "reference" */
+    const char *mode;      /* "strict" or "fast" */
+    const char *precision; /* "f32" or "bf16" */
+    const char *core_type; /* empty: whatever this worker has */
+};
+
+struct spec_architecture {
+    const char *kind; /* "llama" */
+    int64_t layers, width, heads, kv_heads, head_dim, mlp, context;
+    double rope_theta, norm_eps, init_std;
+    bool tied;
+};
+
+struct spec_train {
+    int64_t sequence_tokens, batch_tokens, accumulate, steps, warmup_steps, checkpoint_steps, seed;
+    double learning_rate, minimum_lr_ratio, weight_decay, beta1, beta2, epsilon, clip_norm;
+    const char *schedule; /* "linear", "cosine" or "constant" */
+    const char *loss;     /* "outputs" or "all" */
+};
+
+struct spec_evaluate {
+    const char *task, *suite, *format;
+    int64_t k, sequences, items;
+};
+
+/* Fields that the kind does not have are zero. */
+struct spec {
+    struct arena arena; /* owns everything below */
+    enum job_kind kind;
+    int64_t numerics_version;
+    struct spec_numerics numerics;
+    struct spec_digests inputs, parents;
+    const char *layout;                    /* import: "huggingface" or "llama2c" */
+    struct spec_names special_tokens;      /* import */
+    int64_t seed;                          /* import */
+    struct spec_architecture architecture; /* pretrain */
+    struct spec_train train;               /* pretrain, instruct, spectrum */
+    struct spec_names embedding_tokens;    /* instruct, spectrum */
+    struct spec_evaluate evaluate;
+};
+
+/* Parse at most SPEC_BYTES_MAX bytes. ERR_INVALID with the key's full name ("job spec: unknown key
+ * 'train.lr', did you mean …"), ERR_LIMIT when too long. Free with spec_release(). */
+NODISCARD enum err_code spec_parse(const void *bytes, size_t len, struct spec *out,
+                                   struct err *err);
+void spec_release(struct spec *spec);
+
+#endif
