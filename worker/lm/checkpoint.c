@@ -1,0 +1,258 @@
+#include "checkpoint.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arena.h"
+#include "check.h"
+#include "file.h"
+#include "intern.h"
+#include "tokenizer.h"
+
+enum { CONFIG_BYTES_MAX = 1 << 20, FILE_MODE = 0644, FOLDER_MODE = 0755 };
+
+struct checkpoint {
+    struct arena arena; /* paths */
+    const char *folder;
+    struct model_config config;
+    struct safetensors *weights;
+};
+
+static enum err_code check_shape(const struct tensor_view *view, const struct tensor_spec *spec,
+                                 struct err *err)
+{
+    int64_t rows = view->dims == 2 ? view->shape[0] : 1;
+    int64_t cols = view->dims > 0 ? view->shape[view->dims - 1] : 0;
+    int dims = spec->is_vector ? 1 : 2;
+    if (view->dims == dims && rows == spec->rows && cols == spec->cols)
+        return ERR_OK;
+    if (view->dims != dims)
+        return err_set(err, ERR_INVALID, "tensor '%s' has %d dimensions, not %d", spec->name,
+                       view->dims, dims);
+    return err_set(err, ERR_INVALID, "tensor '%s' is %lld × %lld, but config.json makes it %d × %d",
+                   spec->name, (long long)rows, (long long)cols, spec->rows, spec->cols);
+}
+
+/* Tensors that other programs leave in files and that hold no parameters of their own. */
+static bool is_harmless(const char *name, const struct model_config *config)
+{
+    static const char suffix[] = ".self_attn.rotary_emb.inv_freq";
+    size_t len = strlen(name);
+    size_t suffix_len = sizeof suffix - 1;
+    if (len > suffix_len && strcmp(name + len - suffix_len, suffix) == 0)
+        return true;
+    return config->head_tied && strcmp(name, "lm_head.weight") == 0;
+}
+
+static enum err_code check_tensors(const struct checkpoint *c, struct err *err)
+{
+    struct intern expected = {0};
+    enum err_code rc = ERR_OK;
+    for (size_t i = 0; rc == ERR_OK && i < tensor_spec_count(&c->config); i++) {
+        struct tensor_spec spec = tensor_spec_at(&c->config, i);
+        const struct tensor_view *view = safetensors_find(c->weights, spec.name);
+        intern_add(&expected, spec.name, strlen(spec.name));
+        if (view)
+            rc = check_shape(view, &spec, err);
+        else
+            rc = err_set(err, ERR_INVALID, "tensor '%s' is missing", spec.name);
+    }
+    for (size_t i = 0; rc == ERR_OK && i < safetensors_count(c->weights); i++) {
+        const char *name = safetensors_at(c->weights, i)->name;
+        bool is_known = intern_find(&expected, name, strlen(name)) != INTERN_NONE;
+        if (!is_known && !is_harmless(name, &c->config))
+            rc = err_set(err, ERR_INVALID, "tensor '%.100s' is not part of this model", name);
+    }
+    intern_release(&expected);
+    return rc;
+}
+
+static enum err_code open_all(struct checkpoint *c, struct err *err)
+{
+    const char *config_path = arena_printf(&c->arena, "%s/config.json", c->folder);
+    const char *weights_path = arena_printf(&c->arena, "%s/model.safetensors", c->folder);
+    char *text = NULL;
+    size_t len = 0;
+    enum err_code rc = file_read(config_path, CONFIG_BYTES_MAX, &text, &len, err);
+    if (rc == ERR_OK)
+        rc = model_config_parse(&c->config, text, len, config_path, err);
+    free(text);
+    if (rc != ERR_OK)
+        return rc;
+    if (file_exists(weights_path))
+        rc = safetensors_open(weights_path, &c->weights, err);
+    else
+        rc = safetensors_open_sharded(c->folder, &c->weights, err);
+    return rc == ERR_OK ? check_tensors(c, err) : rc;
+}
+
+enum err_code checkpoint_open(const char *folder, struct checkpoint **checkpoint_out,
+                              struct err *err)
+{
+    struct checkpoint *c = calloc(1, sizeof *c);
+    ASSERT(c != NULL);
+    c->folder = arena_strdup(&c->arena, folder);
+    enum err_code rc = open_all(c, err);
+    if (rc != ERR_OK) {
+        checkpoint_close(c);
+        return err_wrap(err, "open checkpoint '%s'", folder);
+    }
+    *checkpoint_out = c;
+    return ERR_OK;
+}
+
+void checkpoint_close(struct checkpoint *checkpoint)
+{
+    if (!checkpoint)
+        return;
+    safetensors_close(checkpoint->weights);
+    arena_release(&checkpoint->arena);
+    free(checkpoint);
+}
+
+const struct model_config *checkpoint_config(const struct checkpoint *checkpoint)
+{
+    return &checkpoint->config;
+}
+
+enum err_code checkpoint_read(const struct checkpoint *checkpoint, const struct tensor_spec *specs,
+                              size_t count, struct err *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct tensor_view *view = safetensors_find(checkpoint->weights, specs[i].name);
+        enum err_code rc;
+        if (!view)
+            rc = err_set(err, ERR_INVALID, "tensor '%s' is missing", specs[i].name);
+        else
+            rc = check_shape(view, &specs[i], err);
+        if (rc == ERR_OK)
+            rc = tensor_view_read_f32(view, specs[i].data, err);
+        if (rc != ERR_OK)
+            return err_wrap(err, "read checkpoint '%s'", checkpoint->folder);
+    }
+    return ERR_OK;
+}
+
+/* What transformers' generate() reads beside the model. */
+static void print_generation_config(const struct model_config *config, struct strbuf *out)
+{
+    strbuf_puts(out, "{\n");
+    if (config->bos_id >= 0)
+        strbuf_printf(out, "  \"bos_token_id\": %d,\n", config->bos_id);
+    if (config->eos_count > 0) {
+        strbuf_puts(out, "  \"eos_token_id\": [");
+        for (int i = 0; i < config->eos_count; i++)
+            strbuf_printf(out, "%s%d", i ? ", " : "", config->eos_ids[i]);
+        strbuf_puts(out, "],\n");
+    }
+    strbuf_puts(out, "  \"_from_model_config\": true\n}\n");
+}
+
+static enum err_code write_text(const char *folder, const char *name, const struct strbuf *text,
+                                struct err *err)
+{
+    char path[4096];
+    if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path)
+        return err_set(err, ERR_LIMIT, "write '%s' into '%s': path too long", name, folder);
+    return file_write_atomic(path, text->data, text->len, FILE_MODE, err);
+}
+
+static enum err_code write_texts(const char *folder, const struct model_config *config,
+                                 const struct tokenizer *tokenizer, struct err *err)
+{
+    struct strbuf texts[4] = {0};
+    static const char *const names[4] = {"config.json", "generation_config.json", "tokenizer.json",
+                                         "tokenizer_config.json"};
+    model_config_print(config, &texts[0]);
+    print_generation_config(config, &texts[1]);
+    tokenizer_print(tokenizer, &texts[2]);
+    tokenizer_print_config(tokenizer, config->context, &texts[3]);
+    enum err_code rc = ERR_OK;
+    for (size_t i = 0; i < ARRAY_COUNT(texts); i++) {
+        if (rc == ERR_OK)
+            rc = write_text(folder, names[i], &texts[i], err);
+        strbuf_release(&texts[i]);
+    }
+    return rc;
+}
+
+enum err_code checkpoint_write(const char *folder, const struct model_config *config,
+                               const struct tensor_spec *specs, size_t count,
+                               const struct tokenizer *tokenizer, enum tensor_dtype dtype,
+                               struct err *err)
+{
+    ASSERT(count == tensor_spec_count(config));
+    char path[4096];
+    if (snprintf(path, sizeof path, "%s/model.safetensors", folder) >= (int)sizeof path)
+        return err_set(err, ERR_LIMIT, "write checkpoint '%s': path too long", folder);
+    if (tokenizer_vocabulary(tokenizer) > config->vocabulary)
+        return err_set(err, ERR_INVALID,
+                       "write checkpoint '%s': the tokenizer has %d entries, the model %d", folder,
+                       tokenizer_vocabulary(tokenizer), config->vocabulary);
+    enum err_code rc = model_config_check(config, err);
+    if (rc == ERR_OK)
+        rc = file_mkdirs(folder, FOLDER_MODE, err);
+    if (rc == ERR_OK)
+        rc = write_texts(folder, config, tokenizer, err);
+    if (rc == ERR_OK)
+        rc = safetensors_write(path, specs, count, dtype, err);
+    return rc == ERR_OK ? rc : err_wrap(err, "write checkpoint '%s'", folder);
+}
+
+enum err_code checkpoint_weights_new(const struct model_config *config,
+                                     struct checkpoint_weights *weights_out, struct err *err)
+{
+    size_t count = tensor_spec_count(config);
+    size_t parameters = model_config_parameters(config);
+    struct tensor_spec *specs = calloc(count, sizeof *specs);
+    float *values = calloc(parameters, sizeof *values);
+    if (!specs || !values) {
+        free(specs);
+        free(values);
+        return err_set(err, ERR_LIMIT, "hold a model of %zu parameters: out of memory", parameters);
+    }
+    float *next = values;
+    for (size_t i = 0; i < count; i++) {
+        specs[i] = tensor_spec_at(config, i);
+        specs[i].data = next;
+        next += tensor_spec_elements(&specs[i]);
+    }
+    *weights_out = (struct checkpoint_weights){*config, specs, count, values};
+    return ERR_OK;
+}
+
+enum err_code checkpoint_weights_load(const char *folder, struct checkpoint_weights *weights_out,
+                                      struct err *err)
+{
+    struct checkpoint *checkpoint = NULL;
+    struct checkpoint_weights weights = {0};
+    enum err_code rc = checkpoint_open(folder, &checkpoint, err);
+    if (rc == ERR_OK)
+        rc = checkpoint_weights_new(checkpoint_config(checkpoint), &weights, err);
+    if (rc == ERR_OK)
+        rc = checkpoint_read(checkpoint, weights.specs, weights.count, err);
+    checkpoint_close(checkpoint);
+    if (rc == ERR_OK)
+        *weights_out = weights;
+    else
+        checkpoint_weights_release(&weights);
+    return rc;
+}
+
+void checkpoint_weights_release(struct checkpoint_weights *weights)
+{
+    free(weights->specs);
+    free(weights->values);
+    *weights = (struct checkpoint_weights){0};
+}
+
+struct tensor_spec *checkpoint_weights_find(struct checkpoint_weights *weights,
+                                            enum tensor_role role, int layer)
+{
+    for (size_t i = 0; i < weights->count; i++) {
+        if (weights->specs[i].role == role && weights->specs[i].layer == layer)
+            return &weights->specs[i];
+    }
+    return NULL;
+}

@@ -1,0 +1,60 @@
+/* A model in a Hugging Face folder: config.json, model.safetensors (or shards with an index),
+ * tokenizer.json, tokenizer_config.json, generation_config.json. */
+#ifndef TRIAD_CHECKPOINT_H
+#define TRIAD_CHECKPOINT_H
+
+#include <stddef.h>
+
+#include "err.h"
+#include "model_config.h"
+#include "safetensors.h"
+#include "tensor_spec.h"
+
+struct checkpoint;
+struct tokenizer;
+
+/* Read the configuration, map the weights, and check that every tensor of the model is there with
+ * its shape and no other one is (ERR_INVALID names tensor and numbers). Weights are read later. The
+ * caller frees with checkpoint_close(), which accepts NULL. */
+NODISCARD enum err_code checkpoint_open(const char *folder, struct checkpoint **checkpoint_out,
+                                        struct err *err);
+void checkpoint_close(struct checkpoint *checkpoint);
+
+const struct model_config *checkpoint_config(const struct checkpoint *checkpoint);
+/* Read the named tensors as float into `specs[i].data`, which the caller has allocated;
+ * their shapes must be those of the file. */
+NODISCARD enum err_code checkpoint_read(const struct checkpoint *checkpoint,
+                                        const struct tensor_spec *specs, size_t count,
+                                        struct err *err);
+
+/* Write a model into a folder, which is made if need be. The weights come last, and each file
+ * durably: a folder with weights is complete. `specs` has all tensors of `config` in order;
+ * ERR_INVALID when the tokenizer has more entries than the model. */
+NODISCARD enum err_code checkpoint_write(const char *folder, const struct model_config *config,
+                                         const struct tensor_spec *specs, size_t count,
+                                         const struct tokenizer *tokenizer, enum tensor_dtype dtype,
+                                         struct err *err);
+
+/* A model's weights in one block of memory, with the table that names them: for converters and
+ * tests; the trainer has its own. Zero-initialise; free with checkpoint_weights_release(). */
+struct checkpoint_weights {
+    struct model_config config;
+    struct tensor_spec *specs;
+    size_t count;
+    float *values; /* specs[i].data point in here */
+};
+
+/* Zeroed weights of a model; ERR_LIMIT when memory is short. */
+NODISCARD enum err_code checkpoint_weights_new(const struct model_config *config,
+                                               struct checkpoint_weights *weights_out,
+                                               struct err *err);
+/* All weights of a checkpoint. */
+NODISCARD enum err_code checkpoint_weights_load(const char *folder,
+                                                struct checkpoint_weights *weights_out,
+                                                struct err *err);
+void checkpoint_weights_release(struct checkpoint_weights *weights);
+/* The tensor with this role (and layer, -1 outside the layers), or NULL. */
+struct tensor_spec *checkpoint_weights_find(struct checkpoint_weights *weights,
+                                            enum tensor_role role, int layer);
+
+#endif
