@@ -20,6 +20,38 @@ bool str_equal(struct str a, struct str b)
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
+/* Bytes of the well-formed sequence at `at`, 0 when there is none (Unicode 15, table 3-7). */
+static size_t utf8_sequence_bytes(const unsigned char *at, size_t left)
+{
+    const unsigned char lead = at[0];
+    if (lead < 0x80)
+        return 1;
+    size_t bytes = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+    if (lead < 0xc2 || lead > 0xf4 || left < bytes)
+        return 0;
+    unsigned char second_min = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+    unsigned char second_max = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
+    if (at[1] < second_min || at[1] > second_max)
+        return 0;
+    for (size_t i = 2; i < bytes; i++) {
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    return bytes;
+}
+
+bool str_is_utf8(const char *text, size_t len)
+{
+    const unsigned char *bytes = (const unsigned char *)text;
+    for (size_t i = 0; i < len;) {
+        size_t sequence_bytes = utf8_sequence_bytes(bytes + i, len - i);
+        if (sequence_bytes == 0)
+            return false;
+        i += sequence_bytes;
+    }
+    return true;
+}
+
 void strbuf_release(struct strbuf *b)
 {
     free(b->data);

@@ -16,6 +16,9 @@ struct str {
 struct str str_from(const char *text);
 bool str_equal(struct str a, struct str b);
 
+/* Well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF)? */
+bool str_is_utf8(const char *text, size_t len);
+
 /* A growing byte buffer, always NUL-terminated after the first append. Zero-initialise it; free
  * with strbuf_release(). Allocation failure aborts (bound outside input before appending). */
 struct strbuf {

@@ -1,5 +1,6 @@
-/* Messages to frames and back: the only file that sees protobuf-c.
- * Frame: u8 PROTOCOL_VERSION, u8 message kind, then the protobuf body (proto/triad.proto). */
+/* Messages to frames and back: codec*.c are the only files that see protobuf-c.
+ * Frame: u8 PROTOCOL_VERSION, u8 message kind, then the protobuf body (proto/triad.proto) in its
+ * one form: fields in order, each once, nothing unknown. Equal messages give equal frames. */
 #ifndef TRIAD_CODEC_H
 #define TRIAD_CODEC_H
 
@@ -8,8 +9,10 @@
 #include "str.h"
 #include "vocab.h"
 
-/* Append the frame of `m`. Fails with ERR_LIMIT when it would pass `frame_bytes_max`
- * (FRAME_BYTES_MAX or FRAME_DATA_BYTES_MAX); `out` is then unchanged. */
+/* Append the frame of `m`, whose strings must not be NULL. What no receiver would take is not sent:
+ * ERR_LIMIT when the frame would pass `frame_bytes_max` (FRAME_BYTES_MAX or FRAME_DATA_BYTES_MAX)
+ * or a part passes limits.h, ERR_INVALID for a value out of range or text that is not UTF-8; `out`
+ * is then unchanged. */
 NODISCARD enum err_code codec_encode(const struct msg *m, size_t frame_bytes_max,
                                      struct strbuf *out, struct err *err);
 
@@ -17,7 +20,7 @@ NODISCARD enum err_code codec_encode(const struct msg *m, size_t frame_bytes_max
  * "C", "D"…): other kinds are ERR_DENIED. All that `out` points to belongs to `arena` (set its
  * bytes_max to DECODE_BUDGET_BYTES). ERR_VERSION, ERR_INVALID (malformed, enum out of range,
  * missing part, string with NUL or broken UTF-8, wrong digest length, unknown fields), ERR_LIMIT (a
- * bound of limits.h or the arena's budget). */
+ * bound of limits.h or the arena's budget). Doubles pass whatever they are: a NaN loss is data. */
 NODISCARD enum err_code codec_decode(const void *bytes, size_t len, const char *senders,
                                      struct arena *arena, struct msg *out, struct err *err);
 

@@ -2,6 +2,9 @@
 #ifndef TRIAD_LIMITS_H
 #define TRIAD_LIMITS_H
 
+/* Rooms are include folders, so this file also answers to <limits.h>: pass the C library's on. */
+#include_next <limits.h>
+
 /* Largest control frame (workers and clients). protobuf-c can allocate 56 bytes per input byte, so
  * this also bounds what one hostile frame may cost: 256 KiB × 56 = 14 MiB, and the decoding budget
  * below cuts that further. */
@@ -16,20 +19,25 @@
 /* Largest blob: weights of a 14B model in bf16, with room. */
 #define BLOB_BYTES_MAX ((long long)64 * 1024 * 1024 * 1024)
 #define TREE_FILES_MAX 256
+/* Digests in one BLOB_STAT: all files of a tree, with room. */
+#define BLOB_STAT_DIGESTS_MAX 512
 /* Payload of one stream batch: architecture.md section 2. */
 #define STREAM_PAYLOAD_BYTES_MAX (64 * 1024)
 #define SPEC_BYTES_MAX           (64 * 1024)
 #define REASON_BYTES_MAX         1024
 #define NAME_BYTES_MAX           256 /* experiment, family, variant, task, worker, host, label */
+#define PATH_BYTES_MAX           4096
 #define JOB_PARENTS_MAX          8
 #define JOB_INPUTS_MAX           32
 #define SUBMIT_JOBS_PER_FRAME    64
 #define SUBMIT_JOBS_MAX          1000000
-#define MANIFEST_BYTES_MAX       (1024 * 1024)
-#define PLAN_JSON_BYTES_MAX      (16 * 1024 * 1024)
-#define WORKERS_MAX              4096
-#define LEASES_PER_WORKER_MAX    256
-#define LIST_ROWS_PER_FRAME      200
+/* Travels in one frame, beside the first slice of the plan. */
+#define MANIFEST_BYTES_MAX    (128 * 1024)
+#define PLAN_JSON_BYTES_MAX   (16 * 1024 * 1024)
+#define WORKERS_MAX           4096
+#define LEASES_PER_WORKER_MAX 256
+#define LIST_ROWS_PER_FRAME   200
+#define BATCHES_PER_FRAME_MAX 256
 
 /* Heartbeats (orchestration anchors 6.6). A worker is lost after LIVENESS missed beats; a lease it
  * held runs out after LEASE_MS without a beat that lists it. */

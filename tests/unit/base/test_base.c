@@ -162,13 +162,39 @@ static void test_file_atomic(void **state)
     assert_false(file_name_is_safe("a\nb"));
 }
 
+static void test_utf8(void **state)
+{
+    (void)state;
+    static const char *const good[] = {
+        "", "plain", "gr\xc3\xb6\xc3\x9f", "\xe2\x82\xac", "\xed\x9f\xbf", "\xf4\x8f\xbf\xbf"};
+    static const char *const bad[] = {
+        "\x80",             /* continuation without a lead */
+        "\xc3",             /* cut */
+        "\xc0\xaf",         /* overlong slash */
+        "\xe0\x9f\xbf",     /* overlong */
+        "\xed\xa0\x80",     /* surrogate */
+        "\xf4\x90\x80\x80", /* above U+10FFFF */
+        "\xf0\x90\x80(",    /* bad fourth byte */
+        "\xff",
+    };
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        assert_true(str_is_utf8(good[i], strlen(good[i])));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_false(str_is_utf8(bad[i], strlen(bad[i])));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_err_wraps_outer_first), cmocka_unit_test(test_crc32c_known_answer),
-        cmocka_unit_test(test_blake2b_known_answer),  cmocka_unit_test(test_philox_known_answer),
-        cmocka_unit_test(test_rng_streams),           cmocka_unit_test(test_str_parsing),
-        cmocka_unit_test(test_arena_bounds),          cmocka_unit_test(test_file_atomic),
+        cmocka_unit_test(test_err_wraps_outer_first),
+        cmocka_unit_test(test_crc32c_known_answer),
+        cmocka_unit_test(test_blake2b_known_answer),
+        cmocka_unit_test(test_philox_known_answer),
+        cmocka_unit_test(test_rng_streams),
+        cmocka_unit_test(test_str_parsing),
+        cmocka_unit_test(test_arena_bounds),
+        cmocka_unit_test(test_file_atomic),
+        cmocka_unit_test(test_utf8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
