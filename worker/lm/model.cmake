@@ -1,1 +1,1 @@
-list(APPEND TRIAD_LM_SOURCES params.c schedule.c sample_draw.c)
+list(APPEND TRIAD_LM_SOURCES batch.c corpus.c params.c sample_draw.c schedule.c)

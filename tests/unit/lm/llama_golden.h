@@ -1,0 +1,37 @@
+/* What tests/oracle/llama_torch.py wrote: a small model's sequences, loss, logits, gradients and
+ * the loss of 20 training steps. */
+#ifndef TRIAD_LLAMA_GOLDEN_H
+#define TRIAD_LLAMA_GOLDEN_H
+
+#include <jansson.h>
+
+#include "corpus.h"
+#include "model.h"
+#include "trainer.h"
+
+enum { GOLDEN_SEQUENCES_MAX = 32 };
+
+struct golden {
+    json_t *root;
+    struct model_config config;
+    struct corpus corpus; /* the sequences; every loss token is content of example 0 */
+    struct train_options train;
+    json_t *tensor_header;
+    char *tensor_bytes;
+    const char *tensor_data;
+};
+
+/* `name` is "tied" or "untied". Fails the running test when a file is missing or odd. */
+void golden_load(struct golden *golden, const char *name);
+void golden_release(struct golden *golden);
+
+/* A new model with the oracle's weights. */
+struct model *golden_model(const struct golden *golden);
+/* Values of a stored tensor, "logits" or "grad.<name>"; their number into `count_out`. */
+const float *golden_tensor(const struct golden *golden, const char *name, size_t *count_out);
+double golden_number(const json_t *object, const char *key);
+
+/* The corpus as the model takes it; returns the number of sequences. */
+size_t golden_sequences(const struct corpus *corpus, struct model_sequence *out);
+
+#endif

@@ -1,0 +1,228 @@
+/* Records: what they hold, and that neither batch size nor the place where an evaluation was cut
+ * changes a bit of them. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmocka_all.h"
+#include "evaluator.h"
+#include "llama_golden.h"
+
+enum { RECORDS_MAX = 512 };
+
+struct collected {
+    struct record records[RECORDS_MAX];
+    uint32_t count;
+    uint32_t next_sequence;
+    uint32_t batches;
+    uint32_t stop_after_batches; /* 0: never */
+};
+
+static enum err_code on_records(void *ctx, const struct record *records, uint32_t count,
+                                uint32_t next_sequence, struct err *err)
+{
+    struct collected *c = ctx;
+    (void)err;
+    assert_true(c->count + count <= RECORDS_MAX);
+    memcpy(c->records + c->count, records, count * sizeof *records);
+    c->count += count;
+    c->next_sequence = next_sequence;
+    c->batches++;
+    return ERR_OK;
+}
+
+static bool should_stop(void *ctx)
+{
+    const struct collected *c = ctx;
+    return c->stop_after_batches > 0 && c->batches >= c->stop_after_batches;
+}
+
+/* The golden sequences with every run of four tokens an example whose last token is its terminator;
+ * the first example has no loss. */
+static void mark_examples(struct corpus *c)
+{
+    c->loss_token_count = 0;
+    for (uint32_t s = 0; s < c->sequence_count; s++) {
+        for (size_t i = c->starts[s]; i < c->starts[s + 1]; i++) {
+            size_t position = i - c->starts[s];
+            c->examples[i] = (int32_t)(position / 4);
+            c->losses[i] = position % 4 == 3 ? LOSS_TERMINATOR : LOSS_CONTENT;
+            if (position < 4)
+                c->losses[i] = LOSS_NONE;
+            c->loss_token_count += c->losses[i] != LOSS_NONE;
+        }
+    }
+}
+
+static enum err_code evaluate(const struct model *model, const struct corpus *corpus,
+                              size_t batch_tokens, uint32_t first, struct collected *out,
+                              struct err *err)
+{
+    struct evaluate_options options = {batch_tokens, first};
+    struct evaluate_hooks hooks = {out, on_records, should_stop};
+    return evaluator_run(model, corpus, &options, &hooks, err);
+}
+
+static bool same(const struct record *a, const struct record *b)
+{
+    return a->sequence == b->sequence && a->position == b->position &&
+           memcmp(&a->content_nats, &b->content_nats, sizeof a->content_nats) == 0 &&
+           memcmp(&a->terminator_nats, &b->terminator_nats, sizeof a->terminator_nats) == 0 &&
+           a->token_count == b->token_count && a->hit_tokens == b->hit_tokens &&
+           a->first_hit == b->first_hit && a->hit == b->hit;
+}
+
+static void records_hold_what_the_scores_say(void **state)
+{
+    (void)state;
+    struct golden g;
+    struct err err;
+    golden_load(&g, "untied");
+    mark_examples(&g.corpus);
+    struct model *model = golden_model(&g);
+    struct collected *got = calloc(1, sizeof *got);
+    assert_int_equal(evaluate(model, &g.corpus, 64, 0, got, &err), ERR_OK);
+    assert_int_equal(got->count, evaluator_record_count(&g.corpus));
+    assert_int_equal(got->next_sequence, g.corpus.sequence_count);
+
+    struct model_run *run = NULL;
+    struct model_sequence sequences[GOLDEN_SEQUENCES_MAX];
+    size_t count = golden_sequences(&g.corpus, sequences);
+    struct token_score *scores = calloc(g.corpus.loss_token_count, sizeof *scores);
+    struct model_capacity capacity = {count, 1024, 1024, 96};
+    assert_int_equal(model_run_new(model, MODEL_SCORE, &capacity, &run, &err), ERR_OK);
+    model_forward(run, sequences, count, scores);
+    size_t used = 0;
+    for (uint32_t r = 0; r < got->count; r++) {
+        const struct record *record = &got->records[r];
+        double content = 0, terminator = 0;
+        int hits = 0;
+        bool first_hit = scores[used].hit;
+        uint32_t s = record->sequence;
+        size_t start = g.corpus.starts[s] + record->position * 4;
+        int tokens = 0;
+        for (size_t i = start; i < start + 4 && i < g.corpus.starts[s + 1]; i++, used++, tokens++) {
+            if (i == start + 3)
+                terminator += scores[used].nats;
+            else
+                content += scores[used].nats;
+            hits += scores[used].hit;
+        }
+        assert_true(record->content_nats == content);
+        assert_true(record->terminator_nats == terminator);
+        assert_int_equal(record->token_count, tokens);
+        assert_int_equal(record->hit_tokens, hits);
+        assert_int_equal(record->first_hit, first_hit);
+        assert_int_equal(record->hit, hits == tokens);
+    }
+    assert_int_equal(used, g.corpus.loss_token_count);
+    free(scores);
+    free(got);
+    model_run_free(run);
+    model_free(model);
+    golden_release(&g);
+}
+
+static void batch_size_changes_no_bit(void **state)
+{
+    (void)state;
+    static const size_t batch_tokens[] = {1, 40, 100, 4096};
+    struct golden g;
+    struct err err;
+    golden_load(&g, "tied");
+    mark_examples(&g.corpus);
+    struct model *model = golden_model(&g);
+    struct collected *first = calloc(1, sizeof *first), *next = calloc(1, sizeof *next);
+    assert_int_equal(evaluate(model, &g.corpus, batch_tokens[0], 0, first, &err), ERR_OK);
+    assert_true(first->count > 20);
+    for (size_t k = 1; k < 4; k++) {
+        *next = (struct collected){0};
+        assert_int_equal(evaluate(model, &g.corpus, batch_tokens[k], 0, next, &err), ERR_OK);
+        assert_int_equal(next->count, first->count);
+        for (uint32_t r = 0; r < first->count; r++)
+            assert_true(same(&first->records[r], &next->records[r]));
+    }
+    free(next);
+    free(first);
+    model_free(model);
+    golden_release(&g);
+}
+
+static void an_evaluation_can_be_cut_and_continued(void **state)
+{
+    (void)state;
+    struct golden g;
+    struct err err;
+    golden_load(&g, "tied");
+    mark_examples(&g.corpus);
+    struct model *model = golden_model(&g);
+    struct collected *whole = calloc(1, sizeof *whole), *parts = calloc(1, sizeof *parts);
+    assert_int_equal(evaluate(model, &g.corpus, 60, 0, whole, &err), ERR_OK);
+    parts->stop_after_batches = 2;
+    assert_int_equal(evaluate(model, &g.corpus, 60, 0, parts, &err), ERR_CANCELLED);
+    assert_in_range(parts->next_sequence, 1, g.corpus.sequence_count - 1);
+    parts->stop_after_batches = 0;
+    assert_int_equal(evaluate(model, &g.corpus, 45, parts->next_sequence, parts, &err), ERR_OK);
+    assert_int_equal(parts->count, whole->count);
+    for (uint32_t r = 0; r < whole->count; r++)
+        assert_true(same(&whole->records[r], &parts->records[r]));
+    free(parts);
+    free(whole);
+    model_free(model);
+    golden_release(&g);
+}
+
+static void odd_corpora_are_refused_by_name(void **state)
+{
+    (void)state;
+    struct golden g;
+    struct err err;
+    struct collected *got = calloc(1, sizeof *got);
+    golden_load(&g, "tied");
+    mark_examples(&g.corpus);
+    struct model *model = golden_model(&g);
+    size_t last = g.corpus.starts[2] - 1; /* of sequence 1 */
+    int32_t example = g.corpus.examples[last];
+    g.corpus.examples[last] = -1;
+    assert_int_equal(evaluate(model, &g.corpus, 60, 0, got, &err), ERR_INVALID);
+    assert_non_null(strstr(err.text, "sequence 1"));
+    g.corpus.examples[last] = example;
+    g.corpus.ids[last] = -5;
+    assert_int_equal(evaluate(model, &g.corpus, 60, 0, got, &err), ERR_INVALID);
+    assert_non_null(strstr(err.text, "outside the vocabulary"));
+    assert_int_equal(got->count, 0);
+    free(got);
+    model_free(model);
+    golden_release(&g);
+}
+
+static void a_loss_that_is_not_finite_is_data(void **state)
+{
+    (void)state;
+    struct golden g;
+    struct err err;
+    struct collected *got = calloc(1, sizeof *got);
+    golden_load(&g, "tied");
+    mark_examples(&g.corpus);
+    struct model *model = golden_model(&g);
+    params_data(model_params(model), TENSOR_FINAL_NORM, -1)[0] = NAN;
+    assert_int_equal(evaluate(model, &g.corpus, 60, 0, got, &err), ERR_OK);
+    assert_int_equal(got->count, evaluator_record_count(&g.corpus));
+    assert_true(isnan(got->records[0].content_nats));
+    assert_false(got->records[0].hit);
+    free(got);
+    model_free(model);
+    golden_release(&g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(records_hold_what_the_scores_say),
+        cmocka_unit_test(batch_size_changes_no_bit),
+        cmocka_unit_test(an_evaluation_can_be_cut_and_continued),
+        cmocka_unit_test(odd_corpora_are_refused_by_name),
+        cmocka_unit_test(a_loss_that_is_not_finite_is_data),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,292 @@
+/* Training against PyTorch's AdamW (20 steps with warm-up, cosine, accumulation and clipping),
+ * resume bit for bit, and what happens when numbers blow up. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmocka_all.h"
+#include "file.h"
+#include "llama_golden.h"
+
+struct history {
+    struct train_metrics steps[64];
+    size_t count;
+    int64_t stop_at; /* 0: never */
+    int checkpoints;
+};
+
+static void on_step(void *ctx, const struct train_metrics *metrics)
+{
+    struct history *h = ctx;
+    assert_true(h->count < 64);
+    h->steps[h->count++] = *metrics;
+}
+
+static bool should_stop(void *ctx)
+{
+    const struct history *h = ctx;
+    return h->stop_at > 0 && (int64_t)h->count >= h->stop_at;
+}
+
+static enum err_code count_checkpoint(void *ctx, struct trainer *trainer, struct err *err)
+{
+    struct history *h = ctx;
+    (void)trainer;
+    (void)err;
+    h->checkpoints++;
+    return ERR_OK;
+}
+
+static struct trainer *make_trainer(struct model *model, const struct golden *g,
+                                    const struct train_options *options)
+{
+    struct trainer *trainer = NULL;
+    struct err err;
+    if (trainer_new(model, &g->corpus, options, &trainer, &err) != ERR_OK)
+        fail_msg("%s", err.text);
+    return trainer;
+}
+
+static struct train_result run(struct trainer *trainer, struct history *history)
+{
+    struct train_hooks hooks = {history, on_step, should_stop, count_checkpoint};
+    struct train_result result;
+    struct err err;
+    if (trainer_run(trainer, &hooks, &result, &err) != ERR_OK)
+        fail_msg("%s", err.text);
+    return result;
+}
+
+/* Largest relative distance of the losses from the golden ones. */
+static double loss_distance(const struct history *h, const json_t *golden_steps)
+{
+    double worst = 0;
+    assert_int_equal(h->count, json_array_size(golden_steps));
+    for (size_t i = 0; i < h->count; i++) {
+        double expected = golden_number(json_array_get(golden_steps, i), "loss");
+        worst = fmax(worst, fabs(h->steps[i].loss_nats / expected - 1));
+    }
+    return worst;
+}
+
+static void twenty_steps_agree_with_pytorch(void **state)
+{
+    (void)state;
+    static const char *const cases[] = {"tied", "untied"};
+    for (size_t k = 0; k < 2; k++) {
+        struct golden g;
+        struct history h = {0};
+        golden_load(&g, cases[k]);
+        const json_t *steps = json_object_get(g.root, "steps");
+        struct model *model = golden_model(&g);
+        struct trainer *trainer = make_trainer(model, &g, &g.train);
+        assert_int_equal(run(trainer, &h).outcome, TRAIN_DONE);
+        assert_true(loss_distance(&h, steps) < 1e-4);
+        for (size_t i = 0; i < h.count; i++) {
+            const json_t *expected = json_array_get(steps, i);
+            assert_true(fabs(h.steps[i].rate - golden_number(expected, "lr")) < 1e-12);
+            assert_true(fabs(h.steps[i].grad_norm / golden_number(expected, "grad_norm") - 1) <
+                        1e-3);
+        }
+        trainer_free(trainer);
+        model_free(model);
+        golden_release(&g);
+    }
+}
+
+/* Negative control: each switch, left out, must be visible in the losses. */
+static void the_losses_notice_a_missing_ingredient(void **state)
+{
+    (void)state;
+    struct golden g;
+    golden_load(&g, "untied");
+    struct train_options changed[4] = {g.train, g.train, g.train, g.train};
+    changed[0].optimizer.clip_norm = 0;
+    changed[1].optimizer.weight_decay = 0;
+    changed[2].accumulate = 1;
+    changed[3].schedule.kind = SCHEDULE_LINEAR;
+    for (size_t k = 0; k < 4; k++) {
+        struct history h = {0};
+        struct model *model = golden_model(&g);
+        struct trainer *trainer = make_trainer(model, &g, &changed[k]);
+        run(trainer, &h);
+        assert_true(loss_distance(&h, json_object_get(g.root, "steps")) > 1e-3);
+        trainer_free(trainer);
+        model_free(model);
+    }
+    golden_release(&g);
+}
+
+static void resume_continues_bit_for_bit(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/test_trainer.XXXXXX";
+    struct err err;
+    struct golden g;
+    assert_non_null(mkdtemp(folder));
+    golden_load(&g, "tied");
+    g.train.steps = 10;
+    struct model *whole = golden_model(&g), *half = golden_model(&g), *other = golden_model(&g);
+    struct history whole_history = {0}, half_history = {.stop_at = 5}, rest_history = {0};
+    struct trainer *trainer = make_trainer(whole, &g, &g.train);
+    assert_int_equal(run(trainer, &whole_history).outcome, TRAIN_DONE);
+    trainer_free(trainer);
+
+    trainer = make_trainer(half, &g, &g.train);
+    struct train_result result = run(trainer, &half_history);
+    assert_int_equal(result.outcome, TRAIN_STOPPED);
+    assert_int_equal(result.step, 5);
+    assert_int_equal(trainer_save(trainer, folder, &err), ERR_OK);
+    trainer_free(trainer);
+
+    /* A fresh process would read the weights from the checkpoint: here they are copied. */
+    size_t bytes = model_params(whole)->element_count * sizeof(float);
+    memcpy(model_params(other)->block, model_params(half)->block, bytes);
+    assert_memory_not_equal(model_params(half)->block, model_params(whole)->block, bytes);
+    trainer = make_trainer(other, &g, &g.train);
+    if (trainer_load(trainer, folder, &err) != ERR_OK)
+        fail_msg("%s", err.text);
+    assert_int_equal(trainer_step(trainer), 5);
+    assert_int_equal(run(trainer, &rest_history).outcome, TRAIN_DONE);
+    assert_int_equal(rest_history.count, 5);
+    assert_memory_equal(model_params(other)->block, model_params(whole)->block, bytes);
+    trainer_free(trainer);
+
+    /* The same state does not fit a run with another learning rate. */
+    struct train_options changed = g.train;
+    changed.schedule.learning_rate *= 2;
+    trainer = make_trainer(other, &g, &changed);
+    assert_int_equal(trainer_load(trainer, folder, &err), ERR_CONFLICT);
+    assert_int_equal(trainer_step(trainer), 0);
+    trainer_free(trainer);
+
+    assert_int_equal(file_remove_tree(folder, &err), ERR_OK);
+    model_free(other);
+    model_free(half);
+    model_free(whole);
+    golden_release(&g);
+}
+
+static void damaged_state_is_refused(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/test_trainer.XXXXXX", path[128];
+    struct err err;
+    struct golden g;
+    assert_non_null(mkdtemp(folder));
+    golden_load(&g, "tied");
+    struct model *model = golden_model(&g);
+    struct trainer *trainer = make_trainer(model, &g, &g.train);
+    assert_int_equal(trainer_load(trainer, folder, &err), ERR_NOT_FOUND);
+    assert_int_equal(trainer_save(trainer, folder, &err), ERR_OK);
+    assert_int_equal(trainer_load(trainer, folder, &err), ERR_OK);
+    snprintf(path, sizeof path, "%s/optimizer.safetensors", folder);
+    assert_int_equal(file_write_atomic(path, "short", 5, 0600, &err), ERR_OK);
+    assert_int_equal(trainer_load(trainer, folder, &err), ERR_CORRUPT);
+    snprintf(path, sizeof path, "%s/trainer_state.json", folder);
+    assert_int_equal(file_write_atomic(path, "{\"step\":", 8, 0600, &err), ERR_OK);
+    assert_int_equal(trainer_load(trainer, folder, &err), ERR_CORRUPT);
+    assert_int_equal(file_remove_tree(folder, &err), ERR_OK);
+    trainer_free(trainer);
+    model_free(model);
+    golden_release(&g);
+}
+
+static void divergence_is_an_outcome_and_changes_nothing(void **state)
+{
+    (void)state;
+    struct golden g;
+    struct history h = {0};
+    golden_load(&g, "tied");
+    struct model *model = golden_model(&g);
+    struct params *p = model_params(model);
+    p->block[3] = NAN;
+    size_t bytes = p->element_count * sizeof(float);
+    float *before = malloc(bytes);
+    assert_non_null(before);
+    memcpy(before, p->block, bytes);
+    struct trainer *trainer = make_trainer(model, &g, &g.train);
+    struct train_result result = run(trainer, &h);
+    assert_int_equal(result.outcome, TRAIN_DIVERGED);
+    assert_int_equal(result.step, 0);
+    assert_true(isnan(result.last.loss_nats));
+    assert_int_equal(h.count, 1); /* the bad point is reported */
+    assert_memory_equal(before, p->block, bytes);
+    free(before);
+    trainer_free(trainer);
+    model_free(model);
+    golden_release(&g);
+}
+
+static void checkpoints_come_every_so_many_steps(void **state)
+{
+    (void)state;
+    struct golden g;
+    struct history h = {0};
+    golden_load(&g, "tied");
+    g.train.steps = 10;
+    g.train.checkpoint_steps = 3;
+    struct model *model = golden_model(&g);
+    struct trainer *trainer = make_trainer(model, &g, &g.train);
+    run(trainer, &h);
+    assert_int_equal(h.checkpoints, 3);
+    trainer_free(trainer);
+    model_free(model);
+    golden_release(&g);
+}
+
+static void one_pass_is_counted_from_the_data(void **state)
+{
+    (void)state;
+    struct golden g;
+    golden_load(&g, "tied");
+    g.train.steps = 0;
+    struct model *model = golden_model(&g);
+    struct trainer *trainer = make_trainer(model, &g, &g.train);
+    /* Lengths 5 17 33 | 2 41 12 | 8 26 19 | 50 7 | 31 under 60 tokens, two at a time. */
+    assert_int_equal(trainer_steps(trainer), 3);
+    trainer_free(trainer);
+    model_free(model);
+    golden_release(&g);
+}
+
+static void impossible_options_and_data_are_refused(void **state)
+{
+    (void)state;
+    struct golden g;
+    struct err err;
+    struct trainer *trainer = NULL;
+    golden_load(&g, "tied");
+    struct model *model = golden_model(&g);
+    struct train_options options = g.train;
+    options.accumulate = 0;
+    assert_int_equal(trainer_new(model, &g.corpus, &options, &trainer, &err), ERR_INVALID);
+    options = g.train;
+    options.optimizer.beta2 = 1;
+    assert_int_equal(trainer_new(model, &g.corpus, &options, &trainer, &err), ERR_INVALID);
+    options = g.train;
+    options.schedule.learning_rate = NAN;
+    assert_int_equal(trainer_new(model, &g.corpus, &options, &trainer, &err), ERR_INVALID);
+    g.corpus.ids[7] = g.config.vocabulary;
+    assert_int_equal(trainer_new(model, &g.corpus, &g.train, &trainer, &err), ERR_INVALID);
+    assert_non_null(strstr(err.text, "outside the vocabulary"));
+    assert_null(trainer);
+    model_free(model);
+    golden_release(&g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(twenty_steps_agree_with_pytorch),
+        cmocka_unit_test(the_losses_notice_a_missing_ingredient),
+        cmocka_unit_test(resume_continues_bit_for_bit),
+        cmocka_unit_test(damaged_state_is_refused),
+        cmocka_unit_test(divergence_is_an_outcome_and_changes_nothing),
+        cmocka_unit_test(checkpoints_come_every_so_many_steps),
+        cmocka_unit_test(one_pass_is_counted_from_the_data),
+        cmocka_unit_test(impossible_options_and_data_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
