@@ -313,6 +313,8 @@ struct comparison {
 static void comparison_append(ProtobufCBuffer *base, size_t len, const uint8_t *bytes)
 {
     struct comparison *c = (struct comparison *)base;
+    if (len == 0)
+        return; /* `bytes` may be NULL */
     c->equal = c->equal && len <= c->left && memcmp(c->at, bytes, len) == 0;
     if (c->equal) {
         c->at += len;
