@@ -1,4 +1,5 @@
 list(APPEND TRIAD_LM_SOURCES
-    bpe.c checkpoint.c convert_llama2c.c intern.c json_field.c llama2c_tokenizer.c model_config.c safetensors.c
-    safetensors_write.c tensor_spec.c text_split.c tokenizer.c
-    tokenizer_build.c tokenizer_json.c tokenizer_layout.c tokenizer_print.c tokenizer_train.c utf8.c)
+    bpe.c checkpoint.c convert_llama2c.c intern.c json_field.c llama2c_tokenizer.c model_config.c
+    safetensors.c safetensors_write.c special_tokens.c tensor_spec.c text_split.c tokenizer.c
+    tokenizer_build.c tokenizer_json.c tokenizer_layout.c tokenizer_print.c tokenizer_train.c
+    utf8.c)

@@ -66,8 +66,11 @@ bool tokenizer_is_special(const struct tokenizer *tokenizer, int32_t id);
 int32_t tokenizer_bos(const struct tokenizer *tokenizer);
 int32_t tokenizer_eos(const struct tokenizer *tokenizer);
 
-/* Append a special token at the end of the vocabulary, and name its id. ERR_CONFLICT when there is
- * one with this text, ERR_INVALID when the text is empty or not UTF-8. */
+/* Could this be added? ERR_CONFLICT when there is a token of this text, special or not; ERR_INVALID
+ * when the text is empty or not UTF-8; ERR_LIMIT when the vocabulary is full. */
+NODISCARD enum err_code tokenizer_check_special(const struct tokenizer *tokenizer, const char *text,
+                                                struct err *err);
+/* Append a special token at the end of the vocabulary, and name its id. */
 NODISCARD enum err_code tokenizer_add_special(struct tokenizer *tokenizer, const char *text,
                                               int32_t *id_out, struct err *err);
 

@@ -167,7 +167,7 @@ enum err_code tokenizer_enter_added(struct tokenizer *t, struct str name, int32_
                                     bool is_special, struct err *err)
 {
     if (name.len == 0 || utf8_valid_prefix(name.data, name.len) != name.len)
-        return err_set(err, ERR_INVALID, "the text of added token %d is empty or not UTF-8", id);
+        return err_set(err, ERR_CORRUPT, "the text of added token %d is empty or not UTF-8", id);
     int32_t existing = tokenizer_find(t, name);
     bool in_model = existing != TOKEN_NONE && existing == id && t->tokens[id].in_model;
     if (in_model && t->tokens[id].class == TOKEN_ADDED)
@@ -259,15 +259,27 @@ enum err_code tokenizer_finish(struct tokenizer *t, struct err *err)
     return ERR_OK;
 }
 
-enum err_code tokenizer_add_special(struct tokenizer *tokenizer, const char *text, int32_t *id_out,
-                                    struct err *err)
+enum err_code tokenizer_check_special(const struct tokenizer *tokenizer, const char *text,
+                                      struct err *err)
 {
     struct str name = str_from(text);
+    if (name.len == 0 || utf8_valid_prefix(name.data, name.len) != name.len)
+        return err_set(err, ERR_INVALID, "add special token: its text is empty or not UTF-8");
     if (tokenizer_find(tokenizer, name) != TOKEN_NONE)
         return err_set(err, ERR_CONFLICT, "add special token '%s': there is a token of this name",
                        text);
+    if (tokenizer->count >= TOKENIZER_VOCABULARY_MAX)
+        return err_set(err, ERR_LIMIT, "add special token '%s': the vocabulary is full", text);
+    return ERR_OK;
+}
+
+enum err_code tokenizer_add_special(struct tokenizer *tokenizer, const char *text, int32_t *id_out,
+                                    struct err *err)
+{
     int32_t id = tokenizer->count;
-    enum err_code rc = tokenizer_enter_added(tokenizer, name, id, true, err);
+    enum err_code rc = tokenizer_check_special(tokenizer, text, err);
+    if (rc == ERR_OK)
+        rc = tokenizer_enter_added(tokenizer, str_from(text), id, true, err);
     if (rc != ERR_OK)
         return rc;
     if (tokenizer->bos == TOKEN_NONE)

@@ -1,0 +1,437 @@
+/* worker/lm tokenizer: the goldens in tests/golden/tokenizer were made by Hugging Face's tokenizers
+ * library (tests/oracle/tokenizer_goldens.mjs); everything else is checked against its definition.
+ */
+#include "cmocka_all.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "file.h"
+#include "rng.h"
+#include "tokenizer.h"
+#include "tokenizer_train.h"
+#include "utf8.h"
+
+#define GOLDEN_FOLDER TRIAD_SOURCE_DIR "/tests/golden/"
+#define TRAINED_FILE  GOLDEN_FOLDER "tokenizer/license-1024.json"
+
+static void must(enum err_code rc, const struct err *err)
+{
+    if (rc != ERR_OK)
+        fail_msg("%s", err->text);
+}
+
+static struct tokenizer *train_on(const char *const *texts, size_t count, int32_t vocabulary)
+{
+    struct err err;
+    struct tokenizer_trainer *trainer = NULL;
+    struct tokenizer *t = NULL;
+    must(tokenizer_trainer_new(&trainer, &err), &err);
+    for (size_t i = 0; i < count; i++)
+        must(tokenizer_trainer_add(trainer, str_from(texts[i]), &err), &err);
+    struct tokenizer_train_options options = {vocabulary, tokenizer_family_specials,
+                                              TOKENIZER_FAMILY_SPECIALS_COUNT};
+    must(tokenizer_trainer_finish(trainer, &options, &t, &err), &err);
+    tokenizer_trainer_free(trainer);
+    return t;
+}
+
+/* Trained on the licence text of this repository: a text that everybody has. */
+static struct tokenizer *train_on_license(void)
+{
+    struct err err;
+    char *text = NULL;
+    size_t len = 0;
+    must(file_read(TRIAD_SOURCE_DIR "/LICENSE", 0, &text, &len, &err), &err);
+    struct tokenizer *t = train_on((const char *const[]){text}, 1, 1024);
+    free(text);
+    return t;
+}
+
+static char *read_golden(const char *path, size_t *len)
+{
+    struct err err;
+    char *text = NULL;
+    must(file_read(path, 0, &text, len, &err), &err);
+    return text;
+}
+
+static struct token_list encode(struct tokenizer *t, struct str text)
+{
+    struct err err;
+    struct token_list list = {0};
+    must(tokenizer_encode(t, text, &list, &err), &err);
+    return list;
+}
+
+static void assert_round_trip(struct tokenizer *t, struct str text)
+{
+    struct err err;
+    struct token_list list = encode(t, text);
+    size_t count = 0;
+    must(tokenizer_count(t, text, &count, &err), &err);
+    assert_int_equal(count, list.count);
+    struct strbuf back = {0};
+    must(tokenizer_decode(t, list.ids, list.count, &back, &err), &err);
+    assert_int_equal(back.len, text.len);
+    if (text.len > 0)
+        assert_memory_equal(back.data, text.data, text.len);
+    for (size_t i = 0; i < list.count; i++)
+        assert_false(tokenizer_is_special(t, list.ids[i]));
+    strbuf_release(&back);
+    token_list_release(&list);
+}
+
+static void test_byte_spelling_is_the_alphabet_of_gpt2(void **state)
+{
+    (void)state;
+    for (int byte = 0; byte < 256; byte++)
+        assert_int_equal(byte_from_spelling(byte_spelling((uint8_t)byte)), byte);
+    assert_int_equal(byte_spelling(' '), 0x120);  /* Ġ */
+    assert_int_equal(byte_spelling('\n'), 0x10a); /* Ċ */
+    assert_int_equal(byte_spelling(0x7f), 0x121);
+    assert_int_equal(byte_spelling(0xad), 0x143);
+    assert_int_equal(byte_from_spelling(0x144), -1);
+    assert_int_equal(byte_from_spelling(' '), -1);
+}
+
+static void test_utf8_refuses_what_rfc_3629_refuses(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"\x80",
+                                      "\xc0\xaf",
+                                      "\xc1\x81",
+                                      "\xe0\x9f\xbf",
+                                      "\xed\xa0\x80",
+                                      "\xf0\x8f\xbf\xbf",
+                                      "\xf4\x90\x80",
+                                      "\xf4\x90\x80\x80",
+                                      "\xf5\x80\x80\x80",
+                                      "\xe2\x96",
+                                      "\xff",
+                                      "\xc3("};
+    uint32_t codepoint;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(utf8_decode(bad[i], strlen(bad[i]), &codepoint), 0);
+    static const uint32_t good[] = {0,      0x7f,   0x80,   0x7ff,   0x800,
+                                    0xd7ff, 0xe000, 0xffff, 0x10000, 0x10ffff};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        char bytes[4];
+        size_t len = utf8_encode(good[i], bytes);
+        assert_int_equal(utf8_decode(bytes, len, &codepoint), len);
+        assert_int_equal(codepoint, good[i]);
+    }
+}
+
+/* Worked by hand: "aab" 3 times and "aa" 2 times. Pairs: (a,a) 5, (a,b) 3. Then (aa,b) 3. Ties and
+ * the stop at pairs seen once are in the next test. */
+static void test_training_merges_the_most_frequent_pair(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"aab", "aab", "aa", "aab", "aa"};
+    struct tokenizer *t = train_on(texts, 5, 1024);
+    assert_int_equal(tokenizer_vocabulary(t), 256 + 2 + 5);
+    assert_memory_equal(tokenizer_token(t, 256).data, "aa", 2);
+    assert_memory_equal(tokenizer_token(t, 257).data, "aab", 3);
+    struct token_list list = encode(t, str_from("aaab"));
+    assert_int_equal(list.count, 3); /* aa a b: the leftmost aa merges first */
+    assert_int_equal(list.ids[0], 256);
+    assert_int_equal(list.ids[1], 'a');
+    token_list_release(&list);
+    tokenizer_free(t);
+}
+
+static void test_training_breaks_ties_by_ids_and_ignores_order(void **state)
+{
+    (void)state;
+    static const char *const one[] = {"zy", "ab", "ab", "zy", "once"};
+    static const char *const other[] = {"ab", "once", "zy", "zy", "ab"};
+    struct tokenizer *a = train_on(one, 5, 1024);
+    struct tokenizer *b = train_on(other, 5, 1024);
+    assert_int_equal(tokenizer_vocabulary(a), 256 + 2 + 5);
+    assert_memory_equal(tokenizer_token(a, 256).data, "ab", 2);
+    assert_memory_equal(tokenizer_token(a, 257).data, "zy", 2);
+    struct strbuf text_a = {0};
+    struct strbuf text_b = {0};
+    tokenizer_print(a, &text_a);
+    tokenizer_print(b, &text_b);
+    assert_string_equal(text_a.data, text_b.data);
+    strbuf_release(&text_a);
+    strbuf_release(&text_b);
+    tokenizer_free(a);
+    tokenizer_free(b);
+}
+
+static void test_training_refuses_a_vocabulary_without_room(void **state)
+{
+    (void)state;
+    struct err err;
+    struct tokenizer_trainer *trainer = NULL;
+    struct tokenizer *t = NULL;
+    must(tokenizer_trainer_new(&trainer, &err), &err);
+    struct tokenizer_train_options options = {260, tokenizer_family_specials,
+                                              TOKENIZER_FAMILY_SPECIALS_COUNT};
+    assert_int_equal(tokenizer_trainer_finish(trainer, &options, &t, &err), ERR_INVALID);
+    assert_null(t);
+    tokenizer_trainer_free(trainer);
+}
+
+static void test_training_reproduces_the_stored_tokenizer(void **state)
+{
+    (void)state;
+    struct err err;
+    struct tokenizer *t = train_on_license();
+    struct strbuf text = {0};
+    tokenizer_print(t, &text);
+    assert_int_equal(tokenizer_vocabulary(t), 1024);
+    if (getenv("UPDATE_GOLDEN"))
+        must(file_write_atomic(TRAINED_FILE, text.data, text.len, 0644, &err), &err);
+    size_t len = 0;
+    char *golden = read_golden(TRAINED_FILE, &len);
+    assert_int_equal(len, text.len);
+    assert_memory_equal(golden, text.data, len);
+    free(golden);
+    strbuf_release(&text);
+    tokenizer_free(t);
+}
+
+static void test_print_and_parse_give_the_same_tokenizer(void **state)
+{
+    (void)state;
+    static const char *const files[] = {TRAINED_FILE, GOLDEN_FOLDER "stories260K/tokenizer.json"};
+    for (size_t i = 0; i < 2; i++) {
+        struct err err;
+        size_t len = 0;
+        char *golden = read_golden(files[i], &len);
+        struct tokenizer *t = NULL;
+        must(tokenizer_parse(golden, len, files[i], &t, &err), &err);
+        struct strbuf text = {0};
+        tokenizer_print(t, &text);
+        assert_string_equal(text.data, golden);
+        strbuf_release(&text);
+        tokenizer_free(t);
+        free(golden);
+    }
+}
+
+static void test_any_bytes_come_back(void **state)
+{
+    (void)state;
+    struct err err;
+    struct tokenizer *t = NULL;
+    must(tokenizer_load(TRAINED_FILE, &t, &err), &err);
+    assert_round_trip(t, (struct str){"", 0});
+    assert_round_trip(t, (struct str){"\0\0a\0", 4});
+    char all[256];
+    for (int i = 0; i < 256; i++)
+        all[i] = (char)i;
+    assert_round_trip(t, (struct str){all, sizeof all});
+    struct rng rng = rng_new(1, "any_bytes");
+    for (int round = 0; round < 2000; round++) {
+        char bytes[300];
+        size_t len = rng_below(&rng, sizeof bytes);
+        uint64_t range = round % 2 ? 256 : 4;
+        for (size_t i = 0; i < len; i++)
+            bytes[i] =
+                (char)(range == 4 ? " \n\xe2t"[rng_below(&rng, 4)] : (int)rng_below(&rng, 256));
+        assert_round_trip(t, (struct str){bytes, len});
+    }
+    tokenizer_free(t);
+}
+
+/* A run of one character, spaces and digits: the shapes on which careless pieces turn quadratic. */
+static void test_long_runs_are_encoded(void **state)
+{
+    (void)state;
+    struct err err;
+    struct tokenizer *t = NULL;
+    must(tokenizer_load(TRAINED_FILE, &t, &err), &err);
+    enum { RUN = 1 << 20 };
+    char *run = malloc(RUN);
+    for (const char *c = "e 7\n\xff"; *c; c++) {
+        memset(run, *c, RUN);
+        assert_round_trip(t, (struct str){run, RUN});
+    }
+    free(run);
+    tokenizer_free(t);
+}
+
+static void test_plain_text_never_gives_special_tokens(void **state)
+{
+    (void)state;
+    static const char *const files[] = {TRAINED_FILE, GOLDEN_FOLDER "stories260K/tokenizer.json"};
+    for (size_t i = 0; i < 2; i++) {
+        struct err err;
+        struct tokenizer *t = NULL;
+        must(tokenizer_load(files[i], &t, &err), &err);
+        struct token_list list = encode(t, str_from("<s></s><unk><|eot_id|><|begin_of_text|>"));
+        assert_true(list.count > 5);
+        for (size_t k = 0; k < list.count; k++)
+            assert_false(tokenizer_is_special(t, list.ids[k]));
+        token_list_release(&list);
+        tokenizer_free(t);
+    }
+}
+
+static void test_special_tokens_are_found_by_exact_text(void **state)
+{
+    (void)state;
+    struct err err;
+    struct tokenizer *t = NULL;
+    must(tokenizer_load(TRAINED_FILE, &t, &err), &err);
+    assert_int_equal(tokenizer_special(t, "<|begin_of_text|>"), 1019);
+    assert_int_equal(tokenizer_special(t, "<|eot_id|>"), 1023);
+    assert_int_equal(tokenizer_special(t, "<|eot_id|"), TOKEN_NONE);
+    assert_int_equal(tokenizer_special(t, "a"), TOKEN_NONE); /* there, but not special */
+    assert_int_equal(tokenizer_bos(t), 1019);
+    assert_int_equal(tokenizer_eos(t), 1020);
+    int32_t id = 0;
+    assert_int_equal(tokenizer_add_special(t, "<|eot_id|>", &id, &err), ERR_CONFLICT);
+    assert_int_equal(tokenizer_add_special(t, "", &id, &err), ERR_INVALID);
+    assert_int_equal(tokenizer_add_special(t, "\xff", &id, &err), ERR_INVALID);
+    assert_int_equal(tokenizer_vocabulary(t), 1024);
+    must(tokenizer_add_special(t, "<|new \"one\"|>", &id, &err), &err);
+    assert_int_equal(id, 1024);
+    struct strbuf text = {0};
+    tokenizer_print(t, &text);
+    struct tokenizer *again = NULL;
+    must(tokenizer_parse(text.data, text.len, "printed", &again, &err), &err);
+    assert_int_equal(tokenizer_special(again, "<|new \"one\"|>"), 1024);
+    strbuf_release(&text);
+    tokenizer_free(again);
+    tokenizer_free(t);
+}
+
+/* Replay {"cases": [{"text": …, "ids": […]}]}; returns the number of cases. */
+static size_t replay(const char *tokenizer_file, const char *cases_file)
+{
+    struct err err;
+    struct tokenizer *t = NULL;
+    must(tokenizer_load(tokenizer_file, &t, &err), &err);
+    json_error_t fault;
+    json_t *root = json_load_file(cases_file, JSON_ALLOW_NUL, &fault);
+    if (!root)
+        fail_msg("%s:%d: %s", cases_file, fault.line, fault.text);
+    json_t *cases = json_object_get(root, "cases");
+    size_t count = json_array_size(cases);
+    for (size_t i = 0; i < count; i++) {
+        json_t *text = json_object_get(json_array_get(cases, i), "text");
+        json_t *ids = json_object_get(json_array_get(cases, i), "ids");
+        struct token_list list =
+            encode(t, (struct str){json_string_value(text), json_string_length(text)});
+        if (list.count != json_array_size(ids))
+            fail_msg("case %zu '%s': %zu ids, not %zu", i, json_string_value(text), list.count,
+                     json_array_size(ids));
+        for (size_t k = 0; k < list.count; k++) {
+            if (list.ids[k] != json_integer_value(json_array_get(ids, k)))
+                fail_msg("case %zu '%s': id %zu differs", i, json_string_value(text), k);
+        }
+        token_list_release(&list);
+    }
+    json_decref(root);
+    tokenizer_free(t);
+    return count;
+}
+
+static void test_byte_level_ids_equal_those_of_hugging_face(void **state)
+{
+    (void)state;
+    assert_true(replay(TRAINED_FILE, GOLDEN_FOLDER "tokenizer/license-1024.cases.json") > 500);
+}
+
+static void test_byte_fallback_ids_equal_those_of_hugging_face(void **state)
+{
+    (void)state;
+    assert_true(replay(GOLDEN_FOLDER "stories260K/tokenizer.json",
+                       GOLDEN_FOLDER "tokenizer/stories260K.cases.json") > 500);
+}
+
+/* One change to a valid file at a time: what it must say. */
+struct spoiled {
+    const char *find;
+    const char *replace;
+    enum err_code code;
+    const char *says;
+};
+
+static void test_faulty_files_are_refused_by_name(void **state)
+{
+    (void)state;
+    static const struct spoiled cases[] = {
+        {"\"type\": \"BPE\"", "\"type\": \"Unigram\"", ERR_INVALID, "model type 'Unigram'"},
+        {"\"normalizer\": null", "\"normalizer\": {\"type\": \"NFC\"}", ERR_INVALID, "normalizer"},
+        {"\"ignore_merges\": false", "\"ignore_merges\": true", ERR_INVALID, "ignore_merges"},
+        {"\"dropout\": null", "\"dropout\": 0.1", ERR_INVALID, "dropout"},
+        {"\\\\p{N}|", "\\\\p{N}{1,2}|", ERR_INVALID, "pattern"},
+        {"\"Isolated\"", "\"Removed\"", ERR_INVALID, "pre_tokenizer"},
+        {"\"a\": 97", "\"a\": 98", ERR_CORRUPT, "id 98"},
+        {"\"a\": 97", "\"a\": 2000", ERR_CORRUPT, "no token has id 97"},
+        {"\"a\": 97", "\"a\": -1", ERR_CORRUPT, "has no id"},
+        {"\"a\": 97", "\"a\": \"x\"", ERR_CORRUPT, "has no id"},
+        {"\"a\": 97", "\"a b\": 97", ERR_CORRUPT, "byte alphabet"},
+        {"\"content\": \"<|eot_id|>\"", "\"content\": \"<|begin_of_text|>\"", ERR_CORRUPT, "twice"},
+        {"\"merges\": [", "\"merges\": [[\"~\", \"~\"],", ERR_CORRUPT, "lacks"},
+        {"\"merges\": [", "\"merges\": [\"~\",", ERR_CORRUPT, "not a pair"},
+        {"\"vocab\"", "\"vocabulary\"", ERR_CORRUPT, "model.vocab"},
+        {"{\n", "[\n", ERR_CORRUPT, "parse"},
+    };
+    size_t len = 0;
+    char *good = read_golden(TRAINED_FILE, &len);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *at = strstr(good, cases[i].find);
+        if (!at)
+            fail_msg("'%s' is not in the file", cases[i].find);
+        struct strbuf text = {0};
+        strbuf_append(&text, good, (size_t)(at - good));
+        strbuf_puts(&text, cases[i].replace);
+        strbuf_puts(&text, at + strlen(cases[i].find));
+        struct err err = {0};
+        struct tokenizer *t = NULL;
+        assert_int_equal(tokenizer_parse(text.data, text.len, "spoiled.json", &t, &err),
+                         cases[i].code);
+        assert_null(t);
+        if (!strstr(err.text, cases[i].says))
+            fail_msg("'%s' does not say '%s'", err.text, cases[i].says);
+        strbuf_release(&text);
+    }
+    free(good);
+}
+
+static void test_decode_refuses_foreign_ids(void **state)
+{
+    (void)state;
+    struct err err;
+    struct tokenizer *t = NULL;
+    must(tokenizer_load(TRAINED_FILE, &t, &err), &err);
+    struct strbuf out = {0};
+    assert_int_equal(tokenizer_decode(t, (const int32_t[]){97, 1024}, 2, &out, &err), ERR_INVALID);
+    assert_int_equal(out.len, 0);
+    assert_int_equal(tokenizer_decode(t, (const int32_t[]){-1}, 1, &out, &err), ERR_INVALID);
+    tokenizer_free(t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_byte_spelling_is_the_alphabet_of_gpt2),
+        cmocka_unit_test(test_utf8_refuses_what_rfc_3629_refuses),
+        cmocka_unit_test(test_training_merges_the_most_frequent_pair),
+        cmocka_unit_test(test_training_breaks_ties_by_ids_and_ignores_order),
+        cmocka_unit_test(test_training_refuses_a_vocabulary_without_room),
+        cmocka_unit_test(test_training_reproduces_the_stored_tokenizer),
+        cmocka_unit_test(test_print_and_parse_give_the_same_tokenizer),
+        cmocka_unit_test(test_any_bytes_come_back),
+        cmocka_unit_test(test_long_runs_are_encoded),
+        cmocka_unit_test(test_plain_text_never_gives_special_tokens),
+        cmocka_unit_test(test_special_tokens_are_found_by_exact_text),
+        cmocka_unit_test(test_byte_level_ids_equal_those_of_hugging_face),
+        cmocka_unit_test(test_byte_fallback_ids_equal_those_of_hugging_face),
+        cmocka_unit_test(test_faulty_files_are_refused_by_name),
+        cmocka_unit_test(test_decode_refuses_foreign_ids),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
