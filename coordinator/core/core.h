@@ -76,7 +76,7 @@ struct core_job_state {
     struct digest artifact; /* done jobs: their outputs */
     struct digest records;
     uint64_t items;
-    const char *numeric_class; /* of the worker of the latest attempt */
+    const char *numeric_class; /* of that worker */
     int64_t submitted_ms;      /* wall clock, 0: not yet */
     int64_t started_ms;        /* of the latest attempt */
     int64_t ended_ms;          /* of the job */
@@ -109,6 +109,9 @@ struct core_job_row {
 /* Largest `order` in the store, so that new jobs go on from there. */
 void core_load_order(struct core *core, uint64_t order_max);
 void core_load_experiment(struct core *core, const char *name, const char *numeric_class);
+/* A worker that holds leases, with the process start that last said HELLO under its name: should
+ * another process answer to it now, the leases are lost. Before the jobs. */
+void core_load_worker(struct core *core, const char *name, const struct digest *instance);
 /* An unfinished job; its experiment must be loaded. ERR_CORRUPT when the row contradicts itself. */
 NODISCARD enum err_code core_load_job(struct core *core, const struct core_job_row *row,
                                       struct err *err);
@@ -247,6 +250,7 @@ struct core_op_batch {
 };
 
 struct core_op_worker {
+    struct digest instance;
     const char *name, *host, *numeric_class, *version;
     uint32_t host_cores, threads;
     uint64_t memory_bytes;

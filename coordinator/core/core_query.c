@@ -1,0 +1,251 @@
+/* Questions to the core; nothing changes. */
+#include "core.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "core_memory.h"
+#include "core_state.h"
+#include "job.h"
+#include "sched.h"
+
+static int compare_orders(const void *a, const void *b)
+{
+    const struct job *const *x = a;
+    const struct job *const *y = b;
+    return ((*x)->order > (*y)->order) - ((*x)->order < (*y)->order);
+}
+
+struct job **core_jobs_in_order(const struct core *core)
+{
+    struct job **jobs = core_memory_array(core->jobs.count, sizeof *jobs);
+    size_t count = 0;
+    for (size_t i = 0; i < core->jobs.capacity; i++) {
+        if (core->jobs.slots[i].value != NULL) {
+            jobs[count++] = core->jobs.slots[i].value;
+        }
+    }
+    ASSERT(count == core->jobs.count);
+    qsort(jobs, count, sizeof(struct job *), compare_orders);
+    return jobs;
+}
+
+bool core_has_job(const struct core *core, const struct digest *job)
+{
+    return digest_map_get(&core->jobs, job) != NULL;
+}
+
+const char *core_wait_reason(const struct core *core, const struct digest *identity)
+{
+    const struct job *job = digest_map_get(&core->jobs, identity);
+    return job == NULL || job->state != JOB_WAITING ? "" : sched_wait_reason(core, job);
+}
+
+static struct core_running running_of(const struct job *job)
+{
+    const struct attempt *attempt = job->attempt;
+    return (struct core_running){.job = job->identity,
+                                 .worker = attempt->worker->name,
+                                 .state = job->state,
+                                 .done = attempt->done,
+                                 .total = attempt->total,
+                                 .loss_nats = attempt->loss_nats,
+                                 .tokens_per_s = attempt->tokens_per_s,
+                                 .started_ms = job->started_ms};
+}
+
+bool core_running(const struct core *core, const struct digest *identity, struct core_running *out)
+{
+    const struct job *job = digest_map_get(&core->jobs, identity);
+    if (job == NULL || job->attempt == NULL) {
+        return false;
+    }
+    *out = running_of(job);
+    return true;
+}
+
+size_t core_running_list(const struct core *core, struct core_running *out, size_t running_max)
+{
+    struct job **held = core_memory_array(core->lease_count, sizeof(struct job *));
+    size_t count = 0;
+    for (size_t i = 0; i < core->worker_count; i++) {
+        for (struct job *job = core->workers[i]->leases; job != NULL;
+             job = job->attempt->next_lease) {
+            held[count++] = job;
+        }
+    }
+    ASSERT(count == core->lease_count);
+    qsort(held, count, sizeof(struct job *), compare_orders);
+    count = count < running_max ? count : running_max;
+    for (size_t i = 0; i < count; i++) {
+        out[i] = running_of(held[i]);
+    }
+    core_memory_free(held);
+    return count;
+}
+
+static int compare_workers(const void *a, const void *b)
+{
+    const struct worker_row *x = a;
+    const struct worker_row *y = b;
+    return strcmp(x->worker, y->worker);
+}
+
+size_t core_workers(const struct core *core, struct worker_row *out, size_t workers_max)
+{
+    size_t count = core->worker_count < workers_max ? core->worker_count : workers_max;
+    for (size_t i = 0; i < count; i++) {
+        const struct worker *worker = core->workers[i];
+        bool draining = worker->draining || worker->drain_wanted;
+        out[i] = (struct worker_row){.worker = worker->name,
+                                     .host = worker->host->name,
+                                     .numeric_class = worker->numeric_class,
+                                     .version = worker->version,
+                                     .state = !worker->live ? "lost"
+                                              : draining    ? "draining"
+                                                            : "ready",
+                                     .threads = worker->threads,
+                                     .threads_busy = worker->threads_busy,
+                                     .leases = worker->lease_count,
+                                     .seen_ms = worker->seen_time_ms,
+                                     .memory_bytes = worker->memory_bytes};
+    }
+    qsort(out, count, sizeof *out, compare_workers);
+    return count;
+}
+
+struct core_counts core_counts(const struct core *core)
+{
+    struct core_counts counts = {
+        .jobs = core->jobs.count, .jobs_ready = core->ready_count, .leases = core->lease_count};
+    for (size_t i = 0; i < core->worker_count; i++) {
+        const struct worker *worker = core->workers[i];
+        counts.workers += worker->live;
+        counts.threads += worker->live ? worker->threads : 0;
+    }
+    return counts;
+}
+
+static void dump_attempt(const struct job *job, struct strbuf *out)
+{
+    const struct attempt *attempt = job->attempt;
+    struct hash_state records = attempt->records;
+    struct digest digest = hash_final(&records);
+    char hex[DIGEST_HEX_SIZE];
+    strbuf_printf(out, "  held by %s next %u %u %u items %" PRIu64 " records %s\n",
+                  attempt->worker->name, attempt->next[STREAM_METRICS],
+                  attempt->next[STREAM_RECORDS], attempt->next[STREAM_LOG], attempt->items,
+                  digest_hex(&digest, hex));
+}
+
+static void dump_job(const struct job *job, struct strbuf *out)
+{
+    char hex[DIGEST_HEX_SIZE];
+    strbuf_printf(out, "job %" PRIu64 " %s %s of %s\n", job->order, digest_hex(&job->identity, hex),
+                  job_state_name(job->state), job->experiment->name);
+    strbuf_printf(out, "  kind %d threads %u memory %" PRIu64 " items %" PRIu64 " priority %d\n",
+                  (int)job->kind, job->threads, job->memory_bytes, job->items_expected,
+                  job->priority);
+    strbuf_printf(out, "  epoch %u spent %u free %u max %u outcome %d failure %" PRIu64 " %" PRIu64,
+                  job->epoch, job->attempts_spent, job->attempts_free, job->attempts_max,
+                  (int)job->outcome, job->failure_digest, job->failure_worker);
+    strbuf_printf(out, "\n  resume %" PRIu64 " %s times %" PRId64 " %" PRId64 "\n",
+                  job->resume_step, digest_hex(&job->resume, hex), job->submitted_ms,
+                  job->started_ms);
+    for (uint32_t i = 0; i < job->parent_count; i++) {
+        const struct parent_link *link = &job->parents[i];
+        char artifact[DIGEST_HEX_SIZE];
+        strbuf_printf(out, "  parent %s %s %s\n", link->name, digest_hex(&link->identity, hex),
+                      link->parent != NULL ? "unfinished" : digest_hex(&link->artifact, artifact));
+    }
+    if (job->attempt != NULL) {
+        dump_attempt(job, out);
+    }
+}
+
+static int compare_experiments(const void *a, const void *b)
+{
+    const struct experiment *const *x = a;
+    const struct experiment *const *y = b;
+    return strcmp((*x)->name, (*y)->name);
+}
+
+void core_dump(const struct core *core, struct strbuf *out)
+{
+    size_t count = core->experiment_count;
+    struct experiment **experiments = core_memory_array(count, sizeof(struct experiment *));
+    for (size_t i = 0; i < count; i++) {
+        experiments[i] = core->experiment_list[i];
+    }
+    qsort(experiments, count, sizeof(struct experiment *), compare_experiments);
+    for (size_t i = 0; i < count; i++) {
+        strbuf_printf(out, "experiment %s class %s\n", experiments[i]->name,
+                      experiments[i]->numeric_class);
+    }
+    core_memory_free(experiments);
+    struct job **jobs = core_jobs_in_order(core);
+    for (size_t i = 0; i < core->jobs.count; i++) {
+        dump_job(jobs[i], out);
+    }
+    core_memory_free(jobs);
+}
+
+static void check_hosts(const struct core *core)
+{
+    for (size_t i = 0; i < core->worker_count; i++) {
+        const struct worker *worker = core->workers[i];
+        uint32_t host_busy = 0;
+        for (size_t k = 0; k < core->worker_count; k++) {
+            if (core->workers[k]->host == worker->host) {
+                host_busy += core->workers[k]->threads_busy;
+            }
+        }
+        ASSERT(worker->host->threads_busy == host_busy);
+    }
+}
+
+static void check_worker(const struct worker *worker)
+{
+    uint32_t leases = 0;
+    uint32_t threads = 0;
+    for (const struct job *job = worker->leases; job != NULL; job = job->attempt->next_lease) {
+        ASSERT(job->attempt->worker == worker);
+        leases++;
+        threads += job->threads;
+    }
+    ASSERT(worker->lease_count == leases);
+    ASSERT(worker->threads_busy == threads);
+    ASSERT(IMPLIES(worker->live, worker->session != 0 && worker->timer.place > 0));
+}
+
+void core_check(const struct core *core)
+{
+    struct job **jobs = core_jobs_in_order(core);
+    size_t ready = 0;
+    size_t leases = 0;
+    for (size_t i = 0; i < core->jobs.count; i++) {
+        const struct job *job = jobs[i];
+        job_check(job);
+        ASSERT(!job_state_is_final(job->state));
+        ASSERT(i == 0 || jobs[i - 1]->order < job->order);
+        ASSERT(job->order <= core->order_last);
+        uint32_t missing = 0;
+        for (uint32_t p = 0; p < job->parent_count; p++) {
+            missing += job->parents[p].parent != NULL;
+        }
+        ASSERT(job->parents_missing == missing);
+        bool startable = job->state == JOB_WAITING && missing == 0 && job->timer.place == 0;
+        ASSERT(startable == (job->shape != NULL));
+        ready += startable;
+        leases += job->attempt != NULL;
+    }
+    ASSERT(ready == core->ready_count);
+    ASSERT(leases == core->lease_count);
+    core_memory_free(jobs);
+    for (size_t i = 0; i < core->worker_count; i++) {
+        check_worker(core->workers[i]);
+    }
+    check_hosts(core);
+}

@@ -1,0 +1,240 @@
+#include "lease.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "check.h"
+#include "core_memory.h"
+#include "job.h"
+#include "retry.h"
+#include "session.h"
+
+/* Give the job an attempt on the worker and take the threads and memory it needs. */
+static void take(struct core *core, struct job *job, struct worker *worker, int64_t now_ms)
+{
+    ASSERT(job->attempt == NULL);
+    struct attempt *attempt = core_memory_array(1, sizeof *attempt);
+    *attempt = (struct attempt){.worker = worker,
+                                .leased_ms = now_ms,
+                                .beat = worker->beat,
+                                .next_lease = worker->leases,
+                                .loss_nats = NAN};
+    hash_init(&attempt->records);
+    if (worker->leases != NULL) {
+        worker->leases->attempt->previous_lease = job;
+    }
+    worker->leases = job;
+    worker->lease_count++;
+    worker->threads_busy += job->threads;
+    worker->memory_busy += job->memory_bytes;
+    worker->host->threads_busy += job->threads;
+    core->lease_count++;
+    job->attempt = attempt;
+    timers_set(&core->timers, &job->timer, now_ms + core->options.lease_ms);
+}
+
+static void release(struct core *core, struct job *job)
+{
+    struct attempt *attempt = job->attempt;
+    struct worker *worker = attempt->worker;
+    if (attempt->previous_lease != NULL) {
+        attempt->previous_lease->attempt->next_lease = attempt->next_lease;
+    } else {
+        ASSERT(worker->leases == job);
+        worker->leases = attempt->next_lease;
+    }
+    if (attempt->next_lease != NULL) {
+        attempt->next_lease->attempt->previous_lease = attempt->previous_lease;
+    }
+    ASSERT(worker->lease_count > 0 && worker->threads_busy >= job->threads);
+    worker->lease_count--;
+    worker->threads_busy -= job->threads;
+    worker->memory_busy -= job->memory_bytes;
+    worker->host->threads_busy -= job->threads;
+    core->lease_count--;
+    core_memory_free(attempt);
+    job->attempt = NULL;
+    timers_clear(&core->timers, &job->timer);
+    core->sched_wanted = true;
+}
+
+/* Which artifact a worker has to load for this job: the model it starts from or scores. */
+static struct digest spot_of(const struct job *job)
+{
+    struct digest spot = {{0}};
+    for (uint32_t i = 0; i < job->parent_count; i++) {
+        const char *name = job->parents[i].name;
+        if (i == 0 || strcmp(name, "model") == 0 || strcmp(name, "start") == 0) {
+            spot = job->parents[i].identity;
+        }
+    }
+    return spot;
+}
+
+/* The first lease of an experiment decides in which numeric class all of it is computed. */
+static void fix_numeric_class(struct core *core, struct experiment *experiment,
+                              const struct worker *worker)
+{
+    if (*experiment->numeric_class != '\0') {
+        return;
+    }
+    core_memory_free(experiment->numeric_class);
+    experiment->numeric_class = core_memory_text(worker->numeric_class);
+    struct core_op *op = output_op(core, CORE_OP_EXPERIMENT_CLASS);
+    op->experiment =
+        (struct core_op_experiment){.name = output_text(core, experiment->name),
+                                    .numeric_class = output_text(core, worker->numeric_class)};
+}
+
+void lease_grant(struct core *core, struct job *job, struct worker *worker)
+{
+    job_move(core, job, JOB_LEASED);
+    job_settle(core, job);
+    job->epoch++;
+    job->started_ms = core->event->time_ms;
+    take(core, job, worker, core->event->now_ms);
+    fix_numeric_class(core, job->experiment, worker);
+    struct digest spot = spot_of(job);
+    worker_set_spot(core, worker, &spot);
+    struct core_op *op = output_op(core, CORE_OP_ATTEMPT_BEGIN);
+    op->attempt = (struct core_op_attempt){
+        .order = job->order,
+        .lease = {.job = job->identity, .epoch = job->epoch},
+        .worker = output_text(core, worker->name),
+        .numeric_class = output_text(core, worker->numeric_class),
+        .start_step = job->resume_step,
+    };
+    lease_send(core, job);
+}
+
+void lease_restore(struct core *core, struct job *job, struct worker *worker,
+                   const uint32_t next[STREAM_COUNT], int64_t now_ms)
+{
+    take(core, job, worker, now_ms);
+    memcpy(job->attempt->next, next, sizeof job->attempt->next);
+}
+
+void lease_send(struct core *core, const struct job *job)
+{
+    const struct worker *worker = job->attempt->worker;
+    ASSERT(worker->session != 0);
+    struct named_digest *parents =
+        arena_array(core->out->arena, job->parent_count, sizeof *parents);
+    for (uint32_t i = 0; i < job->parent_count; i++) {
+        parents[i].name = output_text(core, job->parents[i].name);
+        parents[i].digest = job->parents[i].artifact;
+    }
+    struct msg *m = output_send(core, worker->peer, MSG_LEASE);
+    m->lease = (struct msg_lease){
+        .session = worker->session,
+        .lease = {.job = job->identity, .epoch = job->epoch},
+        .kind = job->kind,
+        .label = "",
+        .parents = job->parent_count == 0 ? NULL : parents,
+        .parent_count = job->parent_count,
+        .resume = job->resume,
+        .resume_step = job->resume_step,
+        .threads = job->threads,
+        .memory_bytes = job->memory_bytes,
+    };
+}
+
+struct job *lease_find(struct core *core, const struct worker *worker, const struct lease_key *key)
+{
+    struct job *job = digest_map_get(&core->jobs, &key->job);
+    if (job == NULL || job->attempt == NULL) {
+        return NULL;
+    }
+    if (core->fault == CORE_FAULT_SKIP_EPOCH_CHECK) {
+        return job;
+    }
+    return job->epoch == key->epoch && job->attempt->worker == worker ? job : NULL;
+}
+
+void lease_renew(struct core *core, struct job *job)
+{
+    job->attempt->beat = job->attempt->worker->beat;
+    timers_set(&core->timers, &job->timer, core->event->now_ms + core->options.lease_ms);
+}
+
+void lease_started(struct core *core, struct job *job)
+{
+    if (job->state == JOB_LEASED) {
+        job_move(core, job, JOB_RUNNING);
+    }
+}
+
+/* Write the attempt's end, remember for the job's row who it was, and let go. */
+static void close_attempt(struct core *core, struct job *job, struct core_op_attempt end)
+{
+    end.order = job->order;
+    end.lease = (struct lease_key){.job = job->identity, .epoch = job->epoch};
+    output_op(core, CORE_OP_ATTEMPT_END)->attempt = end;
+    job->end_worker = output_text(core, job->attempt->worker->name);
+    job->end_numeric_class = output_text(core, job->attempt->worker->numeric_class);
+    release(core, job);
+}
+
+void lease_commit(struct core *core, struct job *job, const struct msg_result *result)
+{
+    job->outcome = OUTCOME_OK;
+    job->artifact = result->artifact;
+    job->records = result->records;
+    job->items = result->items;
+    if (!digest_is_none(&result->artifact)) {
+        worker_set_spot(core, job->attempt->worker, &job->identity);
+    }
+    close_attempt(core, job,
+                  (struct core_op_attempt){
+                      .outcome = OUTCOME_OK, .committed = true, .reason = "", .result = result});
+    job_finish(core, job, JOB_DONE, "");
+}
+
+void lease_end(struct core *core, struct job *job, enum outcome outcome, const char *reason,
+               const struct msg_result *result)
+{
+    const char *why = reason;
+    enum retry_verdict verdict =
+        retry_decide(core, job, job->attempt->worker, outcome, reason, &why);
+    close_attempt(core, job,
+                  (struct core_op_attempt){.outcome = outcome, .reason = reason, .result = result});
+    switch (verdict) {
+    case RETRY_GIVE_UP:
+        job_finish(core, job, JOB_FAILED, why);
+        return;
+    case RETRY_QUARANTINE:
+        job_finish(core, job, JOB_QUARANTINED, why);
+        return;
+    case RETRY_AGAIN:
+        break;
+    }
+    job->end_worker = job->end_numeric_class = NULL;
+    job_move(core, job, JOB_WAITING);
+    int64_t backoff_ms = retry_backoff_ms(core, job);
+    if (backoff_ms > 0) {
+        timers_set(&core->timers, &job->timer, core->event->now_ms + backoff_ms);
+    }
+    job_settle(core, job);
+}
+
+void lease_cancel(struct core *core, struct job *job, const char *reason)
+{
+    const struct worker *worker = job->attempt->worker;
+    if (worker->session != 0) {
+        struct msg *m = output_send(core, worker->peer, MSG_REVOKE);
+        m->revoke = (struct msg_revoke){.session = worker->session,
+                                        .lease = {.job = job->identity, .epoch = job->epoch},
+                                        .reason = reason};
+    }
+    job->outcome = OUTCOME_CANCELLED;
+    close_attempt(core, job,
+                  (struct core_op_attempt){.outcome = OUTCOME_CANCELLED, .reason = reason});
+    job_finish(core, job, JOB_CANCELLED, reason);
+}
+
+void lease_refuse(struct core *core, uint64_t session, const struct lease_key *key,
+                  const char *reason)
+{
+    struct msg *m = output_send(core, core->event->peer, MSG_REVOKE);
+    m->revoke = (struct msg_revoke){.session = session, .lease = *key, .reason = reason};
+}

@@ -1,0 +1,376 @@
+#include "session.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "check.h"
+#include "core_memory.h"
+#include "job.h"
+#include "lease.h"
+
+/* ---- workers and hosts ---- */
+
+static void set_name(char out[NAME_BYTES_MAX + 1], const char *name)
+{
+    snprintf(out, NAME_BYTES_MAX + 1, "%s", name);
+}
+
+static void leave_host(struct core *core, struct worker *worker)
+{
+    struct host *host = worker->host;
+    ASSERT(host->threads_busy >= worker->threads_busy);
+    host->threads_busy -= worker->threads_busy;
+    if (--host->worker_count == 0) {
+        struct digest key = digest_of_text(host->name);
+        digest_map_remove(&core->hosts, &key);
+        core_memory_free(host->name);
+        core_memory_free(host);
+    }
+    worker->host = NULL;
+}
+
+static void join_host(struct core *core, struct worker *worker, const char *name)
+{
+    struct digest key = digest_of_text(name);
+    struct host *host = digest_map_get(&core->hosts, &key);
+    if (host == NULL) {
+        host = core_memory_array(1, sizeof *host);
+        host->name = core_memory_text(name);
+        digest_map_put(&core->hosts, &key, host);
+    }
+    host->worker_count++;
+    host->threads_busy += worker->threads_busy;
+    worker->host = host;
+}
+
+struct worker *worker_known(struct core *core, const char *name)
+{
+    struct digest key = digest_of_text(name);
+    struct worker *worker = digest_map_get(&core->worker_names, &key);
+    if (worker != NULL) {
+        return worker;
+    }
+    worker = core_memory_array(1, sizeof *worker);
+    set_name(worker->name, name);
+    worker->name_digest = digest_number(&key);
+    worker->timer = (struct timer){.kind = TIMER_WORKER, .tie = worker->name_digest};
+    join_host(core, worker, "");
+    core->workers =
+        core_memory_grow(core->workers, core->worker_count + 1, sizeof(struct worker *));
+    core->workers[core->worker_count++] = worker;
+    digest_map_put(&core->worker_names, &key, worker);
+    return worker;
+}
+
+void worker_set_spot(struct core *core, struct worker *worker, const struct digest *job)
+{
+    if (!digest_is_none(&worker->spot)) {
+        uintptr_t count = (uintptr_t)digest_map_remove(&core->spots, &worker->spot);
+        ASSERT(count > 0);
+        if (count > 1) {
+            digest_map_put(&core->spots, &worker->spot, (void *)(count - 1));
+        }
+    }
+    worker->spot = *job;
+    if (!digest_is_none(job)) {
+        uintptr_t count = (uintptr_t)digest_map_get(&core->spots, job);
+        digest_map_put(&core->spots, job, (void *)(count + 1));
+    }
+}
+
+size_t worker_spot_count(const struct core *core, const struct digest *job)
+{
+    return (size_t)(uintptr_t)digest_map_get(&core->spots, job);
+}
+
+static void close_session(struct core *core, struct worker *worker)
+{
+    if (worker->session != 0) {
+        struct digest key = digest_of_number(worker->session);
+        digest_map_remove(&core->worker_sessions, &key);
+    }
+    worker->session = 0;
+    worker->peer = 0;
+    worker->live = false;
+    timers_clear(&core->timers, &worker->timer);
+}
+
+void worker_free(struct core *core, struct worker *worker)
+{
+    ASSERT(worker->leases == NULL);
+    struct digest none = {{0}};
+    worker_set_spot(core, worker, &none);
+    close_session(core, worker);
+    leave_host(core, worker);
+    struct digest key = digest_of_text(worker->name);
+    digest_map_remove(&core->worker_names, &key);
+    size_t i = 0;
+    while (core->workers[i] != worker) {
+        i++;
+    }
+    core->worker_count--;
+    memmove(&core->workers[i], &core->workers[i + 1],
+            (core->worker_count - i) * sizeof(struct worker *));
+    core_memory_free(worker);
+}
+
+/* At the limit, forget the workers that are gone and hold nothing, longest unseen first. */
+static bool make_room(struct core *core)
+{
+    if (core->worker_count < WORKERS_MAX) {
+        return true;
+    }
+    struct worker *oldest = NULL;
+    for (size_t i = 0; i < core->worker_count; i++) {
+        struct worker *worker = core->workers[i];
+        if (!worker->live && worker->leases == NULL &&
+            (oldest == NULL || worker->seen_ms < oldest->seen_ms)) {
+            oldest = worker;
+        }
+    }
+    if (oldest != NULL) {
+        worker_free(core, oldest);
+    }
+    return oldest != NULL;
+}
+
+/* ---- sessions ---- */
+
+static void mark_alive(struct core *core, struct worker *worker)
+{
+    worker->seen_ms = core->event->now_ms;
+    worker->seen_time_ms = core->event->time_ms;
+    if (!worker->live) {
+        worker->live = true;
+        core->sched_wanted = true;
+    }
+    int64_t silence_ms = (int64_t)core->options.heartbeat_ms * core->options.liveness;
+    timers_set(&core->timers, &worker->timer, core->event->now_ms + silence_ms);
+}
+
+static void open_session(struct core *core, struct worker *worker)
+{
+    close_session(core, worker);
+    worker->session = (uint64_t)core->options.boot << 32 | ++core->session_last;
+    worker->peer = core->event->peer;
+    struct digest key = digest_of_number(worker->session);
+    digest_map_put(&core->worker_sessions, &key, worker);
+    mark_alive(core, worker);
+    core->sched_wanted = true;
+}
+
+static void refuse(struct core *core, uint64_t session, bool refused, const char *reason)
+{
+    struct msg *m = output_send(core, core->event->peer, MSG_NO_SESSION);
+    m->no_session =
+        (struct msg_no_session){.session = session, .refused = refused, .reason = reason};
+}
+
+struct worker *session_find(struct core *core, uint64_t session)
+{
+    struct digest key = digest_of_number(session);
+    struct worker *worker = digest_map_get(&core->worker_sessions, &key);
+    if (worker == NULL || worker->peer != core->event->peer) {
+        refuse(core, session, false, "this session is not known here");
+        return NULL;
+    }
+    mark_alive(core, worker);
+    return worker;
+}
+
+static void update_from_hello(struct core *core, struct worker *worker,
+                              const struct msg_hello *hello)
+{
+    if (strcmp(worker->host->name, hello->host) != 0) {
+        leave_host(core, worker);
+        join_host(core, worker, hello->host);
+    }
+    worker->host->cores = hello->host_cores;
+    worker->threads = hello->threads;
+    worker->memory_bytes = hello->memory_bytes;
+    set_name(worker->numeric_class, hello->numeric_class);
+    set_name(worker->version, hello->version);
+    worker->draining = false;
+    if (!digest_equal(&worker->instance, &hello->instance)) {
+        struct digest none = {{0}};
+        worker_set_spot(core, worker, &none);
+        worker->drain_wanted = false;
+    }
+    struct core_op *op = output_op(core, CORE_OP_WORKER);
+    op->worker = (struct core_op_worker){.instance = hello->instance,
+                                         .name = output_text(core, worker->name),
+                                         .host = hello->host,
+                                         .numeric_class = hello->numeric_class,
+                                         .version = hello->version,
+                                         .host_cores = hello->host_cores,
+                                         .threads = hello->threads,
+                                         .memory_bytes = hello->memory_bytes};
+}
+
+/* Note what a listing says about a lease that stands. */
+static void note_listed(struct core *core, struct job *job, const struct held_lease *held)
+{
+    struct attempt *attempt = job->attempt;
+    lease_renew(core, job);
+    if (held->state == HELD_FINISHED || held->progress > attempt->progress) {
+        lease_started(core, job);
+    }
+    attempt->progress = held->progress;
+    attempt->done = held->done;
+    attempt->total = held->total;
+    attempt->loss_nats = held->loss_nats;
+    attempt->tokens_per_s = held->tokens_per_s;
+}
+
+static void answer_hello(struct core *core, struct worker *worker, const struct msg_hello *hello)
+{
+    struct held_verdict *verdicts =
+        arena_array(core->out->arena, hello->held_count, sizeof *verdicts);
+    for (size_t i = 0; i < hello->held_count; i++) {
+        const struct held_lease *held = &hello->held[i];
+        struct job *job = lease_find(core, worker, &held->lease);
+        verdicts[i].lease = held->lease;
+        verdicts[i].keep = job != NULL;
+        if (job != NULL) {
+            note_listed(core, job, held);
+            memcpy(verdicts[i].next, job->attempt->next, sizeof verdicts[i].next);
+        }
+    }
+    struct msg *m = output_send(core, core->event->peer, MSG_WELCOME);
+    m->welcome = (struct msg_welcome){.session = worker->session,
+                                      .heartbeat_ms = core->options.heartbeat_ms,
+                                      .lease_ms = core->options.lease_ms,
+                                      .verdicts = hello->held_count == 0 ? NULL : verdicts,
+                                      .verdict_count = hello->held_count};
+}
+
+/* Leases that this HELLO did not list: of a former process they died with it; of this one the
+ * LEASE never arrived. */
+static void settle_unlisted(struct core *core, struct worker *worker, bool same_instance)
+{
+    struct job *next;
+    for (struct job *job = worker->leases; job != NULL; job = next) {
+        next = job->attempt->next_lease;
+        if (job->attempt->beat == worker->beat) {
+            continue;
+        }
+        if (same_instance) {
+            lease_send(core, job);
+        } else {
+            lease_end(core, job, OUTCOME_LOST, "the worker was started again without it", NULL);
+        }
+    }
+}
+
+/* One connection speaks for one worker: a former one on it has left. */
+static void evict_others(struct core *core, const struct worker *except)
+{
+    for (size_t i = 0; i < core->worker_count; i++) {
+        struct worker *other = core->workers[i];
+        if (other != except && other->peer == core->event->peer) {
+            close_session(core, other);
+        }
+    }
+}
+
+void session_hello(struct core *core, const struct msg_hello *hello)
+{
+    if (hello->protocol_version != PROTOCOL_VERSION) {
+        refuse(core, 0, true,
+               output_printf(core, "the worker speaks protocol %u, the coordinator %u",
+                             hello->protocol_version, PROTOCOL_VERSION));
+        return;
+    }
+    if (*hello->worker == '\0' || hello->threads == 0 || hello->host_cores == 0) {
+        refuse(core, 0, true, "a worker needs a name, threads and cores");
+        return;
+    }
+    struct digest key = digest_of_text(hello->worker);
+    struct worker *worker = digest_map_get(&core->worker_names, &key);
+    if (worker == NULL && !make_room(core)) {
+        refuse(core, 0, true, "too many workers");
+        return;
+    }
+    worker = worker_known(core, hello->worker);
+    evict_others(core, worker);
+    bool same_instance = digest_equal(&worker->instance, &hello->instance);
+    update_from_hello(core, worker, hello);
+    worker->instance = hello->instance;
+    worker->beat++;
+    open_session(core, worker);
+    answer_hello(core, worker, hello);
+    settle_unlisted(core, worker, same_instance);
+}
+
+void session_heartbeat(struct core *core, struct worker *worker,
+                       const struct msg_heartbeat *heartbeat)
+{
+    worker->beat++;
+    if (worker->draining && !heartbeat->draining) {
+        core->sched_wanted = true;
+    }
+    worker->draining = heartbeat->draining;
+    struct msg *m = output_send(core, worker->peer, MSG_PULSE);
+    m->pulse.session = worker->session;
+    for (size_t i = 0; i < heartbeat->held_count; i++) {
+        const struct held_lease *held = &heartbeat->held[i];
+        struct job *job = lease_find(core, worker, &held->lease);
+        if (job != NULL) {
+            note_listed(core, job, held);
+        } else {
+            lease_refuse(core, worker->session, &held->lease, "the attempt is not current");
+        }
+    }
+    int64_t settled_ms = core->event->now_ms - 2 * (int64_t)core->options.heartbeat_ms;
+    for (struct job *job = worker->leases; job != NULL; job = job->attempt->next_lease) {
+        if (job->attempt->beat != worker->beat && job->attempt->leased_ms <= settled_ms) {
+            lease_send(core, job);
+        }
+    }
+    if (worker->drain_wanted && !worker->draining) {
+        output_send(core, worker->peer, MSG_DRAIN)->drain.session = worker->session;
+    }
+}
+
+static void lose_leases(struct core *core, struct worker *worker, const char *reason)
+{
+    while (worker->leases != NULL) {
+        lease_end(core, worker->leases, OUTCOME_LOST, reason, NULL);
+    }
+}
+
+void session_bye(struct core *core, struct worker *worker)
+{
+    lose_leases(core, worker, "the worker left");
+    close_session(core, worker);
+}
+
+void session_peer_gone(struct core *core, uint64_t peer)
+{
+    for (size_t i = 0; i < core->worker_count; i++) {
+        if (core->workers[i]->peer == peer) {
+            close_session(core, core->workers[i]);
+        }
+    }
+}
+
+void session_silent(struct core *core, struct worker *worker)
+{
+    ASSERT(worker->live);
+    worker->live = false;
+    timers_clear(&core->timers, &worker->timer);
+}
+
+bool session_drain(struct core *core, const char *name)
+{
+    struct digest key = digest_of_text(name);
+    struct worker *worker = digest_map_get(&core->worker_names, &key);
+    if (worker == NULL) {
+        return false;
+    }
+    worker->drain_wanted = true;
+    if (worker->session != 0) {
+        output_send(core, worker->peer, MSG_DRAIN)->drain.session = worker->session;
+    }
+    return true;
+}
