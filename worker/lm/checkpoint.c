@@ -200,59 +200,28 @@ enum err_code checkpoint_write(const char *folder, const struct model_config *co
     return rc == ERR_OK ? rc : err_wrap(err, "write checkpoint '%s'", folder);
 }
 
-enum err_code checkpoint_weights_new(const struct model_config *config,
-                                     struct checkpoint_weights *weights_out, struct err *err)
-{
-    size_t count = tensor_spec_count(config);
-    size_t parameters = model_config_parameters(config);
-    struct tensor_spec *specs = calloc(count, sizeof *specs);
-    float *values = calloc(parameters, sizeof *values);
-    if (!specs || !values) {
-        free(specs);
-        free(values);
-        return err_set(err, ERR_LIMIT, "hold a model of %zu parameters: out of memory", parameters);
-    }
-    float *next = values;
-    for (size_t i = 0; i < count; i++) {
-        specs[i] = tensor_spec_at(config, i);
-        specs[i].data = next;
-        next += tensor_spec_elements(&specs[i]);
-    }
-    *weights_out = (struct checkpoint_weights){*config, specs, count, values};
-    return ERR_OK;
-}
-
 enum err_code checkpoint_weights_load(const char *folder, struct checkpoint_weights *weights_out,
                                       struct err *err)
 {
     struct checkpoint *checkpoint = NULL;
     struct checkpoint_weights weights = {0};
     enum err_code rc = checkpoint_open(folder, &checkpoint, err);
+    if (rc != ERR_OK)
+        return rc;
+    weights.config = *checkpoint_config(checkpoint);
+    rc = params_init(&weights.params, &weights.config, err);
     if (rc == ERR_OK)
-        rc = checkpoint_weights_new(checkpoint_config(checkpoint), &weights, err);
-    if (rc == ERR_OK)
-        rc = checkpoint_read(checkpoint, weights.specs, weights.count, err);
+        rc = checkpoint_read(checkpoint, weights.params.tensors, weights.params.tensor_count, err);
     checkpoint_close(checkpoint);
     if (rc == ERR_OK)
         *weights_out = weights;
     else
-        checkpoint_weights_release(&weights);
+        params_release(&weights.params);
     return rc;
 }
 
 void checkpoint_weights_release(struct checkpoint_weights *weights)
 {
-    free(weights->specs);
-    free(weights->values);
+    params_release(&weights->params);
     *weights = (struct checkpoint_weights){0};
-}
-
-struct tensor_spec *checkpoint_weights_find(struct checkpoint_weights *weights,
-                                            enum tensor_role role, int layer)
-{
-    for (size_t i = 0; i < weights->count; i++) {
-        if (weights->specs[i].role == role && weights->specs[i].layer == layer)
-            return &weights->specs[i];
-    }
-    return NULL;
 }

@@ -7,6 +7,7 @@
 
 #include "err.h"
 #include "model_config.h"
+#include "params.h"
 #include "safetensors.h"
 #include "tensor_spec.h"
 
@@ -35,26 +36,16 @@ NODISCARD enum err_code checkpoint_write(const char *folder, const struct model_
                                          const struct tokenizer *tokenizer, enum tensor_dtype dtype,
                                          struct err *err);
 
-/* A model's weights in one block of memory, with the table that names them: for converters and
- * tests; the trainer has its own. Zero-initialise; free with checkpoint_weights_release(). */
+/* A whole model in memory: for converters and for work on tokens. Free with
+ * checkpoint_weights_release(), which also accepts a zeroed struct. */
 struct checkpoint_weights {
     struct model_config config;
-    struct tensor_spec *specs;
-    size_t count;
-    float *values; /* specs[i].data point in here */
+    struct params params;
 };
 
-/* Zeroed weights of a model; ERR_LIMIT when memory is short. */
-NODISCARD enum err_code checkpoint_weights_new(const struct model_config *config,
-                                               struct checkpoint_weights *weights_out,
-                                               struct err *err);
-/* All weights of a checkpoint. */
 NODISCARD enum err_code checkpoint_weights_load(const char *folder,
                                                 struct checkpoint_weights *weights_out,
                                                 struct err *err);
 void checkpoint_weights_release(struct checkpoint_weights *weights);
-/* The tensor with this role (and layer, -1 outside the layers), or NULL. */
-struct tensor_spec *checkpoint_weights_find(struct checkpoint_weights *weights,
-                                            enum tensor_role role, int layer);
 
 #endif

@@ -61,9 +61,8 @@ static size_t source_row(const struct model_config *config, enum tensor_role rol
 
 /* Copy the tensor that starts at `*at`, and step over it. */
 static void take_tensor(const uint8_t **at, const struct model_config *config,
-                        struct tensor_spec *spec)
+                        const struct tensor_spec *spec)
 {
-    ASSERT(spec != NULL);
     size_t cols = (size_t)spec->cols;
     for (size_t row = 0; row < (size_t)spec->rows; row++) {
         const uint8_t *from = *at + 4 * cols * source_row(config, spec->role, row);
@@ -82,15 +81,15 @@ static void take_all(const uint8_t *at, struct checkpoint_weights *weights)
                                               TENSOR_ATTN_V,    TENSOR_ATTN_O,   TENSOR_MLP_NORM,
                                               TENSOR_MLP_GATE,  TENSOR_MLP_DOWN, TENSOR_MLP_UP};
     const struct model_config *config = &weights->config;
-    take_tensor(&at, config, checkpoint_weights_find(weights, TENSOR_EMBEDDING, -1));
+    take_tensor(&at, config, params_tensor(&weights->params, TENSOR_EMBEDDING, -1));
     for (size_t i = 0; i < ARRAY_COUNT(stacks); i++) {
         for (int layer = 0; layer < config->layers; layer++)
-            take_tensor(&at, config, checkpoint_weights_find(weights, stacks[i], layer));
+            take_tensor(&at, config, params_tensor(&weights->params, stacks[i], layer));
     }
-    take_tensor(&at, config, checkpoint_weights_find(weights, TENSOR_FINAL_NORM, -1));
+    take_tensor(&at, config, params_tensor(&weights->params, TENSOR_FINAL_NORM, -1));
     at += 4 * (size_t)config->context * (size_t)config->head_dim; /* both RoPE tables */
     if (!config->head_tied)
-        take_tensor(&at, config, checkpoint_weights_find(weights, TENSOR_HEAD, -1));
+        take_tensor(&at, config, params_tensor(&weights->params, TENSOR_HEAD, -1));
 }
 
 enum err_code llama2c_read_weights(const void *bytes, size_t len, const char *source,
@@ -108,8 +107,8 @@ enum err_code llama2c_read_weights(const void *bytes, size_t len, const char *so
     if (len != wanted)
         return err_set(err, ERR_CORRUPT, "read '%s': the header asks for %zu bytes, there are %zu",
                        source, wanted, len);
-    struct checkpoint_weights weights;
-    rc = checkpoint_weights_new(&config, &weights, err);
+    struct checkpoint_weights weights = {.config = config};
+    rc = params_init(&weights.params, &config, err);
     if (rc != ERR_OK)
         return rc;
     take_all((const uint8_t *)bytes + 4 * HEADER_INTS, &weights);
@@ -138,8 +137,8 @@ enum err_code llama2c_convert(const char *model_path, const char *tokenizer_path
         rc = err_set(err, ERR_INVALID, "'%s' has %d tokens, but '%s' wants %d", tokenizer_path,
                      tokenizer_vocabulary(tokenizer), model_path, weights.config.vocabulary);
     if (rc == ERR_OK)
-        rc = checkpoint_write(folder, &weights.config, weights.specs, weights.count, tokenizer,
-                              TENSOR_F32, err);
+        rc = checkpoint_write(folder, &weights.config, weights.params.tensors,
+                              weights.params.tensor_count, tokenizer, TENSOR_F32, err);
     tokenizer_free(tokenizer);
     checkpoint_weights_release(&weights);
     return rc;

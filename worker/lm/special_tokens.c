@@ -16,6 +16,18 @@ static float *row_at(const struct tensor_spec *spec, int32_t row)
     return spec->data + (size_t)row * (size_t)spec->cols;
 }
 
+static const struct tensor_spec *input_end(const struct checkpoint_weights *weights)
+{
+    return params_tensor(&weights->params, TENSOR_EMBEDDING, -1);
+}
+
+/* The matrix that a model uses at its output. */
+static const struct tensor_spec *output_end(const struct checkpoint_weights *weights)
+{
+    enum tensor_role role = weights->config.head_tied ? TENSOR_EMBEDDING : TENSOR_HEAD;
+    return params_tensor(&weights->params, role, -1);
+}
+
 static void column_means(const struct tensor_spec *spec, int32_t rows, double *means)
 {
     for (int col = 0; col < spec->cols; col++) {
@@ -40,8 +52,8 @@ static double spread(const struct tensor_spec *spec, int32_t rows, const double 
 }
 
 /* Fill the rows from `first` to `end` after the tokens that they now belong to. */
-static void fill_rows(struct tensor_spec *spec, const struct tokenizer *tokenizer, int32_t first,
-                      int32_t end, uint64_t seed)
+static void fill_rows(const struct tensor_spec *spec, const struct tokenizer *tokenizer,
+                      int32_t first, int32_t end, uint64_t seed)
 {
     double *means = calloc((size_t)spec->cols, sizeof *means);
     ASSERT(means != NULL);
@@ -73,17 +85,18 @@ static enum err_code check_rows(const struct checkpoint_weights *weights,
 static enum err_code grow_vocabulary(const struct checkpoint_weights *weights, int vocabulary,
                                      struct checkpoint_weights *grown_out, struct err *err)
 {
-    struct model_config config = weights->config;
-    config.vocabulary = vocabulary;
-    enum err_code rc = model_config_check(&config, err);
+    struct checkpoint_weights grown = {.config = weights->config};
+    grown.config.vocabulary = vocabulary;
+    enum err_code rc = model_config_check(&grown.config, err);
     if (rc == ERR_OK)
-        rc = checkpoint_weights_new(&config, grown_out, err);
+        rc = params_init(&grown.params, &grown.config, err);
     if (rc != ERR_OK)
         return rc;
-    for (size_t i = 0; i < weights->count; i++) {
-        size_t elements = tensor_spec_elements(&weights->specs[i]);
-        memcpy(grown_out->specs[i].data, weights->specs[i].data, elements * sizeof(float));
-    }
+    const struct tensor_spec *from = weights->params.tensors;
+    for (size_t i = 0; i < weights->params.tensor_count; i++)
+        memcpy(grown.params.tensors[i].data, from[i].data,
+               tensor_spec_elements(&from[i]) * sizeof(float));
+    *grown_out = grown;
     return ERR_OK;
 }
 
@@ -134,20 +147,10 @@ enum err_code special_tokens_append(struct checkpoint_weights *weights, struct t
         ASSERT(entered == ERR_OK); /* count_missing() asked */
         strbuf_printf(added, "%s\n", names[i]);
     }
-    static const enum tensor_role ends[] = {TENSOR_EMBEDDING, TENSOR_HEAD};
-    for (size_t i = 0; i < ARRAY_COUNT(ends); i++) {
-        struct tensor_spec *spec = checkpoint_weights_find(weights, ends[i], -1);
-        if (spec)
-            fill_rows(spec, tokenizer, first, first + missing, seed);
-    }
+    fill_rows(input_end(weights), tokenizer, first, first + missing, seed);
+    if (!weights->config.head_tied)
+        fill_rows(output_end(weights), tokenizer, first, first + missing, seed);
     return ERR_OK;
-}
-
-/* The matrix that a model uses at its output. */
-static struct tensor_spec *output_end(struct checkpoint_weights *weights)
-{
-    return checkpoint_weights_find(weights,
-                                   weights->config.head_tied ? TENSOR_EMBEDDING : TENSOR_HEAD, -1);
 }
 
 static void copy_token(struct special_tokens_side to, struct special_tokens_side from,
@@ -155,10 +158,9 @@ static void copy_token(struct special_tokens_side to, struct special_tokens_side
 {
     int32_t to_id = tokenizer_special(to.tokenizer, name);
     int32_t from_id = tokenizer_special(from.tokenizer, name);
-    struct tensor_spec *to_in = checkpoint_weights_find(to.weights, TENSOR_EMBEDDING, -1);
-    struct tensor_spec *from_in = checkpoint_weights_find(from.weights, TENSOR_EMBEDDING, -1);
-    size_t row_bytes = (size_t)to_in->cols * sizeof(float);
-    memcpy(row_at(to_in, to_id), row_at(from_in, from_id), row_bytes);
+    size_t row_bytes = (size_t)to.weights->config.width * sizeof(float);
+    memcpy(row_at(input_end(to.weights), to_id), row_at(input_end(from.weights), from_id),
+           row_bytes);
     if (!to.weights->config.head_tied)
         memcpy(row_at(output_end(to.weights), to_id), row_at(output_end(from.weights), from_id),
                row_bytes);

@@ -151,10 +151,12 @@ static void write_model(const char *folder, const struct model_config *config,
 {
     struct err err;
     struct tokenizer *t = load_tokenizer();
-    must(checkpoint_weights_new(config, weights, &err), &err);
+    *weights = (struct checkpoint_weights){.config = *config};
+    must(params_init(&weights->params, config, &err), &err);
     for (size_t i = 0; i < model_config_parameters(config); i++)
-        weights->values[i] = (float)i;
-    must(checkpoint_write(folder, config, weights->specs, weights->count, t, TENSOR_F32, &err),
+        weights->params.block[i] = (float)i;
+    must(checkpoint_write(folder, config, weights->params.tensors, weights->params.tensor_count, t,
+                          TENSOR_F32, &err),
          &err);
     tokenizer_free(t);
 }
@@ -170,7 +172,8 @@ static void test_a_folder_comes_back(void **state)
     struct checkpoint_weights read;
     write_model(folder, &c, &written);
     must(checkpoint_weights_load(folder, &read, &err), &err);
-    assert_memory_equal(read.values, written.values, model_config_parameters(&c) * sizeof(float));
+    assert_memory_equal(read.params.block, written.params.block,
+                        model_config_parameters(&c) * sizeof(float));
     struct tokenizer *t = NULL;
     must(tokenizer_load(folder, &t, &err), &err);
     assert_int_equal(tokenizer_bos(t), 1019);
@@ -221,9 +224,9 @@ static void test_weights_that_do_not_fit_are_named(void **state)
     struct tokenizer *t = load_tokenizer();
     other = c;
     other.vocabulary = 1000;
-    assert_int_equal(
-        checkpoint_write(folder, &other, written.specs, written.count, t, TENSOR_F32, &err),
-        ERR_INVALID);
+    assert_int_equal(checkpoint_write(folder, &other, written.params.tensors,
+                                      written.params.tensor_count, t, TENSOR_F32, &err),
+                     ERR_INVALID);
     assert_non_null(strstr(err.text, "the tokenizer has 1024 entries, the model 1000"));
     tokenizer_free(t);
     checkpoint_weights_release(&written);

@@ -264,15 +264,15 @@ static void test_rows_of_q_and_k_move_and_others_do_not(void **state)
     const float *file = (const float *)(const void *)(bytes + 4 * 7);
     const float *wq = file + 512 * 64 + 5 * 64;
     const float *wv = wq + 5 * 64 * 64 + 5 * 32 * 64;
-    struct tensor_spec *q = checkpoint_weights_find(&w, TENSOR_ATTN_Q, 0);
-    struct tensor_spec *v = checkpoint_weights_find(&w, TENSOR_ATTN_V, 0);
-    struct tensor_spec *e = checkpoint_weights_find(&w, TENSOR_EMBEDDING, -1);
+    const float *q = params_data(&w.params, TENSOR_ATTN_Q, 0);
+    const float *v = params_data(&w.params, TENSOR_ATTN_V, 0);
+    const float *e = params_data(&w.params, TENSOR_EMBEDDING, -1);
     /* Heads of 8: rows 0 1 2 3 of a head are the file's 0 2 4 6, rows 4 … 7 its 1 3 5 7. */
-    assert_memory_equal(q->data + 8 * 64, wq + 8 * 64, 64 * 4);
-    assert_memory_equal(q->data + 9 * 64, wq + 10 * 64, 64 * 4);
-    assert_memory_equal(q->data + 12 * 64, wq + 9 * 64, 64 * 4);
-    assert_memory_equal(v->data, wv, 32 * 64 * 4);
-    assert_memory_equal(e->data, file, 512 * 64 * 4);
+    assert_memory_equal(q + 8 * 64, wq + 8 * 64, 64 * 4);
+    assert_memory_equal(q + 9 * 64, wq + 10 * 64, 64 * 4);
+    assert_memory_equal(q + 12 * 64, wq + 9 * 64, 64 * 4);
+    assert_memory_equal(v, wv, 32 * 64 * 4);
+    assert_memory_equal(e, file, 512 * 64 * 4);
     checkpoint_weights_release(&w);
     assert_int_equal(llama2c_read_weights(bytes, len - 4, "x", &w, &err), ERR_CORRUPT);
     assert_int_equal(llama2c_read_weights(bytes, 20, "x", &w, &err), ERR_CORRUPT);

@@ -30,11 +30,11 @@ static struct checkpoint_weights random_weights(bool head_tied, int vocabulary, 
     c.vocabulary = vocabulary;
     c.context = 32;
     c.head_tied = head_tied;
-    struct checkpoint_weights w;
-    must(checkpoint_weights_new(&c, &w, &err), &err);
+    struct checkpoint_weights w = {.config = c};
+    must(params_init(&w.params, &c, &err), &err);
     struct rng rng = rng_new(seed, "weights");
     for (size_t i = 0; i < model_config_parameters(&c); i++)
-        w.values[i] = (float)(5 + rng_normal(&rng));
+        w.params.block[i] = (float)(5 + rng_normal(&rng));
     return w;
 }
 
@@ -49,7 +49,7 @@ static struct tokenizer *load_tokenizer(void)
 
 static const float *row(struct checkpoint_weights *w, enum tensor_role role, int32_t id)
 {
-    return checkpoint_weights_find(w, role, -1)->data + id * WIDTH;
+    return params_data(&w->params, role, -1) + id * WIDTH;
 }
 
 static void test_new_rows_are_the_mean_and_a_little_noise(void **state)
@@ -60,7 +60,7 @@ static void test_new_rows_are_the_mean_and_a_little_noise(void **state)
     struct tokenizer *t = load_tokenizer();
     struct checkpoint_weights w = random_weights(false, STORY_VOCABULARY, 1);
     float first = row(&w, TENSOR_EMBEDDING, 0)[0];
-    float norm = checkpoint_weights_find(&w, TENSOR_FINAL_NORM, -1)->data[3];
+    float norm = params_data(&w.params, TENSOR_FINAL_NORM, -1)[3];
     double mean = 0;
     for (int32_t id = 0; id < STORY_VOCABULARY; id++)
         mean += (double)row(&w, TENSOR_HEAD, id)[2] / STORY_VOCABULARY;
@@ -70,7 +70,7 @@ static void test_new_rows_are_the_mean_and_a_little_noise(void **state)
     assert_int_equal(w.config.vocabulary, STORY_VOCABULARY + 2);
     assert_int_equal(tokenizer_special(t, "<|new|>"), 512);
     assert_true(row(&w, TENSOR_EMBEDDING, 0)[0] == first);
-    assert_true(checkpoint_weights_find(&w, TENSOR_FINAL_NORM, -1)->data[3] == norm);
+    assert_true(params_data(&w.params, TENSOR_FINAL_NORM, -1)[3] == norm);
     assert_true(fabs((double)row(&w, TENSOR_HEAD, 512)[2] - mean) < 0.06);
     assert_true(row(&w, TENSOR_HEAD, 512)[2] != row(&w, TENSOR_HEAD, 513)[2]);
     /* Nothing is missing now, so nothing changes. */
