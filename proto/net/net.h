@@ -4,7 +4,7 @@
  * DONTWAIT (otherwise frames vanish or one slow peer blocks everybody), MAXMSGSIZE, ZAP bound
  * before any CURVE socket with the domain enforced (otherwise any key is accepted),
  * prepare/check/idle watchers (ZMQ_FD is edge-triggered and a send may swallow the edge of a
- * receive). */
+ * receive). All calls and callbacks are on the loop's thread. */
 #ifndef TRIAD_NET_H
 #define TRIAD_NET_H
 
@@ -43,7 +43,16 @@ void net_free(struct net *net, void (*done)(void *ctx), void *ctx);
  * ERR_CONFLICT when the key is already listed under another role. */
 NODISCARD enum err_code net_allow(struct net *net, const struct net_public_key *key,
                                   enum net_role role, const char *user, struct err *err);
+/* From now on the key is refused, and frames from its open connections are dropped. */
 void net_revoke(struct net *net, const struct net_public_key *key);
+
+/* What came in since net_new. */
+struct net_counts {
+    uint64_t frames_received;    /* handed to a receive callback */
+    uint64_t frames_refused;     /* multi-part, too large, or of a revoked key */
+    uint64_t handshakes_refused; /* keys that are not allowed on the socket they tried */
+};
+struct net_counts net_counts(const struct net *net);
 
 struct net_router_options {
     const char *endpoint;              /* "tcp://127.0.0.1:*" lets the kernel pick the port */
@@ -66,16 +75,21 @@ struct net_dealer_options {
     size_t frame_bytes_max;
     int frames_per_turn;
     net_receive_f *receive;
-    /* Handshake trouble ("connection refused", "the coordinator does not know this key"), at most
-     * once per change of state; connected = true when the handshake succeeded. May be NULL. */
+    /* Connected, or handshake trouble ("connection refused", "the coordinator does not know this
+     * key"), at most once per change of state; connected = true when the handshake succeeded. May
+     * be NULL. */
     void (*status)(void *ctx, int connected, const char *text);
     void *ctx;
 };
+/* Connects and reconnects by itself. What is sent while there is no connection fails at once
+ * instead of waiting in a queue: a peer that comes back must not be flooded with what is long
+ * stale. */
 NODISCARD enum err_code net_dealer_new(struct net *net, const struct net_dealer_options *options,
                                        struct net_socket **out, struct err *err);
 
 /* Send one frame without blocking. ERR_LIMIT: the peer's queue is full (our credit accounting is
- * broken, or it is stuck); ERR_NOT_FOUND: that connection is gone. */
+ * broken, or it is stuck), or the frame is larger than the socket's; ERR_NOT_FOUND: that connection
+ * is gone, or not there yet. */
 NODISCARD enum err_code net_router_send(struct net_socket *socket, const struct net_peer *peer,
                                         const void *bytes, size_t len, struct err *err);
 NODISCARD enum err_code net_dealer_send(struct net_socket *socket, const void *bytes, size_t len,

@@ -2,6 +2,7 @@
 #ifndef TRIAD_NET_KEYS_H
 #define TRIAD_NET_KEYS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "err.h"
@@ -27,9 +28,15 @@ struct net_access {
     struct net_public_key server;
     struct net_key_pair own;
 };
+/* ERR_CONFLICT when the file is already there: access files are never overwritten. */
 NODISCARD enum err_code net_access_save(const char *path, const struct net_access *access,
                                         struct err *err);
 NODISCARD enum err_code net_access_load(const char *path, struct net_access *out, struct err *err);
+
+/* Parse an access file's text; `name` is what errors call it. ERR_INVALID for anything but that
+ * JSON object with well-formed keys. */
+NODISCARD enum err_code net_access_parse(const char *bytes, size_t len, const char *name,
+                                         struct net_access *out, struct err *err);
 
 /* The coordinator's folder of keys: server.key, client.key, worker.key (pairs; mode 0600), made
  * once by `triad keys init`. */
