@@ -12,6 +12,7 @@
 
 #include "file.h"
 #include "rng.h"
+#include "text_split.h"
 #include "tokenizer.h"
 #include "tokenizer_train.h"
 #include "utf8.h"
@@ -178,6 +179,91 @@ static void test_training_refuses_a_vocabulary_without_room(void **state)
     assert_int_equal(tokenizer_trainer_finish(trainer, &options, &t, &err), ERR_INVALID);
     assert_null(t);
     tokenizer_trainer_free(trainer);
+}
+
+/* Training as its definition says, counting every pair anew at each step. */
+enum { NAIVE_ENTRIES = 400 };
+
+struct naive_words {
+    int32_t *symbols; /* words one after the other, each ended by -1 */
+    size_t count;
+};
+
+static struct naive_words naive_split(struct str text)
+{
+    struct err err;
+    struct text_split *split = NULL;
+    struct naive_words words = {malloc(2 * text.len * sizeof(int32_t)), 0};
+    must(text_split_new(SPLIT_DIGITS_ONE, &split, &err), &err);
+    text_split_begin(split, text);
+    for (;;) {
+        struct str word;
+        must(text_split_next(split, &word, &err), &err);
+        if (word.len == 0)
+            break;
+        for (size_t i = 0; i < word.len; i++)
+            words.symbols[words.count++] = (unsigned char)word.data[i];
+        words.symbols[words.count++] = -1;
+    }
+    text_split_free(split);
+    return words;
+}
+
+/* The most frequent pair, the first in order of ids among equals. */
+static void naive_best(const struct naive_words *words, int32_t *left, int32_t *right)
+{
+    static int counts[NAIVE_ENTRIES][NAIVE_ENTRIES];
+    memset(counts, 0, sizeof counts);
+    for (size_t i = 0; i + 1 < words->count; i++) {
+        if (words->symbols[i] >= 0 && words->symbols[i + 1] >= 0)
+            counts[words->symbols[i]][words->symbols[i + 1]]++;
+    }
+    int best = 0;
+    for (int32_t a = 0; a < NAIVE_ENTRIES; a++) {
+        for (int32_t b = 0; b < NAIVE_ENTRIES; b++) {
+            if (counts[a][b] > best) {
+                best = counts[a][b];
+                *left = a;
+                *right = b;
+            }
+        }
+    }
+}
+
+static void naive_merge(struct naive_words *words, int32_t left, int32_t right, int32_t result)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < words->count; i++) {
+        bool fits =
+            words->symbols[i] == left && i + 1 < words->count && words->symbols[i + 1] == right;
+        words->symbols[kept++] = fits ? result : words->symbols[i];
+        i += fits;
+    }
+    words->count = kept;
+}
+
+static void test_training_equals_counting_anew(void **state)
+{
+    (void)state;
+    size_t len = 0;
+    char *text = read_golden(TRIAD_SOURCE_DIR "/LICENSE", &len);
+    struct naive_words words = naive_split((struct str){text, len});
+    struct tokenizer *t = train_on_license();
+    for (int32_t id = 256; id < NAIVE_ENTRIES; id++) {
+        int32_t left = 0;
+        int32_t right = 0;
+        naive_best(&words, &left, &right);
+        naive_merge(&words, left, right, id);
+        struct str whole = tokenizer_token(t, id);
+        struct str a = tokenizer_token(t, left);
+        struct str b = tokenizer_token(t, right);
+        assert_int_equal(whole.len, a.len + b.len);
+        assert_memory_equal(whole.data, a.data, a.len);
+        assert_memory_equal(whole.data + a.len, b.data, b.len);
+    }
+    tokenizer_free(t);
+    free(words.symbols);
+    free(text);
 }
 
 static void test_training_reproduces_the_stored_tokenizer(void **state)
@@ -422,6 +508,7 @@ int main(void)
         cmocka_unit_test(test_training_merges_the_most_frequent_pair),
         cmocka_unit_test(test_training_breaks_ties_by_ids_and_ignores_order),
         cmocka_unit_test(test_training_refuses_a_vocabulary_without_room),
+        cmocka_unit_test(test_training_equals_counting_anew),
         cmocka_unit_test(test_training_reproduces_the_stored_tokenizer),
         cmocka_unit_test(test_print_and_parse_give_the_same_tokenizer),
         cmocka_unit_test(test_any_bytes_come_back),
