@@ -1,6 +1,6 @@
 /* What an agent and its child process say to each other. The agent writes JOB frames to the
- * child's standard input; the child writes all others to file descriptor 3 (its standard output and
- * error are text for people). A frame is u32 length of the rest, u8 kind, body; integers and
+ * child's standard input; the child writes all others to file descriptor 3 (its standard error is
+ * text for people). A frame is u32 length of the rest, u8 kind, body; integers and
  * doubles little-endian, strings and bytes as u32 length and content. Child and agent are the same
  * program, so there is no version; but a child may be dying, so its bytes are outside bytes. */
 #ifndef TRIAD_EXEC_PROTOCOL_H
