@@ -1,0 +1,34 @@
+/* The sections of a report, each appended to its document. Private to experiments/report. */
+#ifndef TRIAD_REPORT_SECTIONS_H
+#define TRIAD_REPORT_SECTIONS_H
+
+#include "footnotes.h"
+#include "report.h"
+
+/* A report under construction. */
+struct report_draft {
+    struct document *doc;
+    const struct report_info *info;
+    const struct stats *stats;
+    struct footnotes footnotes;
+};
+
+/* Means of every variant, and each declared pair's difference, family by family. */
+void report_add_means(struct report_draft *draft);
+void report_add_comparisons(struct report_draft *draft);
+/* Verdicts counted, effects pooled. */
+void report_add_counts(struct report_draft *draft);
+void report_add_pooled(struct report_draft *draft);
+/* For readers who look closer: the tests beside the main one, first and last position, lineage. */
+void report_add_side_tests(struct report_draft *draft);
+void report_add_scopes(struct report_draft *draft);
+void report_add_provenance(struct report_draft *draft);
+/* Legend, footnotes, the caller's notes. Last, when all footnotes are known. */
+void report_add_notes(struct report_draft *draft);
+
+/* "no sig. diff." and the like, short enough for a table. */
+const char *report_verdict_word(enum stat_verdict verdict);
+/* "95 % CI" of a rule's intervals. */
+const char *report_interval_title(const struct report_draft *draft, const char *what, double alpha);
+
+#endif
