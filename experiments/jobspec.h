@@ -1,0 +1,61 @@
+/* A job's spec: one cell of the grid, resolved, as canonical JSON. Its digest is the job's identity
+ * (docs/data.md section 2). The worker reads it in worker/exec/spec.h. */
+#ifndef TRIAD_JOBSPEC_H
+#define TRIAD_JOBSPEC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hash.h"
+#include "str.h"
+#include "vocab.h"
+
+enum schedule_kind { JOBSPEC_LINEAR, JOBSPEC_COSINE, JOBSPEC_CONSTANT };
+enum loss_kind { JOBSPEC_LOSS_OUTPUTS, JOBSPEC_LOSS_ALL };
+enum numerics_mode { JOBSPEC_STRICT, JOBSPEC_FAST };
+
+/* Names of the enums above, as in manifests and specs; ended by NULL. */
+extern const char *const jobspec_schedule_names[];
+extern const char *const jobspec_loss_names[];
+extern const char *const jobspec_numerics_names[];
+
+struct jobspec_architecture {
+    int64_t layers, width, heads, kv_heads, head_dim, mlp, context;
+    double rope_theta, norm_eps, init_std;
+    bool tied;
+};
+
+struct jobspec_train {
+    int64_t sequence_tokens, batch_tokens, accumulate, steps, warmup_steps, checkpoint_steps;
+    double learning_rate, minimum_lr_ratio, weight_decay, beta1, beta2, epsilon, clip_norm;
+    int schedule; /* enum schedule_kind */
+    int loss;     /* enum loss_kind */
+    uint64_t seed;
+};
+
+struct jobspec_evaluate {
+    const char *task, *suite, *format;
+    int64_t k, sequences, items;
+};
+
+/* Members that the kind does not have are ignored. */
+struct jobspec {
+    enum job_kind kind;
+    int64_t numerics_version;
+    int numerics; /* enum numerics_mode */
+    const struct named_digest *inputs, *parents;
+    size_t input_count, parent_count;
+    const char *layout;        /* import */
+    uint64_t seed;             /* import */
+    const char *const *tokens; /* import: special_tokens; instruct, spectrum: embedding_tokens */
+    size_t token_count;
+    struct jobspec_architecture architecture;
+    struct jobspec_train train;
+    struct jobspec_evaluate evaluate;
+};
+
+/* Append the spec's canonical JSON and return its digest, the identity. Equal specs give equal
+ * bytes, whatever the order of inputs and parents. */
+struct digest jobspec_write(const struct jobspec *spec, struct strbuf *out);
+
+#endif
