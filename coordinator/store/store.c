@@ -1,0 +1,231 @@
+#include "store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "file.h"
+#include "store_query.h"
+
+/* ---- opening ---- */
+
+/* flock, not a pid file: the kernel lets go when the process dies, however it dies. */
+static enum err_code take_lock(const char *dir, int *fd_out, struct err *err)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/lock", dir);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return err_os(err, errno, "open '%s'", path);
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        int reason = errno;
+        close(fd);
+        if (reason == EWOULDBLOCK) {
+            return err_set(err, ERR_CONFLICT,
+                           "another coordinator runs on '%s': stop it, or use another folder", dir);
+        }
+        return err_os(err, reason, "lock '%s'", path);
+    }
+    *fd_out = fd;
+    return ERR_OK;
+}
+
+static enum err_code read_number(struct store *store, const char *sql, int64_t *out,
+                                 struct err *err)
+{
+    struct query q = query_begin(store, sql);
+    bool more = false;
+    enum err_code code = query_next(&q, &more, err);
+    if (code == ERR_OK) {
+        *out = more ? query_int(&q) : 0;
+        query_end(&q);
+    }
+    return code;
+}
+
+static enum err_code make_or_check_schema(struct store *store, struct err *err)
+{
+    int64_t version = 0;
+    enum err_code code = read_number(store, "PRAGMA user_version", &version, err);
+    if (code != ERR_OK || version == STORE_SCHEMA_VERSION) {
+        return code;
+    }
+    if (version != 0) {
+        return err_set(err, ERR_VERSION,
+                       "'%s' has format %lld, this program knows %d: use the program that made it",
+                       store->path, (long long)version, STORE_SCHEMA_VERSION);
+    }
+    char stamp[64];
+    snprintf(stamp, sizeof stamp, "PRAGMA user_version = %d", STORE_SCHEMA_VERSION);
+    code = store_exec(store, "BEGIN IMMEDIATE", err);
+    code = code != ERR_OK ? code : store_exec(store, store_schema_sql, err);
+    code = code != ERR_OK ? code : store_exec(store, stamp, err);
+    return code != ERR_OK ? code : store_exec(store, "COMMIT", err);
+}
+
+static enum err_code quick_check(struct store *store, struct err *err)
+{
+    struct query q = query_begin(store, "PRAGMA quick_check(1)");
+    bool more = false;
+    enum err_code code = query_next(&q, &more, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    struct arena arena = {0};
+    const char *verdict = more ? query_text(&q, &arena) : "no answer";
+    if (strcmp(verdict, "ok") != 0) {
+        code =
+            err_set(err, ERR_CORRUPT, "the database '%s' is damaged (%s): restore it from a copy",
+                    store->path, verdict);
+    }
+    arena_release(&arena);
+    query_end(&q);
+    return code;
+}
+
+static enum err_code open_database(struct store *store, struct err *err)
+{
+    int rc =
+        sqlite3_open_v2(store->path, &store->db,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (rc != SQLITE_OK) {
+        return store_failure(store, rc, "open state", err);
+    }
+    if (chmod(store->path, 0600) != 0) {
+        return err_os(err, errno, "chmod '%s'", store->path);
+    }
+    sqlite3_extended_result_codes(store->db, 1);
+    /* FULL: a commit survives a power cut. The cache is 64 MiB; the log is folded into the
+     * database every 4,000 pages (16 MiB), which keeps that pause far below a heartbeat. */
+    enum err_code code = store_exec(store,
+                                    "PRAGMA journal_mode = WAL;"
+                                    "PRAGMA synchronous = FULL;"
+                                    "PRAGMA locking_mode = EXCLUSIVE;"
+                                    "PRAGMA cache_size = -65536;"
+                                    "PRAGMA wal_autocheckpoint = 4000;"
+                                    "PRAGMA temp_store = MEMORY",
+                                    err);
+    code = code != ERR_OK ? code : quick_check(store, err);
+    return code != ERR_OK ? code : make_or_check_schema(store, err);
+}
+
+enum err_code store_open(const char *dir, struct store **out, struct err *err)
+{
+    enum err_code code = file_mkdirs(dir, 0700, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    struct store *store = calloc(1, sizeof *store);
+    ASSERT(store != NULL);
+    store->lock_fd = -1;
+    int path_len = asprintf(&store->path, "%s/state.db", dir);
+    ASSERT(path_len > 0);
+    code = take_lock(dir, &store->lock_fd, err);
+    code = code != ERR_OK ? code : open_database(store, err);
+    if (code != ERR_OK) {
+        store_close(store);
+        return err_wrap(err, "open state '%s'", dir);
+    }
+    *out = store;
+    return ERR_OK;
+}
+
+void store_close(struct store *store)
+{
+    if (store == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < store->prepared_count; i++) {
+        sqlite3_finalize(store->prepared[i].statement);
+    }
+    sqlite3_close(store->db);
+    if (store->lock_fd >= 0) {
+        close(store->lock_fd);
+    }
+    free(store->path);
+    free(store);
+}
+
+enum err_code store_boot(struct store *store, uint32_t *boot_out, struct err *err)
+{
+    /* Rows of workers that have not come back for thousands of others are of no use. */
+    enum err_code code = store_exec(store,
+                                    "UPDATE meta SET value = value + 1 WHERE key = 'boot';"
+                                    "DELETE FROM workers WHERE name NOT IN"
+                                    " (SELECT name FROM workers ORDER BY hello_ms DESC LIMIT 4096)",
+                                    err);
+    int64_t boot = 0;
+    code = code != ERR_OK
+               ? code
+               : read_number(store, "SELECT value FROM meta WHERE key = 'boot'", &boot, err);
+    if (code == ERR_OK) {
+        *boot_out = (uint32_t)boot;
+    }
+    return code;
+}
+
+enum err_code store_limit_pages(struct store *store, uint32_t pages, struct err *err)
+{
+    char sql[64];
+    snprintf(sql, sizeof sql, "PRAGMA max_page_count = %u", pages);
+    return store_exec(store, sql, err);
+}
+
+/* ---- transactions ---- */
+
+enum err_code store_commit(struct store *store, struct err *err)
+{
+    if (!store->in_transaction) {
+        return ERR_OK;
+    }
+    enum err_code code = store_exec(store, "COMMIT", err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    store->in_transaction = false;
+    store->commits++;
+    store->records_committed += store->records_pending;
+    store->records_pending = 0;
+    return ERR_OK;
+}
+
+void store_rollback(struct store *store)
+{
+    /* A failed statement may have rolled back by itself; then there is nothing left to undo. */
+    for (size_t i = 0; i < store->prepared_count; i++) {
+        sqlite3_reset(store->prepared[i].statement);
+    }
+    if (sqlite3_get_autocommit(store->db) == 0) {
+        struct err ignored;
+        enum err_code code = store_exec(store, "ROLLBACK", &ignored);
+        (void)code;
+    }
+    store->in_transaction = false;
+    store->records_pending = 0;
+}
+
+struct store_counters store_counters(struct store *store)
+{
+    struct stat info = {0};
+    struct stat log_info = {0};
+    char log_path[4096];
+    snprintf(log_path, sizeof log_path, "%s-wal", store->path);
+    struct err ignored;
+    int64_t jobs = 0;
+    if (read_number(store, "SELECT coalesce(max(id), 0) FROM jobs", &jobs, &ignored) != ERR_OK) {
+        jobs = 0;
+    }
+    (void)stat(store->path, &info);
+    (void)stat(log_path, &log_info);
+    return (struct store_counters){.commits = store->commits,
+                                   .records_committed = store->records_committed,
+                                   .database_bytes = (uint64_t)(info.st_size + log_info.st_size),
+                                   .jobs = (uint64_t)jobs};
+}

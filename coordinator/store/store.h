@@ -1,0 +1,88 @@
+/* The coordinator's durable memory: one SQLite database in the state folder. SQLite is the journal
+ * (WAL, synchronous=FULL): a turn's operations are one transaction, and the core is rebuilt from
+ * the tables after a restart or a failed commit. The only folder that sees SQLite.
+ *
+ * Errors: a full or failing disk is ERR_IO (os_errno tells which); damaged files are ERR_CORRUPT;
+ * a database of a newer program is ERR_VERSION. After any failure call store_rollback(). */
+#ifndef TRIAD_STORE_H
+#define TRIAD_STORE_H
+
+#include "arena.h"
+#include "core.h"
+#include "err.h"
+#include "vocab.h"
+
+struct store;
+
+/* Open or make the database in `dir` (which is made too), check it, and take the folder's lock:
+ * ERR_CONFLICT when another coordinator has it. */
+NODISCARD enum err_code store_open(const char *dir, struct store **out, struct err *err);
+void store_close(struct store *store);
+/* Begin a new life: counts it durably, for session numbers that never repeat. */
+NODISCARD enum err_code store_boot(struct store *store, uint32_t *boot_out, struct err *err);
+/* For tests of a full disk: the database may not grow past `pages` (of 4 KiB) from now on. */
+NODISCARD enum err_code store_limit_pages(struct store *store, uint32_t pages, struct err *err);
+
+/* Load all that is unfinished into a new core. */
+NODISCARD enum err_code store_load(struct store *store, struct core *core, int64_t now_ms,
+                                   struct err *err);
+
+/* ---- writing ---- */
+
+/* Apply operations to the open transaction; the first of a turn opens it. */
+NODISCARD enum err_code store_apply(struct store *store, const struct core_op *ops, size_t count,
+                                    struct err *err);
+/* Make the turn durable; without an open transaction nothing happens. */
+NODISCARD enum err_code store_commit(struct store *store, struct err *err);
+void store_rollback(struct store *store);
+/* A line of history that is not part of the state. */
+NODISCARD enum err_code store_note(struct store *store, int64_t time_ms, const char *what,
+                                   const char *detail, struct err *err);
+
+struct store_counters {
+    uint64_t commits;
+    uint64_t records_committed;
+    uint64_t database_bytes;
+    uint64_t jobs; /* finished or not */
+};
+struct store_counters store_counters(struct store *store);
+
+/* ---- reading; results belong to `arena` ---- */
+
+/* A job's stored row; ERR_NOT_FOUND. */
+NODISCARD enum err_code store_job_row(struct store *store, const struct digest *job,
+                                      struct arena *arena, struct core_job_row *out,
+                                      struct err *err);
+/* Label, spec and inputs of a lease whose job is set; what the core does not keep. */
+NODISCARD enum err_code store_complete_lease(struct store *store, struct arena *arena,
+                                             struct msg_lease *lease, struct err *err);
+/* Unfinished jobs of an experiment that no other one wants; ERR_NOT_FOUND. */
+NODISCARD enum err_code store_jobs_to_cancel(struct store *store, const char *experiment,
+                                             struct arena *arena, struct digest **jobs_out,
+                                             size_t *count_out, struct err *err);
+/* What retrying means: of an experiment, all its jobs that ended without success; of one job, that
+ * one with the unsuccessful jobs it depends on and the aborted ones that depend on it.
+ * ERR_NOT_FOUND, or ERR_CONFLICT when a single job is not one to retry. */
+NODISCARD enum err_code store_jobs_to_retry(struct store *store, const struct msg_act *act,
+                                            struct arena *arena, struct core_job_row **rows_out,
+                                            size_t *count_out, struct err *err);
+
+/* Answers to clients. The caller adds what only the core knows of unfinished jobs. */
+NODISCARD enum err_code store_list_jobs(struct store *store, const struct msg_list_jobs *request,
+                                        struct arena *arena, struct msg_jobs *out, struct err *err);
+NODISCARD enum err_code store_show_job(struct store *store, const struct msg_show_job *request,
+                                       struct arena *arena, struct msg_job *out, struct err *err);
+NODISCARD enum err_code store_read_stream(struct store *store,
+                                          const struct msg_read_stream *request,
+                                          struct arena *arena, struct msg_batches *out,
+                                          struct err *err);
+NODISCARD enum err_code store_get_experiment(struct store *store,
+                                             const struct msg_get_experiment *request,
+                                             struct arena *arena, struct msg_experiment *out,
+                                             struct err *err);
+NODISCARD enum err_code store_experiments(struct store *store, const char *experiment,
+                                          int64_t time_ms, struct arena *arena,
+                                          struct experiment_row **rows_out, size_t *count_out,
+                                          struct err *err);
+
+#endif

@@ -1,0 +1,76 @@
+/* Prepared statements and the mapping of SQLite's failures; private to this folder. */
+#ifndef TRIAD_STORE_QUERY_H
+#define TRIAD_STORE_QUERY_H
+
+#include <sqlite3.h>
+
+#include "store.h"
+
+#define STORE_SCHEMA_VERSION 1
+#define STORE_QUERIES_MAX    64
+
+extern const char store_schema_sql[];
+
+struct store {
+    sqlite3 *db;
+    int lock_fd;
+    bool in_transaction;
+    uint64_t commits;
+    uint64_t records_committed, records_pending;
+    char *path;
+    /* Statements by the address of their SQL text: each is a literal with one address. */
+    struct {
+        const char *sql;
+        sqlite3_stmt *statement;
+    } prepared[STORE_QUERIES_MAX];
+    size_t prepared_count;
+};
+
+/* One use of a prepared statement. Binding errors are remembered and told by the next step. */
+struct query {
+    struct store *store;
+    sqlite3_stmt *statement;
+    int rc;
+    int bound;  /* parameters so far */
+    int column; /* columns read of this row so far */
+};
+
+/* `sql` must be a string with static lifetime. */
+struct query query_begin(struct store *store, const char *sql);
+/* Bind the next parameter. Bytes and texts are borrowed until query_end(). */
+void query_bind_int(struct query *q, int64_t value);
+void query_bind_text(struct query *q, const char *text);
+void query_bind_bytes(struct query *q, struct bytes bytes);
+void query_bind_digest(struct query *q, const struct digest *digest); /* none: NULL */
+/* The next row; *more_out is false at the end. */
+NODISCARD enum err_code query_next(struct query *q, bool *more_out, struct err *err);
+/* Run a statement that gives no rows, and end it. */
+NODISCARD enum err_code query_run(struct query *q, struct err *err);
+void query_end(struct query *q);
+
+/* Read the next column of the row. Texts and bytes are copied to `arena`. */
+int64_t query_int(struct query *q);
+uint64_t query_u64(struct query *q);
+uint32_t query_u32(struct query *q);
+const char *query_text(struct query *q, struct arena *arena);
+struct bytes query_bytes(struct query *q, struct arena *arena);
+struct digest query_digest(struct query *q);
+
+/* The store's last failure as an error: "ACT: the disk is full". */
+enum err_code store_failure(struct store *store, int rc, const char *act, struct err *err);
+/* Run SQL that is a constant. */
+NODISCARD enum err_code store_exec(struct store *store, const char *sql, struct err *err);
+
+/* Columns of jobs that make a core_job_row, in the order that job_row_read() wants them. */
+#define JOB_ROW_COLUMNS                                                                            \
+    "j.id, j.identity, j.kind, j.threads, j.memory_bytes, j.items_expected, j.priority,"           \
+    " j.state, j.reason, j.epoch, j.attempts_spent, j.attempts_free, j.attempts_max, j.outcome,"   \
+    " j.failure_digest, j.failure_worker, j.worker, j.resume, j.resume_step, j.artifact,"          \
+    " j.records, j.items, j.numeric_class, j.submitted_ms, j.started_ms, j.ended_ms,"              \
+    " coalesce((SELECT name FROM experiments e WHERE e.id = j.experiment_id), '')"
+void job_row_read(struct query *q, struct arena *arena, struct core_job_row *out);
+/* Complete the row with its parents (and their ends). */
+NODISCARD enum err_code job_row_add_parents(struct store *store, struct arena *arena,
+                                            struct core_job_row *row, struct err *err);
+
+#endif

@@ -1,0 +1,299 @@
+/* Lists and documents for clients. */
+#include <string.h>
+
+#include "limits.h"
+#include "store_query.h"
+
+/* ---- jobs ---- */
+
+#define CLIENT_JOB_COLUMNS                                                                         \
+    "j.id, j.identity, j.kind, j.state, j.label, j.family, j.variant, j.task, j.seed, j.reason,"   \
+    " j.worker, j.epoch, j.items, j.items_expected, j.submitted_ms, j.started_ms, j.ended_ms,"     \
+    " j.artifact, j.records, j.numeric_class"
+
+static uint64_t client_job_read(struct query *q, struct arena *arena, struct job_row *out)
+{
+    uint64_t id = query_u64(q);
+    out->job = query_digest(q);
+    out->kind = (enum job_kind)query_int(q);
+    out->state = (enum job_state)query_int(q);
+    out->label = query_text(q, arena);
+    out->family = query_text(q, arena);
+    out->variant = query_text(q, arena);
+    out->task = query_text(q, arena);
+    out->seed = query_u64(q);
+    out->reason = query_text(q, arena);
+    out->worker = query_text(q, arena);
+    out->attempts = query_u32(q);
+    out->items = query_u64(q);
+    out->total = query_u64(q);
+    out->done = out->items;
+    out->submitted_ms = query_int(q);
+    out->started_ms = query_int(q);
+    out->ended_ms = query_int(q);
+    out->artifact = query_digest(q);
+    out->records = query_digest(q);
+    out->numeric_class = query_text(q, arena);
+    return id;
+}
+
+static struct query list_query(struct store *store, const struct msg_list_jobs *request,
+                               int64_t experiment, int64_t mask)
+{
+    if (*request->experiment == '\0') {
+        struct query q =
+            query_begin(store, "SELECT " CLIENT_JOB_COLUMNS " FROM jobs j"
+                               " WHERE j.id > ? AND (1 << j.state) & ? ORDER BY j.id LIMIT ?");
+        query_bind_int(&q, (int64_t)request->cursor);
+        query_bind_int(&q, mask);
+        query_bind_int(&q, LIST_ROWS_PER_FRAME);
+        return q;
+    }
+    struct query q = query_begin(
+        store, "SELECT " CLIENT_JOB_COLUMNS " FROM experiment_jobs m JOIN jobs j ON j.id = m.job_id"
+               " WHERE m.experiment_id = ? AND m.job_id > ? AND (1 << j.state) & ?"
+               " ORDER BY m.job_id LIMIT ?");
+    query_bind_int(&q, experiment);
+    query_bind_int(&q, (int64_t)request->cursor);
+    query_bind_int(&q, mask);
+    query_bind_int(&q, LIST_ROWS_PER_FRAME);
+    return q;
+}
+
+/* 0 when `name` is empty. */
+static enum err_code find_experiment(struct store *store, const char *name, int64_t *id_out,
+                                     struct err *err)
+{
+    *id_out = 0;
+    if (*name == '\0') {
+        return ERR_OK;
+    }
+    struct query q = query_begin(store, "SELECT id FROM experiments WHERE name = ?");
+    query_bind_text(&q, name);
+    bool more = false;
+    enum err_code code = query_next(&q, &more, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    *id_out = more ? query_int(&q) : 0;
+    query_end(&q);
+    return more ? ERR_OK : err_set(err, ERR_NOT_FOUND, "no experiment is called '%s'", name);
+}
+
+enum err_code store_list_jobs(struct store *store, const struct msg_list_jobs *request,
+                              struct arena *arena, struct msg_jobs *out, struct err *err)
+{
+    int64_t experiment = 0;
+    enum err_code code = find_experiment(store, request->experiment, &experiment, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    int64_t mask = request->state_mask == 0 ? -1 : (int64_t)request->state_mask;
+    struct query q = list_query(store, request, experiment, mask);
+    struct msg_jobs jobs = {.request = request->request};
+    jobs.rows = arena_array(arena, LIST_ROWS_PER_FRAME, sizeof *jobs.rows);
+    uint64_t last = 0;
+    bool more = false;
+    code = query_next(&q, &more, err);
+    while (code == ERR_OK && more && jobs.row_count < LIST_ROWS_PER_FRAME) {
+        last = client_job_read(&q, arena, &jobs.rows[jobs.row_count++]);
+        code = query_next(&q, &more, err);
+    }
+    query_end(&q);
+    jobs.next_cursor = jobs.row_count == LIST_ROWS_PER_FRAME ? last : 0;
+    if (code == ERR_OK) {
+        *out = jobs;
+    }
+    return code;
+}
+
+static enum err_code read_attempts(struct store *store, int64_t job, struct arena *arena,
+                                   struct msg_job *out, struct err *err)
+{
+    struct query q = query_begin(
+        store, "SELECT a.epoch, a.worker, a.outcome, a.ended, a.committed, a.reason, a.start_step,"
+               " a.started_ms, a.ended_ms, a.wall_ms, a.cpu_ms, a.memory_peak_bytes, a.exit_signal,"
+               " a.exit_code, a.artifact,"
+               " (SELECT count(*) FROM batches b WHERE b.job_id = a.job_id AND b.epoch = a.epoch "
+               "AND b.stream = 0),"
+               " (SELECT count(*) FROM batches b WHERE b.job_id = a.job_id AND b.epoch = a.epoch "
+               "AND b.stream = 1),"
+               " (SELECT count(*) FROM batches b WHERE b.job_id = a.job_id AND b.epoch = a.epoch "
+               "AND b.stream = 2)"
+               " FROM attempts a WHERE a.job_id = ? ORDER BY a.epoch DESC LIMIT ?");
+    query_bind_int(&q, job);
+    query_bind_int(&q, LIST_ROWS_PER_FRAME);
+    out->attempts = arena_array(arena, LIST_ROWS_PER_FRAME, sizeof *out->attempts);
+    bool more = false;
+    enum err_code code = query_next(&q, &more, err);
+    while (code == ERR_OK && more && out->attempt_count < LIST_ROWS_PER_FRAME) {
+        struct attempt_row *a = &out->attempts[out->attempt_count++];
+        a->epoch = query_u32(&q);
+        a->worker = query_text(&q, arena);
+        a->outcome = (enum outcome)query_int(&q);
+        a->ended = query_int(&q) != 0;
+        a->committed = query_int(&q) != 0;
+        a->reason = query_text(&q, arena);
+        a->start_step = query_u64(&q);
+        a->started_ms = query_int(&q);
+        a->ended_ms = query_int(&q);
+        a->wall_ms = query_u64(&q);
+        a->cpu_ms = query_u64(&q);
+        a->memory_peak_bytes = query_u64(&q);
+        a->exit_signal = query_u32(&q);
+        a->exit_code = (int32_t)query_int(&q);
+        a->artifact = query_digest(&q);
+        for (int s = 0; s < STREAM_COUNT; s++) {
+            a->batches[s] = query_u32(&q);
+        }
+        code = query_next(&q, &more, err);
+    }
+    query_end(&q);
+    return code;
+}
+
+enum err_code store_show_job(struct store *store, const struct msg_show_job *request,
+                             struct arena *arena, struct msg_job *out, struct err *err)
+{
+    struct query q =
+        query_begin(store, "SELECT " CLIENT_JOB_COLUMNS ", s.spec FROM jobs j"
+                           " JOIN job_specs s ON s.job_id = j.id WHERE j.identity = ?");
+    query_bind_digest(&q, &request->job);
+    bool more = false;
+    enum err_code code = query_next(&q, &more, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    if (!more) {
+        query_end(&q);
+        char hex[DIGEST_HEX_SIZE];
+        return err_set(err, ERR_NOT_FOUND, "job %.12s is not known",
+                       digest_hex(&request->job, hex));
+    }
+    struct msg_job job = {.request = request->request};
+    int64_t id = (int64_t)client_job_read(&q, arena, &job.row);
+    job.spec = query_bytes(&q, arena);
+    query_end(&q);
+    code = read_attempts(store, id, arena, &job, err);
+    if (code == ERR_OK) {
+        *out = job;
+    }
+    return code;
+}
+
+/* ---- experiments ---- */
+
+/* Manifest and slice of the plan together leave room for their headers in a frame. */
+#define DOCUMENT_BYTES (FRAME_BYTES_MAX - 16 * 1024)
+
+enum err_code store_get_experiment(struct store *store, const struct msg_get_experiment *request,
+                                   struct arena *arena, struct msg_experiment *out, struct err *err)
+{
+    /* The manifest comes with the first slice. */
+    struct query q = query_begin(
+        store,
+        "SELECT manifest, substr(plan, ?2 + 1, max(0, ?3 - iif(?2 = 0, length(manifest), 0))),"
+        " length(plan) FROM experiments WHERE name = ?1");
+    query_bind_text(&q, request->experiment);
+    query_bind_int(&q, (int64_t)(request->plan_offset & INT64_MAX));
+    query_bind_int(&q, DOCUMENT_BYTES);
+    bool more = false;
+    enum err_code code = query_next(&q, &more, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    if (!more) {
+        query_end(&q);
+        return err_set(err, ERR_NOT_FOUND, "no experiment is called '%s'", request->experiment);
+    }
+    *out = (struct msg_experiment){.request = request->request};
+    out->manifest = query_bytes(&q, arena);
+    out->plan_json = query_bytes(&q, arena);
+    out->plan_bytes = query_u64(&q);
+    query_end(&q);
+    if (request->plan_offset > 0) {
+        out->manifest = (struct bytes){0};
+    }
+    return ERR_OK;
+}
+
+/* Remaining time if the rest goes as fast as what has been done since the submission; -1 when
+ * nothing has. */
+static int64_t eta_ms(int64_t elapsed_ms, uint64_t finished_since, uint64_t unfinished)
+{
+    if (unfinished == 0) {
+        return 0;
+    }
+    if (finished_since == 0 || elapsed_ms <= 0) {
+        return -1;
+    }
+    return (int64_t)((double)elapsed_ms / (double)finished_since * (double)unfinished);
+}
+
+static enum err_code count_states(struct store *store, int64_t id, int64_t submitted_ms,
+                                  int64_t time_ms, struct experiment_row *row, struct err *err)
+{
+    struct query q =
+        query_begin(store, "SELECT j.state, count(*), sum(j.ended_ms >= ?2 AND j.state = 3)"
+                           " FROM experiment_jobs m JOIN jobs j ON j.id = m.job_id"
+                           " WHERE m.experiment_id = ?1 GROUP BY j.state");
+    query_bind_int(&q, id);
+    query_bind_int(&q, submitted_ms);
+    uint64_t all = 0;
+    uint64_t unfinished = 0;
+    uint64_t finished_since = 0;
+    bool more = false;
+    enum err_code code = query_next(&q, &more, err);
+    while (code == ERR_OK && more) {
+        int64_t state = query_int(&q);
+        uint64_t count = query_u64(&q);
+        if (state >= 0 && state < JOB_STATE_COUNT) {
+            row->counts[state] = count;
+            unfinished += job_state_is_final((enum job_state)state) ? 0 : count;
+        }
+        all += count;
+        finished_since += query_u64(&q);
+        code = query_next(&q, &more, err);
+    }
+    query_end(&q);
+    row->work_done_ratio = all == 0 ? 1.0 : (double)(all - unfinished) / (double)all;
+    row->eta_ms = eta_ms(time_ms - submitted_ms, finished_since, unfinished);
+    return code;
+}
+
+#define EXPERIMENTS_LISTED_MAX 256
+
+enum err_code store_experiments(struct store *store, const char *experiment, int64_t time_ms,
+                                struct arena *arena, struct experiment_row **rows_out,
+                                size_t *count_out, struct err *err)
+{
+    int64_t wanted = 0;
+    enum err_code code = find_experiment(store, experiment, &wanted, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    struct query q =
+        query_begin(store, "SELECT id, name, created_ms, submitted_ms FROM experiments"
+                           " WHERE ?1 = 0 OR id = ?1 ORDER BY submitted_ms DESC, id DESC LIMIT ?2");
+    query_bind_int(&q, wanted);
+    query_bind_int(&q, EXPERIMENTS_LISTED_MAX);
+    struct experiment_row *rows = arena_array(arena, EXPERIMENTS_LISTED_MAX, sizeof *rows);
+    size_t count = 0;
+    bool more = false;
+    code = query_next(&q, &more, err);
+    while (code == ERR_OK && more && count < EXPERIMENTS_LISTED_MAX) {
+        int64_t id = query_int(&q);
+        rows[count].name = query_text(&q, arena);
+        rows[count].created_ms = query_int(&q);
+        int64_t submitted_ms = query_int(&q);
+        code = count_states(store, id, submitted_ms, time_ms, &rows[count], err);
+        count++;
+        code = code != ERR_OK ? code : query_next(&q, &more, err);
+    }
+    query_end(&q);
+    if (code == ERR_OK) {
+        *rows_out = rows;
+        *count_out = count;
+    }
+    return code;
+}
