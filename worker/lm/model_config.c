@@ -301,7 +301,8 @@ static void print_eos(const struct model_config *c, struct strbuf *out)
     }
 }
 
-/* The shortest decimal that reads back as the same double; 17 digits always do. */
+/* Round numbers in full ("10000.0"), others as the shortest decimal that reads back as the same
+ * double; 17 digits always do. */
 static void print_double(const char *key, double value, struct strbuf *out)
 {
     char text[40];
@@ -310,6 +311,8 @@ static void print_double(const char *key, double value, struct strbuf *out)
         if (strtod(text, NULL) == value)
             break;
     }
+    if (fabs(value) < 1e9 && value == floor(value))
+        snprintf(text, sizeof text, "%.1f", value);
     strbuf_printf(out, "  \"%s\": %s,\n", key, text);
 }
 
