@@ -10,7 +10,7 @@
  * score (then position decides between different texts), and a text made by two pairs that can
  * share a symbol, as "aaa" of a+aa and aa+a (then position decides between different pairs). Not
  * checked is a text of better score that would join two neighbouring occurrences of a worse one
- * made in two ways, which no vocabulary learned by merging has; the tests compare with llama2.c's
+ * made in two ways (we have seen none); the tests compare with llama2.c's
  * own rule on random text.
  */
 #ifndef TRIAD_LLAMA2C_TOKENIZER_H
