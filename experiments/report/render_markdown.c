@@ -10,8 +10,7 @@ static void put_escaped(struct strbuf *out, const char *text)
     for (; *text; text++) {
         if (strchr("\\|*<>`", *text))
             strbuf_putc(out, '\\');
-        const bool breaks = *text == '\n' || *text == '\r';
-        strbuf_append(out, breaks ? " " : text, 1);
+        strbuf_putc(out, *text == '\n' || *text == '\r' ? ' ' : *text);
     }
 }
 

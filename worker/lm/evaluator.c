@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "batch.h"
 #include "check.h"
 
 /* Everything one evaluation allocates, before its first batch. */

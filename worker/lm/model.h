@@ -15,6 +15,8 @@
 #include "model_config.h"
 #include "params.h"
 
+struct kernel_ops;
+
 /* Weights and configuration. Read-only while runs use it, except between their calls. */
 struct model;
 
@@ -23,9 +25,25 @@ struct model;
  */
 NODISCARD enum err_code model_new(const struct model_config *config, struct model **model_out,
                                   struct err *err);
+/* A model around weights that exist already: takes over the block of `take_params`, which is left
+ * zeroed; unchanged when this fails. */
+NODISCARD enum err_code model_from_params(const struct model_config *config,
+                                          struct params *take_params, struct model **model_out,
+                                          struct err *err);
+/* Read a Hugging Face folder (checkpoint.h). */
+NODISCARD enum err_code model_load(const char *folder, struct model **model_out, struct err *err);
 void model_free(struct model *model);
 const struct model_config *model_shape(const struct model *model);
 struct params *model_params(struct model *model);
+/* The same for reading. */
+const struct params *model_weights(const struct model *model);
+
+/* The head's matrix, vocabulary × width, in the weights or a block shaped like them. */
+float *model_head(const struct model_config *config, const struct params *p);
+
+/* Fill table[positions][head_dim] with what RoPE turns by: of each position head_dim / 2 cosines,
+ * then as many sines, of position * theta^(-2 d / head_dim). */
+void model_rope_table(const struct model_config *config, int positions, float *table);
 
 /* One sequence to run: the model reads ids[0 … count - 2] and predicts ids[i] for every i ≥ 1 with
  * losses[i] != 0. All borrowed during the call. */
@@ -72,6 +90,9 @@ void model_forward(struct model_run *run, const struct model_sequence *sequences
  * shaped like the model's). The run must be for MODEL_TRAIN; each forward pass allows one backward
  * pass. */
 void model_backward(struct model_run *run, double scale, struct params *gradients);
+
+/* Compute with another table of operations than kernel_select()'s: for tests and benchmarks. */
+void model_run_use(struct model_run *run, const struct kernel_ops *ops);
 
 /* Bytes that model_run_new() would take. */
 size_t model_run_bytes(const struct model_config *config, enum model_purpose purpose,

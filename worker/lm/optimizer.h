@@ -31,8 +31,9 @@ void optimizer_release(struct optimizer *o);
 /* Euclidean norm over all gradients, summed in double in a fixed order. */
 double optimizer_norm(const struct params *gradients);
 /* One update. `update` counts from 1; `grad_norm` is optimizer_norm(gradients): when it is above
- * clip_norm, gradients count as if multiplied by clip_norm / (grad_norm + 1e-6), as in PyTorch. */
-void optimizer_update(struct optimizer *o, struct params *weights, const struct params *gradients,
+ * clip_norm, the gradients are first multiplied by clip_norm / (grad_norm + 1e-6), as in PyTorch.
+ */
+void optimizer_update(struct optimizer *o, struct params *weights, struct params *gradients,
                       double grad_norm, double rate, int64_t update);
 
 #endif

@@ -1,0 +1,299 @@
+#include "model.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "checkpoint.h"
+#include "kernels.h"
+#include "model_layer.h"
+#include "model_pack.h"
+#include "model_space.h"
+
+struct model {
+    struct model_config config;
+    struct params params;
+};
+
+struct model_run {
+    const struct model *model; /* borrowed */
+    const struct kernel_ops *ops;
+    struct space_shape shape;
+    struct model_space space;
+    void *memory; /* what `space` points into */
+    struct packed packed;
+    bool forward_done; /* a backward pass may follow */
+};
+
+enum err_code model_from_params(const struct model_config *config, struct params *take_params,
+                                struct model **model_out, struct err *err)
+{
+    ASSERT(take_params->element_count == model_config_parameters(config));
+    struct model *model = calloc(1, sizeof *model);
+    if (!model)
+        return err_set(err, ERR_LIMIT, "make a model: no memory");
+    model->config = *config;
+    model->params = *take_params;
+    *take_params = (struct params){0};
+    *model_out = model;
+    return ERR_OK;
+}
+
+enum err_code model_new(const struct model_config *config, struct model **model_out,
+                        struct err *err)
+{
+    struct params params = {0};
+    enum err_code rc = model_config_check(config, err);
+    if (rc == ERR_OK)
+        rc = params_init(&params, config, err);
+    if (rc == ERR_OK)
+        rc = model_from_params(config, &params, model_out, err);
+    params_release(&params);
+    return rc;
+}
+
+enum err_code model_load(const char *folder, struct model **model_out, struct err *err)
+{
+    struct checkpoint_weights weights = {0};
+    enum err_code rc = checkpoint_weights_load(folder, &weights, err);
+    if (rc == ERR_OK)
+        rc = model_from_params(&weights.config, &weights.params, model_out, err);
+    checkpoint_weights_release(&weights);
+    return rc;
+}
+
+void model_free(struct model *model)
+{
+    if (!model)
+        return;
+    params_release(&model->params);
+    free(model);
+}
+
+const struct model_config *model_shape(const struct model *model)
+{
+    return &model->config;
+}
+
+struct params *model_params(struct model *model)
+{
+    return &model->params;
+}
+
+const struct params *model_weights(const struct model *model)
+{
+    return &model->params;
+}
+
+float *model_head(const struct model_config *config, const struct params *p)
+{
+    return params_data(p, config->head_tied ? TENSOR_EMBEDDING : TENSOR_HEAD, -1);
+}
+
+void model_rope_table(const struct model_config *config, int positions, float *table)
+{
+    const int half = config->head_dim / 2;
+    for (int t = 0; t < positions; t++) {
+        float *row = table + (size_t)t * (size_t)config->head_dim;
+        for (int d = 0; d < half; d++) {
+            double angle = t * pow(config->rope_theta, -(double)d / half);
+            row[d] = (float)cos(angle);
+            row[half + d] = (float)sin(angle);
+        }
+    }
+}
+
+enum err_code model_run_new(const struct model *model, enum model_purpose purpose,
+                            const struct model_capacity *capacity, struct model_run **run_out,
+                            struct err *err)
+{
+    struct model_run *run = calloc(1, sizeof *run);
+    if (!run)
+        return err_set(err, ERR_LIMIT, "run a model: no memory");
+    run->model = model;
+    run->ops = kernel_select();
+    run->shape = model_space_shape(&model->config, purpose, capacity);
+    size_t bytes = model_space_place(&model->config, &run->shape, run->ops, NULL, NULL);
+    run->memory = aligned_alloc(64, bytes);
+    if (!run->memory) {
+        free(run);
+        return err_set(err, ERR_LIMIT, "run a model: no memory for %zu bytes of activations",
+                       bytes);
+    }
+    model_space_place(&model->config, &run->shape, run->ops, run->memory, &run->space);
+    model_rope_table(&model->config, run->shape.positions, run->space.rope);
+    *run_out = run;
+    return ERR_OK;
+}
+
+void model_run_free(struct model_run *run)
+{
+    if (!run)
+        return;
+    free(run->memory);
+    free(run);
+}
+
+size_t model_run_bytes(const struct model_config *config, enum model_purpose purpose,
+                       const struct model_capacity *capacity)
+{
+    struct space_shape shape = model_space_shape(config, purpose, capacity);
+    return model_space_place(config, &shape, kernel_select(), NULL, NULL);
+}
+
+void model_run_use(struct model_run *run, const struct kernel_ops *ops)
+{
+    run->ops = ops;
+}
+
+/* Padding rows of the attention's output are unspecified: as zeros they stay zero through the rest
+ * of the layer, and add nothing to weight gradients. */
+static void clear_padding(const struct kernel_batch *batch, float *x, int cols)
+{
+    for (int s = 0; s < batch->sequence_count; s++) {
+        const int from = batch->start[s] + batch->len[s];
+        const int to = batch->start[s] + kernel_rows_padded(batch->len[s]);
+        memset(x + (size_t)from * (size_t)cols, 0, (size_t)(to - from) * (size_t)cols * sizeof *x);
+    }
+}
+
+/* How the layers see the batch. */
+static struct layer_context layer_context(const struct model_run *run)
+{
+    return (struct layer_context){
+        .ops = run->ops,
+        .config = &run->model->config,
+        .rows = run->packed.batch.rows,
+        .positions = run->space.positions,
+        .rope = run->space.rope,
+    };
+}
+
+static void layer_forward(const struct model_run *run, const struct layer_space *a,
+                          const struct layer_params *w)
+{
+    const struct model_config *m = &run->model->config;
+    struct layer_context context = layer_context(run);
+    layer_project(&context, a, w);
+    run->ops->attention_forward(a->mixed, a->lse, a->q, a->k, a->v, &run->packed.batch, m->heads,
+                                m->kv_heads, m->head_dim, run->space.attention);
+    clear_padding(&run->packed.batch, a->mixed, m->heads * m->head_dim);
+    layer_attend(&context, a, w);
+    layer_mlp(&context, a, w);
+}
+
+static void layer_backward(const struct model_run *run, const struct layer_space *a,
+                           const struct layer_params *w, const struct layer_params *dw)
+{
+    const struct model_config *m = &run->model->config;
+    const struct gradient_space *g = &run->space.gradient;
+    struct layer_context context = layer_context(run);
+    layer_mlp_backward(&context, a, w, dw, g);
+    layer_attend_backward(&context, a, w, dw, g);
+    run->ops->attention_backward(g->q, g->k, g->v, g->mixed, a->mixed, a->lse, a->q, a->k, a->v,
+                                 &run->packed.batch, m->heads, m->kv_heads, m->head_dim,
+                                 run->space.attention);
+    layer_project_backward(&context, a, w, dw, g);
+}
+
+/* Loss rows from..from + rows: their logits into the space. */
+static void piece_logits(struct model_run *run, int from, int rows)
+{
+    const struct model_config *m = &run->model->config;
+    run->ops->matmul_forward(run->space.logits,
+                             run->space.final_norm + (size_t)from * (size_t)m->width,
+                             model_head(m, &run->model->params), rows, m->width, m->vocabulary);
+}
+
+static int piece_rows(const struct model_run *run, int from)
+{
+    const int left = run->packed.loss_rows - from;
+    return left < run->shape.piece_rows ? left : run->shape.piece_rows;
+}
+
+/* Final norm, head and loss, on the loss rows only. */
+static void loss_forward(struct model_run *run, const float *stream)
+{
+    const struct kernel_ops *ops = run->ops;
+    const struct model_config *m = &run->model->config;
+    struct model_space *s = &run->space;
+    const int total = run->packed.loss_rows, C = m->width;
+    const float *weight = params_data(&run->model->params, TENSOR_FINAL_NORM, -1);
+    ops->gather(s->final_in, s->loss_rows, stream, total, C);
+    ops->norm_forward(s->final_norm, s->final_rstd, s->final_in, weight, m->norm_eps, total, C);
+    for (int from = 0, rows; from < total; from += rows) {
+        rows = piece_rows(run, from);
+        piece_logits(run, from, rows);
+        ops->loss_forward(s->nats + from, s->lse + from, s->hit + from, s->logits,
+                          s->targets + from, rows, m->vocabulary);
+    }
+}
+
+void model_forward(struct model_run *run, const struct model_sequence *sequences,
+                   size_t sequence_count, struct token_score *scores)
+{
+    const struct model_config *m = &run->model->config;
+    const struct params *p = &run->model->params;
+    struct model_space *s = &run->space;
+    run->packed = model_pack(sequences, sequence_count, &run->shape, s);
+    run->forward_done = true;
+    if (run->packed.loss_rows == 0)
+        return;
+    run->ops->gather(s->layers[0].in, s->ids, params_data(p, TENSOR_EMBEDDING, -1),
+                     run->packed.batch.rows, m->width);
+    for (int i = 0; i < m->layers; i++) {
+        struct layer_params weights = layer_params_at(p, i);
+        layer_forward(run, &s->layers[i], &weights);
+    }
+    loss_forward(run, s->layers[m->layers - 1].out);
+    for (int row = 0, used = 0; row < run->packed.loss_rows; row++) {
+        if (s->targets[row] >= 0)
+            scores[used++] = (struct token_score){s->nats[row], s->hit[row]};
+    }
+}
+
+/* Gradient of the loss rows, down to the residual stream after the last layer. */
+static void loss_backward(struct model_run *run, double scale, const struct params *gradients)
+{
+    const struct kernel_ops *ops = run->ops;
+    const struct model_config *m = &run->model->config;
+    const struct params *p = &run->model->params;
+    struct model_space *s = &run->space;
+    const struct gradient_space *g = &s->gradient;
+    const int total = run->packed.loss_rows, C = m->width, V = m->vocabulary;
+    memset(g->final_in, 0, (size_t)total * (size_t)C * sizeof(float));
+    for (int from = 0, rows; from < total; from += rows) {
+        const size_t offset = (size_t)from * (size_t)C;
+        rows = piece_rows(run, from);
+        if (rows < total)
+            piece_logits(run, from, rows); /* a later piece has overwritten them */
+        ops->loss_backward(s->logits, s->lse + from, s->targets + from, scale, rows, V);
+        ops->matmul_backward_input(g->final_norm, s->logits, model_head(m, p), rows, C, V, false);
+        ops->matmul_backward_weight(model_head(m, gradients), s->logits, s->final_norm + offset,
+                                    rows, C, V);
+        ops->norm_backward(g->final_in + offset, params_data(gradients, TENSOR_FINAL_NORM, -1),
+                           g->final_norm, s->final_in + offset,
+                           params_data(p, TENSOR_FINAL_NORM, -1), s->final_rstd + from, rows, C);
+    }
+    memset(g->stream, 0, (size_t)run->packed.batch.rows * (size_t)C * sizeof(float));
+    ops->scatter_add(g->stream, s->loss_rows, g->final_in, total, C);
+}
+
+void model_backward(struct model_run *run, double scale, struct params *gradients)
+{
+    const struct model_config *m = &run->model->config;
+    ASSERT(run->shape.training);
+    ASSERT(run->forward_done);
+    run->forward_done = false; /* the logits become their gradients */
+    if (run->packed.loss_rows == 0)
+        return;
+    loss_backward(run, scale, gradients);
+    for (int i = m->layers - 1; i >= 0; i--) {
+        struct layer_params weights = layer_params_at(&run->model->params, i);
+        struct layer_params weight_gradients = layer_params_at(gradients, i);
+        layer_backward(run, &run->space.layers[i], &weights, &weight_gradients);
+    }
+    run->ops->scatter_add(params_data(gradients, TENSOR_EMBEDDING, -1), run->space.ids,
+                          run->space.gradient.stream, run->packed.batch.rows, m->width);
+}

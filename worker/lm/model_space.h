@@ -1,0 +1,88 @@
+/* The memory of one run: where every activation and gradient of a batch lies. Everything is carved
+ * from one allocation by one function, which also measures it. */
+#ifndef TRIAD_MODEL_SPACE_H
+#define TRIAD_MODEL_SPACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels.h"
+#include "model.h"
+
+/* What a layer computed. Shapes as in kernels.h: N rows, C = width, H heads, G = kv_heads, D =
+ * head_dim, M = mlp_width. When only scoring, all layers use the same memory. */
+struct layer_space {
+    float *in;        /* [N][C] residual stream before the layer */
+    float *attn_norm; /* [N][C] */
+    float *attn_rstd; /* [N] */
+    float *q;         /* [N][H][D], rotated */
+    float *k;         /* [N][G][D], rotated */
+    float *v;         /* [N][G][D] */
+    float *mixed;     /* [N][H][D] attention output before its projection */
+    float *lse;       /* [N][H] */
+    float *middle;    /* [N][C] residual stream after attention */
+    float *mlp_norm;  /* [N][C] */
+    float *mlp_rstd;  /* [N] */
+    float *gate;      /* [N][M] */
+    float *up;        /* [N][M] */
+    float *act;       /* [N][M] */
+    float *out;       /* [N][C] residual stream after the layer: `in` of the next one */
+};
+
+/* Gradients while they travel down; used by the backward pass only. */
+struct gradient_space {
+    float *stream;     /* [N][C] of the residual stream */
+    float *norm;       /* [N][C] of a norm's output */
+    float *q;          /* [N][H][D] */
+    float *k;          /* [N][G][D] */
+    float *v;          /* [N][G][D] */
+    float *mixed;      /* [N][H][D] */
+    float *gate;       /* [N][M] */
+    float *up;         /* [N][M] */
+    float *act;        /* [N][M] */
+    float *final_norm; /* [loss rows of a piece][C] */
+    float *final_in;   /* [loss rows][C] */
+};
+
+/* How many rows there is room for. */
+struct space_shape {
+    int rows;       /* N, whole blocks */
+    int loss_rows;  /* whole blocks */
+    int piece_rows; /* loss rows whose logits are held at once, whole blocks */
+    int sequences;
+    int positions; /* longest sequence, in rows */
+    bool training;
+};
+
+struct model_space {
+    /* the batch, laid out by model_pack() */
+    int32_t *ids;       /* [N], -1 in padding rows */
+    int32_t *positions; /* [N], 0 in padding rows */
+    int *start;         /* [sequences] */
+    int *len;           /* [sequences] */
+    int32_t *loss_rows; /* [loss rows] which row of the batch; -1 in padding */
+    int32_t *targets;   /* [loss rows] the token to predict; -1 in padding */
+    /* activations */
+    float *rope; /* [positions][D]: D/2 cosines, then D/2 sines */
+    struct layer_space *layers;
+    float *final_in;   /* [loss rows][C] gathered */
+    float *final_norm; /* [loss rows][C] */
+    float *final_rstd; /* [loss rows] */
+    float *logits;     /* [piece rows][V] */
+    double *nats;      /* [loss rows] */
+    double *lse;       /* [loss rows] */
+    bool *hit;         /* [loss rows] */
+    void *attention;   /* work space of the attention kernel */
+    struct gradient_space gradient;
+};
+
+/* Room for batches of this capacity. */
+struct space_shape model_space_shape(const struct model_config *config, enum model_purpose purpose,
+                                     const struct model_capacity *capacity);
+/* Place everything into `base`, aligned to 64 bytes and of the size that this function returns;
+ * with `base` NULL only measure (`space_out` may then be NULL). */
+size_t model_space_place(const struct model_config *config, const struct space_shape *shape,
+                         const struct kernel_ops *ops, void *base, struct model_space *space_out);
+
+#endif

@@ -1,0 +1,260 @@
+#include "sampler.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "kernels.h"
+#include "model_layer.h"
+#include "model_space.h"
+
+struct sampler {
+    const struct model *model; /* borrowed */
+    const struct kernel_ops *ops;
+    struct sample_options options;
+    struct rng rng;
+    struct space_shape shape; /* one block of rows */
+    struct model_space space;
+    void *memory; /* what `space` points into */
+    float *rope;  /* [context][head_dim] */
+    float *keys;  /* [layers][context][kv_heads * head_dim], rotated */
+    float *values;
+    double *weights; /* [context] attention of one head of one row */
+    double *sums;    /* [head_dim] its weighted values */
+    struct sample_weight *work;
+    int used; /* tokens fed */
+};
+
+static size_t cache_row(const struct model_config *m)
+{
+    return (size_t)m->kv_heads * (size_t)m->head_dim;
+}
+
+static float *cache_at(const struct sampler *s, float *cache, int layer, int position)
+{
+    const struct model_config *m = model_shape(s->model);
+    return cache + ((size_t)layer * (size_t)m->context + (size_t)position) * cache_row(m);
+}
+
+static bool allocate(struct sampler *s)
+{
+    const struct model_config *m = model_shape(s->model);
+    const size_t context = (size_t)m->context;
+    const size_t cache_count = (size_t)m->layers * context * cache_row(m);
+    s->shape = (struct space_shape){
+        .rows = KERNEL_ROW_BLOCK,
+        .loss_rows = KERNEL_ROW_BLOCK,
+        .piece_rows = KERNEL_ROW_BLOCK,
+        .sequences = 1,
+        .positions = KERNEL_ROW_BLOCK,
+    };
+    size_t bytes = model_space_place(m, &s->shape, s->ops, NULL, NULL);
+    s->memory = aligned_alloc(64, bytes);
+    s->rope = calloc(context * (size_t)m->head_dim, sizeof *s->rope);
+    s->keys = calloc(cache_count, sizeof *s->keys);
+    s->values = calloc(cache_count, sizeof *s->values);
+    s->weights = calloc(context, sizeof *s->weights);
+    s->sums = calloc((size_t)m->head_dim, sizeof *s->sums);
+    s->work = calloc((size_t)m->vocabulary, sizeof *s->work);
+    if (!s->memory || !s->rope || !s->keys || !s->values || !s->weights || !s->sums || !s->work)
+        return false;
+    model_space_place(m, &s->shape, s->ops, s->memory, &s->space);
+    model_rope_table(m, m->context, s->rope);
+    return true;
+}
+
+enum err_code sampler_new(const struct model *model, const struct sample_options *options,
+                          struct sampler **sampler_out, struct err *err)
+{
+    enum err_code rc = sample_options_check(options, err);
+    if (rc != ERR_OK)
+        return rc;
+    struct sampler *s = calloc(1, sizeof *s);
+    if (!s)
+        return err_set(err, ERR_LIMIT, "sample: no memory");
+    s->model = model;
+    s->ops = kernel_select();
+    s->options = *options;
+    s->rng = rng_new(options->seed, "sample");
+    if (!allocate(s)) {
+        sampler_free(s);
+        return err_set(err, ERR_LIMIT, "sample: no memory for a context of %d tokens",
+                       model_shape(model)->context);
+    }
+    *sampler_out = s;
+    return ERR_OK;
+}
+
+void sampler_free(struct sampler *sampler)
+{
+    if (!sampler)
+        return;
+    free(sampler->work);
+    free(sampler->sums);
+    free(sampler->weights);
+    free(sampler->values);
+    free(sampler->keys);
+    free(sampler->rope);
+    free(sampler->memory);
+    free(sampler);
+}
+
+/* Attention of one head of one row over positions 0 … position of the cache, in double. */
+static void mix_head(const struct sampler *s, int layer, int position, int key_head,
+                     const float *query, float *mixed)
+{
+    const struct model_config *m = model_shape(s->model);
+    const int D = m->head_dim;
+    const float *keys = cache_at(s, s->keys, layer, 0) + (size_t)key_head * (size_t)D;
+    const float *values = cache_at(s, s->values, layer, 0) + (size_t)key_head * (size_t)D;
+    const double scale = 1.0 / sqrt(D);
+    double highest = -INFINITY, total = 0;
+    for (int t = 0; t <= position; t++) {
+        const float *key = keys + (size_t)t * cache_row(m);
+        double dot = 0;
+        for (int d = 0; d < D; d++)
+            dot += (double)query[d] * (double)key[d];
+        s->weights[t] = dot * scale;
+        highest = fmax(highest, s->weights[t]);
+    }
+    double *sums = s->sums;
+    memset(sums, 0, (size_t)D * sizeof *sums);
+    for (int t = 0; t <= position; t++) {
+        const float *value = values + (size_t)t * cache_row(m);
+        const double weight = exp(s->weights[t] - highest);
+        total += weight;
+        for (int d = 0; d < D; d++)
+            sums[d] += weight * (double)value[d];
+    }
+    for (int d = 0; d < D; d++)
+        mixed[d] = (float)(sums[d] / total);
+}
+
+/* Attention of `count` new rows, whose keys and values go into the cache first. */
+static void mix(struct sampler *s, const struct layer_space *a, int layer, int count)
+{
+    const struct model_config *m = model_shape(s->model);
+    const int D = m->head_dim, query_cols = m->heads * D, group = m->heads / m->kv_heads;
+    const size_t row_floats = cache_row(m);
+    memcpy(cache_at(s, s->keys, layer, s->used), a->k, (size_t)count * row_floats * sizeof(float));
+    memcpy(cache_at(s, s->values, layer, s->used), a->v,
+           (size_t)count * row_floats * sizeof(float));
+    memset(a->mixed, 0, (size_t)s->shape.rows * (size_t)query_cols * sizeof(float));
+    for (int row = 0; row < count; row++) {
+        for (int head = 0; head < m->heads; head++) {
+            const size_t at = (size_t)row * (size_t)query_cols + (size_t)head * (size_t)D;
+            mix_head(s, layer, s->used + row, head / group, a->q + at, a->mixed + at);
+        }
+    }
+}
+
+/* Logits of the token that follows the last of `count` rows. */
+static void last_logits(struct sampler *s, const float *stream, int count)
+{
+    const struct model_config *m = model_shape(s->model);
+    const struct params *p = model_weights(s->model);
+    struct model_space *space = &s->space;
+    for (int row = 0; row < s->shape.rows; row++)
+        space->loss_rows[row] = row == 0 ? count - 1 : -1;
+    s->ops->gather(space->final_in, space->loss_rows, stream, s->shape.rows, m->width);
+    s->ops->norm_forward(space->final_norm, space->final_rstd, space->final_in,
+                         params_data(p, TENSOR_FINAL_NORM, -1), m->norm_eps, s->shape.rows,
+                         m->width);
+    s->ops->matmul_forward(space->logits, space->final_norm, model_head(m, p), s->shape.rows,
+                           m->width, m->vocabulary);
+}
+
+/* At most one block of rows. */
+static void feed_block(struct sampler *s, const int32_t *ids, int count)
+{
+    const struct model_config *m = model_shape(s->model);
+    const struct params *p = model_weights(s->model);
+    struct model_space *space = &s->space;
+    struct layer_context context = {s->ops, m, s->shape.rows, space->positions, s->rope};
+    for (int row = 0; row < s->shape.rows; row++) {
+        space->ids[row] = row < count ? ids[row] : -1;
+        space->positions[row] = row < count ? s->used + row : 0;
+    }
+    s->ops->gather(space->layers[0].in, space->ids, params_data(p, TENSOR_EMBEDDING, -1),
+                   s->shape.rows, m->width);
+    for (int i = 0; i < m->layers; i++) {
+        struct layer_params weights = layer_params_at(p, i);
+        layer_project(&context, &space->layers[i], &weights);
+        mix(s, &space->layers[i], i, count);
+        layer_attend(&context, &space->layers[i], &weights);
+        layer_mlp(&context, &space->layers[i], &weights);
+    }
+    last_logits(s, space->layers[m->layers - 1].out, count);
+    s->used += count;
+}
+
+enum err_code sampler_feed(struct sampler *sampler, const int32_t *ids, size_t count,
+                           struct err *err)
+{
+    const struct model_config *m = model_shape(sampler->model);
+    if (count > (size_t)(m->context - sampler->used))
+        return err_set(err, ERR_LIMIT, "sample: %zu tokens after %d do not fit a context of %d",
+                       count, sampler->used, m->context);
+    for (size_t i = 0; i < count; i++) {
+        if (ids[i] < 0 || ids[i] >= m->vocabulary)
+            return err_set(err, ERR_INVALID, "sample: token id %d is outside the vocabulary of %d",
+                           ids[i], m->vocabulary);
+    }
+    for (size_t i = 0; i < count; i += KERNEL_ROW_BLOCK) {
+        size_t left = count - i;
+        feed_block(sampler, ids + i, left < KERNEL_ROW_BLOCK ? (int)left : KERNEL_ROW_BLOCK);
+    }
+    return ERR_OK;
+}
+
+int32_t sampler_choose(struct sampler *sampler)
+{
+    ASSERT(sampler->used > 0);
+    return sample_draw(sampler->space.logits, model_shape(sampler->model)->vocabulary,
+                       &sampler->options, &sampler->rng, sampler->work);
+}
+
+const float *sampler_logits(const struct sampler *sampler)
+{
+    ASSERT(sampler->used > 0);
+    return sampler->space.logits;
+}
+
+enum err_code sampler_score(const struct model *model, const int32_t *ids, size_t count,
+                            double *logprob, bool *hit, struct err *err)
+{
+    const struct model_config *m = model_shape(model);
+    if (count == 0 || count > (size_t)m->context + 1)
+        return err_set(err, ERR_LIMIT, "score: %zu tokens do not fit a context of %d", count,
+                       m->context);
+    for (size_t i = 0; i < count; i++) {
+        if (ids[i] < 0 || ids[i] >= m->vocabulary)
+            return err_set(err, ERR_INVALID, "score: token id %d is outside the vocabulary of %d",
+                           ids[i], m->vocabulary);
+    }
+    struct model_run *run = NULL;
+    struct model_capacity capacity = {1, count, count, count};
+    uint8_t *losses = malloc(count);
+    struct token_score *scores = calloc(count, sizeof *scores);
+    enum err_code rc = ERR_OK;
+    if (!losses || !scores)
+        rc = err_set(err, ERR_LIMIT, "score: no memory for %zu tokens", count);
+    else
+        rc = model_run_new(model, MODEL_SCORE, &capacity, &run, err);
+    if (rc != ERR_OK)
+        goto done;
+    memset(losses, 1, count);
+    struct model_sequence sequence = {ids, losses, count};
+    model_forward(run, &sequence, 1, scores);
+    for (size_t i = 0; i + 1 < count; i++) {
+        logprob[i] = -scores[i].nats;
+        if (hit)
+            hit[i] = scores[i].hit;
+    }
+done:
+    model_run_free(run);
+    free(scores);
+    free(losses);
+    return rc;
+}
