@@ -10,7 +10,8 @@ static void put_escaped(struct strbuf *out, const char *text)
     for (; *text; text++) {
         if (strchr("\\|*<>`", *text))
             strbuf_putc(out, '\\');
-        strbuf_putc(out, *text == '\n' || *text == '\r' ? ' ' : *text);
+        const bool breaks = *text == '\n' || *text == '\r';
+        strbuf_append(out, breaks ? " " : text, 1);
     }
 }
 

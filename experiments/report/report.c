@@ -9,7 +9,7 @@ const char *report_verdict_word(enum stat_verdict verdict)
     static const char *const WORDS[STAT_VERDICT_COUNT] = {
         [STAT_WORSE] = "worse",
         [STAT_BETTER] = "better",
-        [STAT_NO_DIFFERENCE] = "no sig. diff.",
+        [STAT_NO_DIFFERENCE] = "n.s.",
         [STAT_UNDEFINED] = "undefined",
     };
     return WORDS[verdict];

@@ -106,8 +106,8 @@ static void add_legend(struct report_draft *draft)
     static const char *const LEGEND[] = {
         "Δ is the variant minus its baseline on the same items, with a t interval clustered by "
         "sequence. Below zero is better for a loss, above zero for accuracy.",
-        "* adjusted p < 0.05, ** < 0.01, *** < 0.001; \"no sig. diff.\" is no evidence of "
-        "equality.",
+        "* adjusted p < 0.05, ** < 0.01, *** < 0.001; n.s.: no significant difference, which is no "
+        "evidence of equality.",
         "loss is that of an answer's tokens and its terminator, content that of the answer alone.",
         "‡ the verdict on the whole loss and on the content alone differ: formats end an answer "
         "differently, so the terminator's loss is not strictly comparable between them.",

@@ -26,7 +26,7 @@ void report_add_provenance(struct report_draft *draft);
 /* Legend, footnotes, the caller's notes. Last, when all footnotes are known. */
 void report_add_notes(struct report_draft *draft);
 
-/* "no sig. diff." and the like, short enough for a table. */
+/* "n.s." and the like, short enough for a table. */
 const char *report_verdict_word(enum stat_verdict verdict);
 /* "95 % CI" of a rule's intervals. */
 const char *report_interval_title(const struct report_draft *draft, const char *what, double alpha);

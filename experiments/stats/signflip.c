@@ -10,7 +10,7 @@
 #define FLIPS_PER_TABLE  8
 #define TABLE_SIZE       256
 #define TABLES_PER_BLOCK 8
-#define FLIPS_PER_BLOCK  (FLIPS_PER_TABLE * TABLES_PER_BLOCK)
+#define FLIPS_PER_BLOCK  ((size_t)FLIPS_PER_TABLE * TABLES_PER_BLOCK)
 
 /* Sums in a different order differ by rounding; patterns this near to the observed one, relative to
  * the sum of all |S_g|, are ties and count as extreme. */

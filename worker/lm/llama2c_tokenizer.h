@@ -8,7 +8,11 @@
  * matters, so the pairs ranked by the score of what they make give the same tokens, and no file
  * beside tokenizer.json is needed. Two things would break this, and are refused: two texts of equal
  * score (then position decides between different texts), and a text made by two pairs that can
- * share a symbol, as "aaa" of a+aa and aa+a (then position decides between different pairs). */
+ * share a symbol, as "aaa" of a+aa and aa+a (then position decides between different pairs). Not
+ * checked is a text of better score that would join two neighbouring occurrences of a worse one
+ * made in two ways (we have seen none); the tests compare with llama2.c's
+ * own rule on random text.
+ */
 #ifndef TRIAD_LLAMA2C_TOKENIZER_H
 #define TRIAD_LLAMA2C_TOKENIZER_H
 

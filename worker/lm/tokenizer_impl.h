@@ -13,8 +13,8 @@ enum tokenizer_kind {
 };
 
 enum {
-    /* Far above the largest vocabulary in use (262,144), so that a file cannot ask for more
-     * memory than it brings. */
+    /* Far above the largest vocabulary in use (262,144); one wild id in a file costs at most
+     * this many entries of 36 bytes. */
     TOKENIZER_VOCABULARY_MAX = 1 << 21,
 };
 

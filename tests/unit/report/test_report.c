@@ -198,7 +198,7 @@ static void test_text_keeps_to_its_width(void **state)
     struct strbuf narrow = {0};
     struct strbuf wide = {0};
     struct report *report = build(f);
-    report_render_text(report, 96, &narrow);
+    report_render_text(report, 80, &narrow);
     report_render_text(report, 0, &wide);
     assert_non_null(strstr(wide.data, "preferences_between_flights_of_one_traveller"));
     assert_null(strstr(wide.data, "…"));
@@ -206,7 +206,7 @@ static void test_text_keeps_to_its_width(void **state)
     assert_non_null(strstr(narrow.data, "…"));
     for (const char *line = narrow.data; *line;) {
         size_t len = strcspn(line, "\n");
-        assert_true(display_width(line, len) <= 96);
+        assert_true(display_width(line, len) <= 80);
         line += len + (line[len] == '\n');
     }
     strbuf_release(&narrow);

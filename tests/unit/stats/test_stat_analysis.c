@@ -393,6 +393,19 @@ static void test_paper_like_mode_is_unpaired_and_uncorrected(void **state)
     assert_true(isnan(c->difference.mean));
 }
 
+static void test_independent_error_takes_the_headline_positions(void **state)
+{
+    struct fixture *f = *state;
+    add(f, "toy", "PT", "flight", 42, PLAIN, SEQUENCES);
+    double values[SEQUENCES * POSITIONS];
+    size_t count = 0;
+    for (uint32_t i = 0; i < SEQUENCES * POSITIONS; i++)
+        if (f->cells[0].records[i].position >= 1)
+            values[count++] = stat_record_value(&f->cells[0].records[i], STAT_LOSS);
+    assert_near(analyse(f)->arms[0].se_independent[STAT_LOSS],
+                estimate_se_independent(values, count), 0.0);
+}
+
 static const struct stat_count *count_of(const struct stats *stats, const char *against,
                                          const char *name)
 {
@@ -470,6 +483,7 @@ int main(void)
         CASE(test_missing_seed_is_never_averaged_away),
         CASE(test_mcnemar_stands_beside_accuracy),
         CASE(test_paper_like_mode_is_unpaired_and_uncorrected),
+        CASE(test_independent_error_takes_the_headline_positions),
         CASE(test_counts_and_pooling_over_families),
         CASE(test_senseless_input_is_an_error),
     };

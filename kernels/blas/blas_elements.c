@@ -1,0 +1,205 @@
+/* Elementwise operations over fixed ranges of KERNEL_RANGE elements. */
+#include <math.h>
+
+#include "blas_ops.h"
+#include "kernel_pool.h"
+#include "vector_math.h"
+
+#define NS_PER_ELEMENT 0.3
+
+struct elements {
+    float *out, *out2, *out3;
+    const float *a, *b, *c;
+    double *partial;
+    double factor;
+    const struct kernel_adamw *step;
+    size_t count;
+};
+
+static void over_ranges(kernel_task_f *task, struct elements *e, double weight)
+{
+    kernel_pool_run(task, e, (int)((e->count + KERNEL_RANGE - 1) / KERNEL_RANGE),
+                    weight * NS_PER_ELEMENT * (double)e->count);
+}
+
+static size_t range_end(int index, size_t count)
+{
+    const size_t end = ((size_t)index + 1) * KERNEL_RANGE;
+    return end < count ? end : count;
+}
+
+/* sigmoid(x) without overflow: through e^-|x|. */
+KERNEL_INLINE float sigmoid(float x)
+{
+    const float e = vector_exp(x > 0 ? -x : x);
+    const float numerator = x > 0 ? 1.0f : e;
+    return numerator / (1.0f + e);
+}
+
+KERNEL_CLONES
+static void swiglu_range(const struct elements *e, size_t first, size_t end)
+{
+    for (size_t i = first; i < end; i++)
+        e->out[i] = e->a[i] * sigmoid(e->a[i]) * e->b[i];
+}
+
+static void swiglu_task(void *ctx, int index, int thread)
+{
+    const struct elements *e = ctx;
+    (void)thread;
+    swiglu_range(e, (size_t)index * KERNEL_RANGE, range_end(index, e->count));
+}
+
+void blas_swiglu_forward(float *out, const float *gate, const float *up, size_t count)
+{
+    struct elements e = {.out = out, .a = gate, .b = up, .count = count};
+    over_ranges(swiglu_task, &e, 4);
+}
+
+KERNEL_CLONES
+static void swiglu_backward_range(const struct elements *e, size_t first, size_t end)
+{
+    for (size_t i = first; i < end; i++) {
+        const float x = e->a[i];
+        const float s = sigmoid(x);
+        e->out[i] = e->c[i] * e->b[i] * s * (1.0f + x * (1.0f - s));
+        e->out2[i] = e->c[i] * x * s;
+    }
+}
+
+static void swiglu_backward_task(void *ctx, int index, int thread)
+{
+    const struct elements *e = ctx;
+    (void)thread;
+    swiglu_backward_range(e, (size_t)index * KERNEL_RANGE, range_end(index, e->count));
+}
+
+void blas_swiglu_backward(float *grad_gate, float *grad_up, const float *grad_out,
+                          const float *gate, const float *up, size_t count)
+{
+    struct elements e = {
+        .out = grad_gate, .out2 = grad_up, .a = gate, .b = up, .c = grad_out, .count = count};
+    over_ranges(swiglu_backward_task, &e, 5);
+}
+
+KERNEL_CLONES
+static void add_range(const struct elements *e, size_t first, size_t end)
+{
+    for (size_t i = first; i < end; i++)
+        e->out[i] += e->a[i];
+}
+
+static void add_task(void *ctx, int index, int thread)
+{
+    const struct elements *e = ctx;
+    (void)thread;
+    add_range(e, (size_t)index * KERNEL_RANGE, range_end(index, e->count));
+}
+
+void blas_add(float *out, const float *in, size_t count)
+{
+    struct elements e = {.out = out, .a = in, .count = count};
+    over_ranges(add_task, &e, 1);
+}
+
+KERNEL_CLONES
+static void scale_range(const struct elements *e, size_t first, size_t end)
+{
+    const float factor = (float)e->factor;
+    for (size_t i = first; i < end; i++)
+        e->out[i] *= factor;
+}
+
+static void scale_task(void *ctx, int index, int thread)
+{
+    const struct elements *e = ctx;
+    (void)thread;
+    scale_range(e, (size_t)index * KERNEL_RANGE, range_end(index, e->count));
+}
+
+void blas_scale(float *x, double factor, size_t count)
+{
+    struct elements e = {.out = x, .factor = factor, .count = count};
+    over_ranges(scale_task, &e, 1);
+}
+
+KERNEL_CLONES
+static double squares_range(const float *x, size_t count)
+{
+    double lanes[KERNEL_LANES] = {0};
+    double sum = 0;
+    size_t i = 0;
+    for (; i + KERNEL_LANES <= count; i += KERNEL_LANES)
+        for (int l = 0; l < KERNEL_LANES; l++)
+            lanes[l] += (double)x[i + (size_t)l] * (double)x[i + (size_t)l];
+    for (; i < count; i++)
+        lanes[i % KERNEL_LANES] += (double)x[i] * (double)x[i];
+    for (int l = 0; l < KERNEL_LANES; l++)
+        sum += lanes[l];
+    return sum;
+}
+
+static void squares_task(void *ctx, int index, int thread)
+{
+    const struct elements *e = ctx;
+    const size_t first = (size_t)index * KERNEL_RANGE;
+    (void)thread;
+    e->partial[index] = squares_range(e->a + first, range_end(index, e->count) - first);
+}
+
+double blas_sum_squares(const float *x, size_t count)
+{
+    enum { RANGES = 256 }; /* partial sums held at once */
+    double partial[RANGES];
+    double sum = 0;
+    for (size_t first = 0; first < count; first += RANGES * KERNEL_RANGE) {
+        const size_t left = count - first;
+        struct elements e = {.a = x + first,
+                             .partial = partial,
+                             .count = left < RANGES * KERNEL_RANGE ? left : RANGES * KERNEL_RANGE};
+        over_ranges(squares_task, &e, 1);
+        for (size_t i = 0; i < (e.count + KERNEL_RANGE - 1) / KERNEL_RANGE; i++)
+            sum += partial[i];
+    }
+    return sum;
+}
+
+KERNEL_CLONES
+static void adamw_range(const struct elements *e, size_t first, size_t end)
+{
+    const struct kernel_adamw *s = e->step;
+    const float beta1 = (float)s->beta1, rest1 = (float)(1.0 - s->beta1);
+    const float beta2 = (float)s->beta2, rest2 = (float)(1.0 - s->beta2);
+    const float rate = (float)(s->learning_rate / s->correction1);
+    const float spread = (float)(1.0 / sqrt(s->correction2));
+    const float epsilon = (float)s->epsilon;
+    const float decay = (float)(s->learning_rate * s->weight_decay);
+    for (size_t i = first; i < end; i++) {
+        const float g = e->a[i];
+        const float m = beta1 * e->out2[i] + rest1 * g;
+        const float v = beta2 * e->out3[i] + rest2 * g * g;
+        const float p = e->out[i];
+        e->out[i] = p - decay * p - rate * m / (sqrtf(v) * spread + epsilon);
+        e->out2[i] = m;
+        e->out3[i] = v;
+    }
+}
+
+static void adamw_task(void *ctx, int index, int thread)
+{
+    const struct elements *e = ctx;
+    (void)thread;
+    adamw_range(e, (size_t)index * KERNEL_RANGE, range_end(index, e->count));
+}
+
+void blas_adamw(float *parameters, float *moment1, float *moment2, const float *gradients,
+                const struct kernel_adamw *step, size_t count)
+{
+    struct elements e = {.out = parameters,
+                         .out2 = moment1,
+                         .out3 = moment2,
+                         .a = gradients,
+                         .step = step,
+                         .count = count};
+    over_ranges(adamw_task, &e, 4);
+}
