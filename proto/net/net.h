@@ -8,6 +8,7 @@
 #ifndef TRIAD_NET_H
 #define TRIAD_NET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <uv.h>
@@ -87,9 +88,12 @@ struct net_dealer_options {
 NODISCARD enum err_code net_dealer_new(struct net *net, const struct net_dealer_options *options,
                                        struct net_socket **out, struct err *err);
 
+/* Did the coordinator refuse our key, the last time it answered? */
+bool net_dealer_is_refused(const struct net_socket *socket);
+
 /* Send one frame without blocking. ERR_LIMIT: the peer's queue is full (our credit accounting is
  * broken, or it is stuck), or the frame is larger than the socket's; ERR_NOT_FOUND: that connection
- * is gone, or not there yet. */
+ * is gone, or (dealers) `status` has not said connected yet. */
 NODISCARD enum err_code net_router_send(struct net_socket *socket, const struct net_peer *peer,
                                         const void *bytes, size_t len, struct err *err);
 NODISCARD enum err_code net_dealer_send(struct net_socket *socket, const void *bytes, size_t len,

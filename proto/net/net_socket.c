@@ -47,7 +47,6 @@ struct net_socket {
     void (*status)(void *ctx, int connected, const char *text);
     void *ctx;
     enum link_state link;
-    bool has_tcp; /* the monitor saw a connection that has not ended */
     char endpoint[256];
 };
 
@@ -291,9 +290,6 @@ static void monitor_event(struct net_socket *socket, uint16_t event)
 {
     char text[400];
     switch (event) {
-    case ZMQ_EVENT_CONNECTED:
-        socket->has_tcp = true;
-        return;
     case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
         uv_timer_stop(&socket->retry);
         set_link(socket, LINK_UP, "connected");
@@ -316,14 +312,10 @@ static void monitor_event(struct net_socket *socket, uint16_t event)
                      socket->endpoint);
             set_link(socket, LINK_STRANGE, text);
         }
-        socket->has_tcp = false;
         return;
-    case ZMQ_EVENT_CLOSED:
-    case ZMQ_EVENT_CONNECT_RETRIED:
-        if (!socket->has_tcp && socket->link != LINK_REFUSED && socket->link != LINK_STRANGE) {
-            snprintf(text, sizeof text, "nobody listens at %s", socket->endpoint);
-            set_link(socket, LINK_UNREACHABLE, text);
-        }
+    case ZMQ_EVENT_CLOSED: /* an attempt to connect ended before any handshake */
+        snprintf(text, sizeof text, "nobody listens at %s", socket->endpoint);
+        set_link(socket, LINK_UNREACHABLE, text);
         return;
     }
 }
@@ -342,8 +334,7 @@ static void monitor_take(struct net_source *source)
 
 static enum err_code monitor_open(struct net_socket *socket, struct err *err)
 {
-    const int events = ZMQ_EVENT_CONNECTED | ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_CLOSED |
-                       ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
+    const int events = ZMQ_EVENT_CLOSED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
                        ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
                        ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
     char name[64];
@@ -435,14 +426,17 @@ enum err_code net_dealer_new(struct net *net, const struct net_dealer_options *o
     return ERR_OK;
 }
 
+bool net_dealer_is_refused(const struct net_socket *socket)
+{
+    return socket->link == LINK_REFUSED;
+}
+
 /* ---- sending and closing ---- */
 
-static enum err_code send_failed(const struct net_socket *socket, struct err *err)
+static enum err_code send_failed(struct err *err)
 {
     if (zmq_errno() == EHOSTUNREACH)
         return err_set(err, ERR_NOT_FOUND, "send: the connection is gone");
-    if (zmq_errno() == EAGAIN && !socket->is_router && socket->link != LINK_UP)
-        return err_set(err, ERR_NOT_FOUND, "send: not connected to %s", socket->endpoint);
     if (zmq_errno() == EAGAIN)
         return err_set(err, ERR_LIMIT, "send: the peer's queue of %d frames is full", QUEUE_FRAMES);
     return err_set(err, ERR_UNAVAILABLE, "send: %s", zmq_strerror(zmq_errno()));
@@ -478,7 +472,7 @@ enum err_code net_router_send(struct net_socket *socket, const struct net_peer *
     if (rc != ERR_OK)
         return rc;
     if (send_part(zmq, peer->id, peer->len, ZMQ_SNDMORE) < 0 || send_part(zmq, bytes, len, 0) < 0)
-        return send_failed(socket, err);
+        return send_failed(err);
     return ERR_OK;
 }
 
@@ -487,9 +481,14 @@ enum err_code net_dealer_send(struct net_socket *socket, const void *bytes, size
 {
     ASSERT(!socket->is_router);
     enum err_code rc = check_frame(socket, len, err);
-    if (rc == ERR_OK && send_part(socket->source.zmq, bytes, len, 0) < 0)
-        rc = send_failed(socket, err);
-    return rc;
+    if (rc != ERR_OK)
+        return rc;
+    /* libzmq takes frames for a little while after a connection ended, and loses them. */
+    if (socket->link != LINK_UP)
+        return err_set(err, ERR_NOT_FOUND, "send: not connected to %s", socket->endpoint);
+    if (send_part(socket->source.zmq, bytes, len, 0) < 0)
+        return send_failed(err);
+    return ERR_OK;
 }
 
 void net_socket_free(struct net_socket *socket)

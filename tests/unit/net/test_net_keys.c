@@ -1,0 +1,137 @@
+/* Key and access files: made once, never overwritten, never readable by others, never half right.
+ */
+#include "cmocka_all.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "file.h"
+#include "net_keys.h"
+
+static char folder[64];
+
+static int make_folder(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/triad-keys-XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+    struct err err;
+    (void)state;
+    return file_remove_tree(folder, &err) == ERR_OK ? 0 : -1;
+}
+
+static const char *in_folder(const char *name)
+{
+    static char path[256];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+static void test_server_keys(void **state)
+{
+    (void)state;
+    struct err err;
+    struct net_server_keys keys;
+    struct net_server_keys again;
+    struct stat status;
+    char keys_folder[128];
+    snprintf(keys_folder, sizeof keys_folder, "%s/keys", folder);
+    assert_int_equal(net_server_keys_load(keys_folder, &keys, &err), ERR_NOT_FOUND);
+    assert_int_equal(net_server_keys_init(keys_folder, &err), ERR_OK);
+    assert_int_equal(net_server_keys_load(keys_folder, &keys, &err), ERR_OK);
+    assert_int_equal(stat(in_folder("keys/worker.key"), &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0600);
+    assert_string_not_equal(keys.worker.secret_z85, keys.client.secret_z85);
+    assert_int_equal(net_server_keys_init(keys_folder, &err), ERR_CONFLICT);
+    assert_int_equal(net_server_keys_load(keys_folder, &again, &err), ERR_OK);
+    assert_memory_equal(&keys, &again, sizeof keys);
+    /* one of the three is enough to refuse */
+    assert_int_equal(unlink(in_folder("keys/server.key")), 0);
+    assert_int_equal(net_server_keys_init(keys_folder, &err), ERR_CONFLICT);
+    assert_non_null(strstr(err.text, "client.key is already there"));
+    assert_int_equal(net_server_keys_load(keys_folder, &again, &err), ERR_NOT_FOUND);
+}
+
+static void fill(struct net_access *access)
+{
+    struct net_key_pair server;
+    memset(access, 0, sizeof *access);
+    net_key_pair_new(&server);
+    net_key_pair_new(&access->own);
+    access->server = server.public_key;
+    strncpy(access->role, "worker", sizeof access->role - 1);
+    strncpy(access->endpoint, "tcp://127.0.0.1:7001", sizeof access->endpoint - 1);
+    strncpy(access->data_endpoint, "tcp://127.0.0.1:7003", sizeof access->data_endpoint - 1);
+}
+
+static void test_access_round_trip(void **state)
+{
+    (void)state;
+    struct err err;
+    struct net_access saved;
+    struct net_access loaded;
+    fill(&saved);
+    assert_int_equal(net_access_save(in_folder("worker.access"), &saved, &err), ERR_OK);
+    assert_int_equal(net_access_load(in_folder("worker.access"), &loaded, &err), ERR_OK);
+    assert_memory_equal(&saved, &loaded, sizeof saved);
+    assert_int_equal(net_access_save(in_folder("worker.access"), &saved, &err), ERR_CONFLICT);
+    assert_int_equal(chmod(in_folder("worker.access"), 0640), 0);
+    assert_int_equal(net_access_load(in_folder("worker.access"), &loaded, &err), ERR_DENIED);
+    assert_non_null(strstr(err.text, "chmod 600 "));
+    assert_int_equal(net_access_load(in_folder("missing"), &loaded, &err), ERR_NOT_FOUND);
+}
+
+static void expect_refused(const char *text, const char *says)
+{
+    struct err err = {0};
+    struct net_access access;
+    assert_int_equal(net_access_parse(text, strlen(text), "a.access", &access, &err), ERR_INVALID);
+    if (!strstr(err.text, says))
+        fail_msg("\"%s\" does not say \"%s\"", err.text, says);
+    assert_non_null(strstr(err.text, "'a.access'"));
+}
+
+#define KEY_A    "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"
+#define SECRET_A "JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6"
+#define HEAD                                                                                       \
+    "{\"triad_access\":1,\"role\":\"client\",\"endpoint\":\"tcp://h:1\","                          \
+    "\"data_endpoint\":\"tcp://h:2\","
+
+static void test_broken_access_files(void **state)
+{
+    (void)state;
+    struct err err;
+    struct net_access access;
+    /* The pair of RFC 26's example implementation: http://api.zeromq.org/4-2:zmq-curve. */
+    const char *good = HEAD "\"server\":\"" KEY_A "\",\"public\":\"Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*"
+                            "[IaLV{hID\",\"secret\":\"D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs\"}";
+    assert_int_equal(net_access_parse(good, strlen(good), "a.access", &access, &err), ERR_OK);
+    expect_refused("", "line");
+    expect_refused("{\"role\":\"client\"}", "triad_access");
+    expect_refused("{\"triad_access\":1,\"role\":\"king\"}", "neither client nor worker");
+    expect_refused("{\"triad_access\":1,\"role\":\"client\"}", "\"endpoint\" is missing");
+    expect_refused(HEAD "\"server\":\"short\"}", "\"server\" is not a key");
+    expect_refused(HEAD "\"server\":\"" KEY_A "\",\"public\":\"" KEY_A "\",\"secret\":7}",
+                   "\"secret\" is missing");
+    expect_refused(HEAD "\"server\":\"" KEY_A "\",\"public\":\"Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*"
+                        "[IaLV{hID\",\"secret\":\"" SECRET_A "\"}",
+                   "does not belong");
+    expect_refused("{\"triad_access\":1,\"role\":\"clientclientclientclient\"}", "longer than 15");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_server_keys),
+        cmocka_unit_test(test_access_round_trip),
+        cmocka_unit_test(test_broken_access_files),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
