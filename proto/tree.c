@@ -11,8 +11,6 @@
 #include "file.h"
 #include "limits.h"
 
-#define TREE_BYTES_MAX ((size_t)256 * 1024)
-
 static int by_name(const void *a, const void *b)
 {
     return strcmp(((const struct tree_file *)a)->name, ((const struct tree_file *)b)->name);

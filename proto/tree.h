@@ -10,6 +10,9 @@
 #include "hash.h"
 #include "str.h"
 
+/* Largest tree document: names of TREE_FILES_MAX files with all their quoting. */
+#define TREE_BYTES_MAX ((size_t)256 * 1024)
+
 struct tree_file {
     const char *name; /* a safe path component */
     struct digest digest;

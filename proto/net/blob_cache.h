@@ -25,11 +25,10 @@ NODISCARD enum err_code blob_cache_add_file(const char *cache, const char *path,
 NODISCARD enum err_code blob_cache_add_folder(const char *cache, const char *folder,
                                               struct digest *tree_out, struct err *err);
 
-/* Read the tree `digest`; what `out` points to belongs to `arena`. ERR_NOT_FOUND when it is not
- * here, ERR_INVALID when the blob is not a tree. */
+/* Read the tree `digest`. ERR_NOT_FOUND when it is not here, ERR_INVALID when the blob is not a
+ * tree. Free with tree_release(). */
 NODISCARD enum err_code blob_cache_read_tree(const char *cache, const struct digest *digest,
-                                             struct arena *arena, struct tree *out,
-                                             struct err *err);
+                                             struct tree *out, struct err *err);
 /* Is the tree here with every file it names? */
 bool blob_cache_has_tree(const char *cache, const struct digest *digest);
 /* Make `folder` hold exactly the files of a complete tree, as read-only links (or copies). The

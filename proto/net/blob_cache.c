@@ -1,0 +1,211 @@
+#include "blob_cache.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "file.h"
+
+#define BLOB_MODE 0444 /* a link in somebody's folder must not be a way to change the blob */
+
+char *blob_cache_path(const char *cache, const struct digest *digest, struct arena *arena)
+{
+    char hex[DIGEST_HEX_SIZE];
+    return arena_printf(arena, "%s/%s", cache, digest_hex(digest, hex));
+}
+
+bool blob_cache_has(const char *cache, const struct digest *digest)
+{
+    struct arena arena = {0};
+    bool has = file_exists(blob_cache_path(cache, digest, &arena));
+    arena_release(&arena);
+    return has;
+}
+
+enum err_code blob_cache_add_bytes(const char *cache, const void *bytes, size_t len,
+                                   struct digest *digest_out, struct err *err)
+{
+    struct arena arena = {0};
+    const struct digest digest = hash_bytes(bytes, len);
+    const char *path = blob_cache_path(cache, &digest, &arena);
+    enum err_code rc = file_mkdirs(cache, 0700, err);
+    if (rc == ERR_OK && !file_exists(path))
+        rc = file_write_atomic(path, bytes, len, BLOB_MODE, err);
+    if (rc == ERR_OK)
+        *digest_out = digest;
+    arena_release(&arena);
+    return rc;
+}
+
+/* Copy the content of `from` into a new durable file beside `to`, then give it that name. */
+static enum err_code copy_file(const char *from, const char *to, struct arena *arena,
+                               struct err *err)
+{
+    enum err_code rc = ERR_OK;
+    char *temporary = arena_printf(arena, "%s.XXXXXX", to);
+    int in = open(from, O_RDONLY | O_CLOEXEC);
+    if (in < 0)
+        return err_os(err, errno, "open '%s'", from);
+    int out = mkostemp(temporary, O_CLOEXEC);
+    if (out < 0) {
+        rc = err_os(err, errno, "create a file beside '%s'", to);
+        close(in);
+        return rc;
+    }
+    ssize_t n = 1;
+    while (n > 0 || (n < 0 && errno == EINTR))
+        n = sendfile(out, in, NULL, 1 << 20);
+    if (n < 0 || fchmod(out, BLOB_MODE) != 0 || fsync(out) != 0 || rename(temporary, to) != 0) {
+        rc = err_os(err, errno, "copy '%s' to '%s'", from, to);
+        unlink(temporary);
+    }
+    close(out);
+    close(in);
+    return rc;
+}
+
+/* Give a file a second name, or a copy where links cannot reach. */
+static enum err_code link_or_copy(const char *from, const char *to, struct arena *arena,
+                                  struct err *err)
+{
+    if (link(from, to) == 0 || errno == EEXIST)
+        return ERR_OK;
+    return copy_file(from, to, arena, err);
+}
+
+/* The content of `path`, whose digest is known, becomes a blob. */
+static enum err_code adopt(const char *cache, const char *path, const struct digest *digest,
+                           struct err *err)
+{
+    struct arena arena = {0};
+    const char *blob = blob_cache_path(cache, digest, &arena);
+    enum err_code rc = ERR_OK;
+    if (file_exists(blob))
+        goto done;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        rc = err_os(err, errno, "open '%s'", path);
+        goto done;
+    }
+    /* The blob's name promises durable bytes. */
+    if (fsync(fd) != 0 || fchmod(fd, BLOB_MODE) != 0)
+        rc = err_os(err, errno, "fsync '%s'", path);
+    close(fd);
+    if (rc == ERR_OK)
+        rc = link_or_copy(path, blob, &arena, err);
+    if (rc == ERR_OK)
+        rc = file_sync_dir(cache, err);
+done:
+    arena_release(&arena);
+    return rc;
+}
+
+enum err_code blob_cache_add_file(const char *cache, const char *path, struct digest *digest_out,
+                                  struct err *err)
+{
+    struct digest digest;
+    enum err_code rc = file_mkdirs(cache, 0700, err);
+    if (rc == ERR_OK)
+        rc = hash_file(path, &digest, err);
+    if (rc == ERR_OK)
+        rc = adopt(cache, path, &digest, err);
+    if (rc == ERR_OK)
+        *digest_out = digest;
+    return rc;
+}
+
+enum err_code blob_cache_add_folder(const char *cache, const char *folder, struct digest *tree_out,
+                                    struct err *err)
+{
+    struct arena arena = {0};
+    struct strbuf text = {0};
+    struct tree tree;
+    enum err_code rc = file_mkdirs(cache, 0700, err);
+    if (rc == ERR_OK)
+        rc = tree_of_folder(folder, &tree, err);
+    if (rc != ERR_OK)
+        return rc;
+    for (size_t i = 0; rc == ERR_OK && i < tree.file_count; i++)
+        rc = adopt(cache, arena_printf(&arena, "%s/%s", folder, tree.files[i].name),
+                   &tree.files[i].digest, err);
+    tree_encode(&tree, &text);
+    if (rc == ERR_OK)
+        rc = blob_cache_add_bytes(cache, text.data, text.len, tree_out, err);
+    strbuf_release(&text);
+    tree_release(&tree);
+    arena_release(&arena);
+    return rc;
+}
+
+enum err_code blob_cache_read_tree(const char *cache, const struct digest *digest, struct tree *out,
+                                   struct err *err)
+{
+    struct arena arena = {0};
+    char *text = NULL;
+    size_t len = 0;
+    enum err_code rc =
+        file_read(blob_cache_path(cache, digest, &arena), TREE_BYTES_MAX, &text, &len, err);
+    if (rc == ERR_OK)
+        rc = tree_parse(text, len, out, err);
+    free(text);
+    arena_release(&arena);
+    return rc;
+}
+
+bool blob_cache_has_tree(const char *cache, const struct digest *digest)
+{
+    struct tree tree;
+    struct err err;
+    if (blob_cache_read_tree(cache, digest, &tree, &err) != ERR_OK)
+        return false;
+    bool complete = true;
+    for (size_t i = 0; complete && i < tree.file_count; i++)
+        complete = blob_cache_has(cache, &tree.files[i].digest);
+    tree_release(&tree);
+    return complete;
+}
+
+/* Fill the fresh folder `to` with links to the tree's files. */
+static enum err_code fill_folder(const char *cache, const struct tree *tree, const char *to,
+                                 struct err *err)
+{
+    struct arena arena = {0};
+    enum err_code rc = ERR_OK;
+    for (size_t i = 0; rc == ERR_OK && i < tree->file_count; i++)
+        rc = link_or_copy(blob_cache_path(cache, &tree->files[i].digest, &arena),
+                          arena_printf(&arena, "%s/%s", to, tree->files[i].name), &arena, err);
+    arena_release(&arena);
+    return rc;
+}
+
+enum err_code blob_cache_make_folder(const char *cache, const struct digest *digest,
+                                     const char *folder, struct err *err)
+{
+    struct arena arena = {0};
+    struct tree tree;
+    char *temporary = arena_printf(&arena, "%s.XXXXXX", folder);
+    enum err_code rc = blob_cache_read_tree(cache, digest, &tree, err);
+    if (rc != ERR_OK)
+        goto done;
+    if (file_exists(folder))
+        rc = err_set(err, ERR_CONFLICT, "make folder '%s': it is already there", folder);
+    else if (!mkdtemp(temporary))
+        rc = err_os(err, errno, "make a folder beside '%s'", folder);
+    if (rc == ERR_OK) {
+        rc = fill_folder(cache, &tree, temporary, err);
+        if (rc == ERR_OK && rename(temporary, folder) != 0)
+            rc = err_os(err, errno, "rename to '%s'", folder);
+        struct err ignored; /* the first trouble is the one to tell */
+        if (rc != ERR_OK)
+            (void)!file_remove_tree(temporary, &ignored);
+    }
+    tree_release(&tree);
+done:
+    arena_release(&arena);
+    return rc;
+}
