@@ -10,7 +10,7 @@
 #include "job.h"
 #include "lease.h"
 #include "results.h"
-#include "sched.h"
+#include "dispatch.h"
 #include "session.h"
 #include "streams.h"
 
@@ -284,7 +284,7 @@ void core_step(struct core *core, const struct core_event *event, struct core_ou
     core->out = out;
     handle(core, event);
     expire(core, event->now_ms);
-    sched_run(core);
+    dispatch_run(core);
     job_flush_changes(core);
     const struct timer *next = timers_first(&core->timers);
     out->wake_at_ms = next == NULL ? INT64_MAX : next->at_ms;

@@ -9,7 +9,7 @@
 #include "core_memory.h"
 #include "core_state.h"
 #include "job.h"
-#include "sched.h"
+#include "dispatch.h"
 
 static int compare_orders(const void *a, const void *b)
 {
@@ -40,7 +40,7 @@ bool core_has_job(const struct core *core, const struct digest *job)
 const char *core_wait_reason(const struct core *core, const struct digest *identity)
 {
     const struct job *job = digest_map_get(&core->jobs, identity);
-    return job == NULL || job->state != JOB_WAITING ? "" : sched_wait_reason(core, job);
+    return job == NULL || job->state != JOB_WAITING ? "" : dispatch_wait_reason(core, job);
 }
 
 static struct core_running running_of(const struct job *job)

@@ -3,7 +3,7 @@
  *   lease.c    attempts, threads in use            retry.c     budgets, failures, back-offs
  *   session.c  workers, hosts                      streams.c   batches and checkpoints
  *   results.c  results                             core_plan.c submission, cancelling, retrying
- *   sched.c    who gets what, and why not          core.c      loading and stepping
+ *   dispatch.c    who gets what, and why not          core.c      loading and stepping
  *   core_query.c  answers             output.c    what a step wants done */
 #ifndef TRIAD_CORE_STATE_H
 #define TRIAD_CORE_STATE_H
@@ -145,7 +145,7 @@ struct core {
     size_t ready_count;
     size_t lease_count;
     struct timers timers;
-    bool sched_wanted; /* something changed that may let a job start */
+    bool dispatch_wanted; /* something changed that may let a job start */
 
     /* Of the step under way. */
     const struct core_event *event;

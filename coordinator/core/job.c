@@ -165,7 +165,7 @@ void job_settle(struct core *core, struct job *job)
         job->state == JOB_WAITING && job->parents_missing == 0 && job->timer.place == 0;
     if (startable && job->shape == NULL) {
         ready_insert(core, job);
-        core->sched_wanted = true;
+        core->dispatch_wanted = true;
     } else if (!startable && job->shape != NULL) {
         ready_remove(core, job);
     }

@@ -55,7 +55,7 @@ static void release(struct core *core, struct job *job)
     core_memory_free(attempt);
     job->attempt = NULL;
     timers_clear(&core->timers, &job->timer);
-    core->sched_wanted = true;
+    core->dispatch_wanted = true;
 }
 
 /* Which artifact a worker has to load for this job: the model it starts from or scores. */

@@ -142,7 +142,7 @@ static void mark_alive(struct core *core, struct worker *worker)
     worker->seen_time_ms = core->event->time_ms;
     if (!worker->live) {
         worker->live = true;
-        core->sched_wanted = true;
+        core->dispatch_wanted = true;
     }
     int64_t silence_ms = (int64_t)core->options.heartbeat_ms * core->options.liveness;
     timers_set(&core->timers, &worker->timer, core->event->now_ms + silence_ms);
@@ -156,7 +156,7 @@ static void open_session(struct core *core, struct worker *worker)
     struct digest key = digest_of_number(worker->session);
     digest_map_put(&core->worker_sessions, &key, worker);
     mark_alive(core, worker);
-    core->sched_wanted = true;
+    core->dispatch_wanted = true;
 }
 
 static void refuse(struct core *core, uint64_t session, bool refused, const char *reason)
@@ -307,7 +307,7 @@ void session_heartbeat(struct core *core, struct worker *worker,
 {
     worker->beat++;
     if (worker->draining && !heartbeat->draining) {
-        core->sched_wanted = true;
+        core->dispatch_wanted = true;
     }
     worker->draining = heartbeat->draining;
     struct msg *m = output_send(core, worker->peer, MSG_PULSE);

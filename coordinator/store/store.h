@@ -68,6 +68,10 @@ NODISCARD enum err_code store_jobs_to_retry(struct store *store, const struct ms
                                             size_t *count_out, struct err *err);
 
 /* Answers to clients. The caller adds what only the core knows of unfinished jobs. */
+/* A job's label, and whether it belongs to the experiment (any, when its name is empty). */
+NODISCARD enum err_code store_job_label(struct store *store, const struct digest *job,
+                                        const char *experiment, struct arena *arena,
+                                        const char **label_out, bool *member_out, struct err *err);
 NODISCARD enum err_code store_list_jobs(struct store *store, const struct msg_list_jobs *request,
                                         struct arena *arena, struct msg_jobs *out, struct err *err);
 NODISCARD enum err_code store_show_job(struct store *store, const struct msg_show_job *request,

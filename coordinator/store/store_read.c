@@ -4,6 +4,9 @@
 #include "limits.h"
 #include "store_query.h"
 
+/* Rows of a list, or a manifest with a slice of its plan, leave room for headers in a frame. */
+#define DOCUMENT_BYTES (FRAME_BYTES_MAX - 16 * 1024)
+
 /* ---- jobs ---- */
 
 #define CLIENT_JOB_COLUMNS                                                                         \
@@ -35,6 +38,14 @@ static uint64_t client_job_read(struct query *q, struct arena *arena, struct job
     out->records = query_digest(q);
     out->numeric_class = query_text(q, arena);
     return id;
+}
+
+/* What a row takes in a frame, at most. */
+static size_t row_bytes(const struct job_row *row)
+{
+    return 256 + strlen(row->label) + strlen(row->family) + strlen(row->variant) +
+           strlen(row->task) + strlen(row->reason) + strlen(row->worker) +
+           strlen(row->numeric_class);
 }
 
 static struct query list_query(struct store *store, const struct msg_list_jobs *request,
@@ -93,16 +104,44 @@ enum err_code store_list_jobs(struct store *store, const struct msg_list_jobs *r
     struct msg_jobs jobs = {.request = request->request};
     jobs.rows = arena_array(arena, LIST_ROWS_PER_FRAME, sizeof *jobs.rows);
     uint64_t last = 0;
+    size_t bytes = 0;
     bool more = false;
     code = query_next(&q, &more, err);
-    while (code == ERR_OK && more && jobs.row_count < LIST_ROWS_PER_FRAME) {
-        last = client_job_read(&q, arena, &jobs.rows[jobs.row_count++]);
+    while (code == ERR_OK && more && bytes < DOCUMENT_BYTES) {
+        struct job_row row = {0};
+        uint64_t id = client_job_read(&q, arena, &row);
+        bytes += row_bytes(&row);
+        if (bytes > DOCUMENT_BYTES && jobs.row_count > 0) {
+            break; /* it begins the next frame */
+        }
+        jobs.rows[jobs.row_count++] = row;
+        last = id;
         code = query_next(&q, &more, err);
     }
     query_end(&q);
-    jobs.next_cursor = jobs.row_count == LIST_ROWS_PER_FRAME ? last : 0;
+    jobs.next_cursor = more || jobs.row_count == LIST_ROWS_PER_FRAME ? last : 0;
     if (code == ERR_OK) {
         *out = jobs;
+    }
+    return code;
+}
+
+enum err_code store_job_label(struct store *store, const struct digest *job, const char *experiment,
+                              struct arena *arena, const char **label_out, bool *member_out,
+                              struct err *err)
+{
+    struct query q = query_begin(
+        store, "SELECT j.label, ?2 = '' OR EXISTS (SELECT 1 FROM experiment_jobs m"
+               " JOIN experiments e ON e.id = m.experiment_id"
+               " WHERE m.job_id = j.id AND e.name = ?2) FROM jobs j WHERE j.identity = ?1");
+    query_bind_digest(&q, job);
+    query_bind_text(&q, experiment);
+    bool more = false;
+    enum err_code code = query_next(&q, &more, err);
+    if (code == ERR_OK) {
+        *label_out = more ? query_text(&q, arena) : "";
+        *member_out = more && query_int(&q) != 0;
+        query_end(&q);
     }
     return code;
 }
@@ -182,9 +221,6 @@ enum err_code store_show_job(struct store *store, const struct msg_show_job *req
 }
 
 /* ---- experiments ---- */
-
-/* Manifest and slice of the plan together leave room for their headers in a frame. */
-#define DOCUMENT_BYTES (FRAME_BYTES_MAX - 16 * 1024)
 
 enum err_code store_get_experiment(struct store *store, const struct msg_get_experiment *request,
                                    struct arena *arena, struct msg_experiment *out, struct err *err)

@@ -7,7 +7,7 @@
  *   4. Order of submission.
  * Rule 3 looks at LOOKAHEAD jobs of each shape: a plan lists the tasks of one model together, so
  * that warm ones are near the front if there are any, and a decision stays cheap. */
-#include "sched.h"
+#include "dispatch.h"
 
 #include <string.h>
 
@@ -119,12 +119,12 @@ static struct job *choose(const struct core *core, const struct worker *worker)
 }
 
 /* Workers take turns, one job each, so that a first comer does not empty the queue. */
-void sched_run(struct core *core)
+void dispatch_run(struct core *core)
 {
-    if (!core->sched_wanted) {
+    if (!core->dispatch_wanted) {
         return;
     }
-    core->sched_wanted = false;
+    core->dispatch_wanted = false;
     bool progress = true;
     while (progress && core->ready_count > 0) {
         progress = false;
@@ -142,7 +142,7 @@ void sched_run(struct core *core)
     }
 }
 
-const char *sched_wait_reason(const struct core *core, const struct job *job)
+const char *dispatch_wait_reason(const struct core *core, const struct job *job)
 {
     if (job->parents_missing > 0) {
         return "Parents";

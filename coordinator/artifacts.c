@@ -1,0 +1,349 @@
+#include "artifacts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "file.h"
+#include "limits.h"
+#include "tree.h"
+
+#define PATH_BYTES 4096
+/* TREE_FILES_MAX entries of a 255-byte name, escaped at worst six-fold, a digest and a size. */
+#define TREE_BYTES_MAX (512 * 1024)
+
+struct partial {
+    struct digest digest;
+    uint64_t total;
+    uint64_t next;
+    uint64_t used; /* by the store's clock of uses */
+    struct hash_state hash;
+    int fd; /* -1: free slot */
+};
+
+struct artifacts {
+    char *dir; /* STATE/blobs */
+    uint64_t uses;
+    struct partial partials[ARTIFACTS_OPEN_MAX];
+};
+
+static void blob_path(const struct artifacts *a, const struct digest *digest, char out[PATH_BYTES])
+{
+    char hex[DIGEST_HEX_SIZE];
+    digest_hex(digest, hex);
+    snprintf(out, PATH_BYTES, "%s/%.2s/%s", a->dir, hex, hex + 2);
+}
+
+static void partial_path(const struct artifacts *a, const struct digest *digest,
+                         char out[PATH_BYTES])
+{
+    char hex[DIGEST_HEX_SIZE];
+    snprintf(out, PATH_BYTES, "%s/partial/%s", a->dir, digest_hex(digest, hex));
+}
+
+enum err_code artifacts_open(const char *dir, struct artifacts **out, struct err *err)
+{
+    char path[PATH_BYTES];
+    /* Names of blobs and suffixes must fit behind it. */
+    if (strlen(dir) > PATH_BYTES - 256) {
+        return err_set(err, ERR_INVALID, "the path of the state folder is too long");
+    }
+    snprintf(path, sizeof path, "%s/blobs/partial", dir);
+    enum err_code code = file_mkdirs(path, 0700, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    struct artifacts *a = calloc(1, sizeof *a);
+    ASSERT(a != NULL);
+    for (size_t i = 0; i < ARTIFACTS_OPEN_MAX; i++) {
+        a->partials[i].fd = -1;
+    }
+    int len = asprintf(&a->dir, "%s/blobs", dir);
+    ASSERT(len > 0);
+    *out = a;
+    return ERR_OK;
+}
+
+static void partial_close(struct partial *p)
+{
+    if (p->fd >= 0) {
+        close(p->fd);
+    }
+    *p = (struct partial){.fd = -1};
+}
+
+void artifacts_free(struct artifacts *artifacts)
+{
+    if (artifacts == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < ARTIFACTS_OPEN_MAX; i++) {
+        partial_close(&artifacts->partials[i]);
+    }
+    free(artifacts->dir);
+    free(artifacts);
+}
+
+/* ---- reading ---- */
+
+int64_t artifacts_size(const struct artifacts *artifacts, const struct digest *digest)
+{
+    char path[PATH_BYTES];
+    struct stat info;
+    blob_path(artifacts, digest, path);
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode) ? (int64_t)info.st_size : -1;
+}
+
+static bool files_are_here(const struct artifacts *a, const char *bytes, size_t len)
+{
+    struct tree tree;
+    struct err err;
+    if (tree_parse(bytes, len, &tree, &err) != ERR_OK) {
+        return true; /* not a tree: the blob itself is all there is to it */
+    }
+    bool here = true;
+    for (size_t i = 0; i < tree.file_count && here; i++) {
+        const struct tree_file *file = &tree.files[i];
+        here = artifacts_size(a, &file->digest) == (int64_t)file->size_bytes;
+    }
+    tree_release(&tree);
+    return here;
+}
+
+bool artifacts_has_tree(const struct artifacts *artifacts, const struct digest *digest)
+{
+    int64_t size = artifacts_size(artifacts, digest);
+    if (size < 0 || size > TREE_BYTES_MAX) {
+        return size >= 0;
+    }
+    char path[PATH_BYTES];
+    blob_path(artifacts, digest, path);
+    char *bytes = NULL;
+    size_t len = 0;
+    struct err err;
+    if (file_read(path, TREE_BYTES_MAX, &bytes, &len, &err) != ERR_OK) {
+        return false;
+    }
+    bool here = files_are_here(artifacts, bytes, len);
+    free(bytes);
+    return here;
+}
+
+enum err_code artifacts_read(const struct artifacts *artifacts, const struct digest *digest,
+                             uint64_t offset, void *bytes, size_t bytes_max, size_t *len_out,
+                             uint64_t *total_out, struct err *err)
+{
+    char path[PATH_BYTES];
+    char hex[DIGEST_HEX_SIZE];
+    struct stat info;
+    blob_path(artifacts, digest, path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return errno == ENOENT ? err_set(err, ERR_NOT_FOUND, "blob %.12s is not in the store",
+                                         digest_hex(digest, hex))
+                               : err_os(err, errno, "read blob '%s'", path);
+    }
+    enum err_code code = ERR_OK;
+    if (fstat(fd, &info) != 0) {
+        code = err_os(err, errno, "read blob '%s'", path);
+        goto done;
+    }
+    uint64_t total = (uint64_t)info.st_size;
+    if (offset > total) {
+        code =
+            err_set(err, ERR_INVALID, "read blob %.12s: offset %llu is past its %llu bytes",
+                    digest_hex(digest, hex), (unsigned long long)offset, (unsigned long long)total);
+        goto done;
+    }
+    ssize_t got = pread(fd, bytes, bytes_max, (off_t)offset);
+    if (got < 0) {
+        code = err_os(err, errno, "read blob '%s'", path);
+        goto done;
+    }
+    *len_out = (size_t)got;
+    *total_out = total;
+done:
+    close(fd);
+    return code;
+}
+
+/* ---- writing ---- */
+
+static struct partial *partial_find(struct artifacts *a, const struct digest *digest)
+{
+    for (size_t i = 0; i < ARTIFACTS_OPEN_MAX; i++) {
+        if (a->partials[i].fd >= 0 && digest_equal(&a->partials[i].digest, digest)) {
+            return &a->partials[i];
+        }
+    }
+    return NULL;
+}
+
+static struct partial *free_slot(struct artifacts *a)
+{
+    struct partial *oldest = &a->partials[0];
+    for (size_t i = 0; i < ARTIFACTS_OPEN_MAX; i++) {
+        struct partial *p = &a->partials[i];
+        if (p->fd < 0) {
+            return p;
+        }
+        oldest = p->used < oldest->used ? p : oldest;
+    }
+    partial_close(oldest);
+    return oldest;
+}
+
+/* Take the bytes that a former process or a closed slot left behind into the running digest. */
+static enum err_code rehash(struct partial *p, uint64_t size, const char *path, struct err *err)
+{
+    enum { PIECE_BYTES = 256 * 1024 };
+    uint8_t *piece = malloc(PIECE_BYTES);
+    ASSERT(piece != NULL);
+    enum err_code code = ERR_OK;
+    while (p->next < size) {
+        ssize_t got = pread(p->fd, piece, PIECE_BYTES, (off_t)p->next);
+        if (got <= 0) {
+            code = err_os(err, got < 0 ? errno : EIO, "read '%s'", path);
+            break;
+        }
+        hash_update(&p->hash, piece, (size_t)got);
+        p->next += (uint64_t)got;
+    }
+    free(piece);
+    return code;
+}
+
+static enum err_code partial_begin(struct artifacts *a, const struct digest *digest, uint64_t total,
+                                   struct partial **out, struct err *err)
+{
+    char path[PATH_BYTES];
+    struct stat info;
+    partial_path(a, digest, path);
+    struct partial *p = free_slot(a);
+    *p = (struct partial){.digest = *digest, .total = total};
+    hash_init(&p->hash);
+    p->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (p->fd < 0) {
+        return err_os(err, errno, "open '%s'", path);
+    }
+    enum err_code code = ERR_OK;
+    if (fstat(p->fd, &info) != 0) {
+        code = err_os(err, errno, "look at '%s'", path);
+    } else if ((uint64_t)info.st_size > total) {
+        /* Left by somebody who claimed another size: begin anew. */
+        code = ftruncate(p->fd, 0) == 0 ? ERR_OK : err_os(err, errno, "cut '%s'", path);
+    } else {
+        code = rehash(p, (uint64_t)info.st_size, path, err);
+    }
+    if (code != ERR_OK) {
+        partial_close(p);
+        return code;
+    }
+    *out = p;
+    return ERR_OK;
+}
+
+static enum err_code append(struct partial *p, const void *bytes, size_t len, struct err *err)
+{
+    size_t written = 0;
+    while (written < len) {
+        ssize_t n =
+            pwrite(p->fd, (const char *)bytes + written, len - written, (off_t)(p->next + written));
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            int reason = n < 0 ? errno : EIO;
+            /* The file must end where the digest does. Should even this fail, the next reader of
+             * the file hashes what is there. */
+            if (ftruncate(p->fd, (off_t)p->next) != 0) {
+                partial_close(p);
+            }
+            return err_os(err, reason, "store a blob");
+        }
+        written += (size_t)n;
+    }
+    hash_update(&p->hash, bytes, len);
+    p->next += len;
+    return ERR_OK;
+}
+
+/* Verify, then fsync, rename, fsync the folder: the name never shows anything but the whole. */
+static enum err_code finish(struct artifacts *a, struct partial *p, struct err *err)
+{
+    char from[PATH_BYTES];
+    char to[PATH_BYTES];
+    char hex[DIGEST_HEX_SIZE];
+    struct digest digest = p->digest;
+    struct digest found = hash_final(&p->hash);
+    enum err_code code = ERR_OK;
+    partial_path(a, &digest, from);
+    if (!digest_equal(&found, &digest)) {
+        unlink(from);
+        code = err_set(err, ERR_CORRUPT, "blob %.12s: its bytes do not match its digest",
+                       digest_hex(&digest, hex));
+        goto done;
+    }
+    if (fsync(p->fd) != 0) {
+        code = err_os(err, errno, "make blob %.12s durable", digest_hex(&digest, hex));
+        goto done;
+    }
+    blob_path(a, &digest, to);
+    char *slash = strrchr(to, '/');
+    *slash = '\0';
+    code = file_mkdirs(to, 0700, err);
+    code = code != ERR_OK ? code : file_sync_dir(a->dir, err);
+    *slash = '/';
+    if (code == ERR_OK && rename(from, to) != 0) {
+        code = err_os(err, errno, "rename '%s' to '%s'", from, to);
+    }
+    *slash = '\0';
+    code = code != ERR_OK ? code : file_sync_dir(to, err);
+done:
+    partial_close(p); /* hash_final() has spent the digest: who goes on begins by reading */
+    return code;
+}
+
+enum err_code artifacts_write(struct artifacts *artifacts, const struct digest *digest,
+                              uint64_t offset, uint64_t total, const void *bytes, size_t len,
+                              struct artifacts_progress *out, struct err *err)
+{
+    if (total > (uint64_t)BLOB_BYTES_MAX) {
+        return err_set(err, ERR_LIMIT, "store a blob: %llu bytes are more than a blob may have",
+                       (unsigned long long)total);
+    }
+    if (offset > total || len > total - offset) {
+        return err_set(err, ERR_INVALID, "store a blob: a piece reaches past its end");
+    }
+    if (artifacts_size(artifacts, digest) >= 0) {
+        *out = (struct artifacts_progress){.next = total, .complete = true};
+        return ERR_OK;
+    }
+    struct partial *p = partial_find(artifacts, digest);
+    if (p != NULL && p->total != total) {
+        partial_close(p);
+        p = NULL;
+    }
+    enum err_code code = p != NULL ? ERR_OK : partial_begin(artifacts, digest, total, &p, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    p->used = ++artifacts->uses;
+    if (offset == p->next) {
+        code = append(p, bytes, len, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+    }
+    struct artifacts_progress progress = {.next = p->next, .complete = p->next == p->total};
+    code = progress.complete ? finish(artifacts, p, err) : ERR_OK;
+    if (code == ERR_OK) {
+        *out = progress;
+    }
+    return code;
+}

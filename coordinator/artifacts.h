@@ -1,0 +1,46 @@
+/* The content-addressed store of blobs: STATE/blobs/ab/cdef…, named by BLAKE2b-256. A blob is there
+ * whole, verified and durable, or not at all; what is arriving lies in STATE/blobs/partial/. */
+#ifndef TRIAD_ARTIFACTS_H
+#define TRIAD_ARTIFACTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "hash.h"
+
+/* Partial files kept open with their running digest; more are closed, longest unused first, and
+ * read again when they go on. Each costs a descriptor and half a kilobyte. */
+#define ARTIFACTS_OPEN_MAX 64
+
+struct artifacts;
+
+/* Make or open the folder `dir`/blobs. */
+NODISCARD enum err_code artifacts_open(const char *dir, struct artifacts **out, struct err *err);
+void artifacts_free(struct artifacts *artifacts);
+
+/* Bytes of a blob, -1 when it is not here. */
+int64_t artifacts_size(const struct artifacts *artifacts, const struct digest *digest);
+/* Is it here and, if it is a tree, are all its files? */
+bool artifacts_has_tree(const struct artifacts *artifacts, const struct digest *digest);
+
+/* Read at most `bytes_max` from `offset`. ERR_NOT_FOUND; ERR_INVALID past the end. */
+NODISCARD enum err_code artifacts_read(const struct artifacts *artifacts,
+                                       const struct digest *digest, uint64_t offset, void *bytes,
+                                       size_t bytes_max, size_t *len_out, uint64_t *total_out,
+                                       struct err *err);
+
+struct artifacts_progress {
+    uint64_t next; /* the first byte that is not here */
+    bool complete; /* verified, durable, readable */
+};
+/* One piece of a blob of `total` bytes. A piece that is not the next is ignored; *out says which
+ * is. ERR_CORRUPT when the whole does not match its digest (it is thrown away), ERR_INVALID for a
+ * piece past the end, ERR_LIMIT, ERR_IO (a full disk: what was there before stays). */
+NODISCARD enum err_code artifacts_write(struct artifacts *artifacts, const struct digest *digest,
+                                        uint64_t offset, uint64_t total, const void *bytes,
+                                        size_t len, struct artifacts_progress *out,
+                                        struct err *err);
+
+#endif

@@ -1,0 +1,406 @@
+/* Requests of clients: answered from the store, completed by what only the core knows. */
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "digest_map.h"
+#include "log.h"
+#include "server_state.h"
+
+/* Every request begins with its id, so that any of them can be answered with an error. */
+static uint64_t request_of(const struct msg *msg)
+{
+    _Static_assert(offsetof(struct msg_submit, request) == 0, "id first");
+    _Static_assert(offsetof(struct msg_get_info, request) == 0, "id first");
+    return msg->get_info.request;
+}
+
+/* ---- submission ---- */
+
+/* The inputs of a plan are in the store before it takes effect. */
+static enum err_code check_inputs(struct server *server, const struct staged_plan *plan,
+                                  struct err *err)
+{
+    struct digest_map seen = {0};
+    enum err_code code = ERR_OK;
+    for (size_t i = 0; i < plan->job_count && code == ERR_OK; i++) {
+        const struct submit_job *job = &plan->jobs[i];
+        for (size_t k = 0; k < job->input_count && code == ERR_OK; k++) {
+            const struct digest *input = &job->inputs[k].digest;
+            if (digest_map_get(&seen, input) != NULL) {
+                continue;
+            }
+            digest_map_put(&seen, input, plan->jobs);
+            if (!artifacts_has_tree(server->artifacts, input)) {
+                char hex[DIGEST_HEX_SIZE];
+                code = err_set(err, ERR_NOT_FOUND,
+                               "submit: input '%s' (%.12s) of job '%s' is not in the store",
+                               job->inputs[k].name, digest_hex(input, hex), job->label);
+            }
+        }
+    }
+    digest_map_release(&seen);
+    return code;
+}
+
+struct finals {
+    struct digest_map seen;
+    struct core_job_row *rows;
+    size_t count, capacity;
+};
+
+static enum err_code add_final(struct server *server, struct finals *finals,
+                               const struct digest *job, struct err *err)
+{
+    if (core_has_job(server->core, job) || digest_map_get(&finals->seen, job) != NULL) {
+        return ERR_OK;
+    }
+    digest_map_put(&finals->seen, job, finals);
+    if (finals->count == finals->capacity) {
+        finals->capacity = finals->capacity == 0 ? 64 : 2 * finals->capacity;
+        struct core_job_row *bigger =
+            arena_array(&server->answers, finals->capacity, sizeof *bigger);
+        if (finals->count > 0) {
+            memcpy(bigger, finals->rows, finals->count * sizeof *bigger);
+        }
+        finals->rows = bigger;
+    }
+    enum err_code code =
+        store_job_row(server->store, job, &server->answers, &finals->rows[finals->count], err);
+    finals->count += code == ERR_OK;
+    return code == ERR_NOT_FOUND ? ERR_OK : code;
+}
+
+/* Stored ends of the plan's jobs and of parents outside it. */
+static enum err_code collect_finals(struct server *server, const struct staged_plan *plan,
+                                    struct finals *finals, struct err *err)
+{
+    enum err_code code = ERR_OK;
+    for (size_t i = 0; i < plan->job_count && code == ERR_OK; i++) {
+        const struct submit_job *job = &plan->jobs[i];
+        code = add_final(server, finals, &job->identity, err);
+        for (size_t k = 0; k < job->parent_count && code == ERR_OK; k++) {
+            code = add_final(server, finals, &job->parents[k].digest, err);
+        }
+    }
+    return code;
+}
+
+static enum err_code submit_whole(struct server *server, uint64_t peer, uint64_t request,
+                                  struct staged_plan *plan, struct err *err)
+{
+    struct finals finals = {0};
+    enum err_code code = plan->dry_run ? ERR_OK : check_inputs(server, plan, err);
+    code = code != ERR_OK ? code : collect_finals(server, plan, &finals, err);
+    if (code == ERR_OK) {
+        struct core_event event = {
+            .kind = CORE_SUBMIT,
+            .peer = peer,
+            .submit = {.request = request,
+                       .experiment = plan->experiment,
+                       .manifest = plan->manifest,
+                       .plan_json = {(const uint8_t *)strbuf_text(&plan->plan_json),
+                                     plan->plan_json.len},
+                       .jobs = plan->jobs,
+                       .job_count = plan->job_count,
+                       .finals = finals.rows,
+                       .final_count = finals.count,
+                       .dry_run = plan->dry_run},
+        };
+        turn_step(server, &event);
+        log_event(LOG_INFO, "submit", "experiment='%s' jobs=%zu dry_run=%d", plan->experiment,
+                  plan->job_count, plan->dry_run);
+    }
+    digest_map_release(&finals.seen);
+    return code;
+}
+
+struct request {
+    struct server *server;
+    uint64_t peer;
+    const struct msg *msg;
+    const uint8_t *frame;
+    size_t frame_len;
+};
+
+static enum err_code do_submit(const struct request *r, struct err *err)
+{
+    struct staged_plan *whole = NULL;
+    const struct msg_submit *part = &r->msg->submit;
+    enum err_code code = staging_add(&r->server->staging, r->peer, part, r->frame, r->frame_len,
+                                     clock_mono_ms(), &whole, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    if (whole == NULL) {
+        struct msg *reply = turn_reply(r->server, r->peer, MSG_OK);
+        reply->ok = (struct msg_ok){.request = part->request, .count = part->job_count};
+        return ERR_OK;
+    }
+    code = submit_whole(r->server, r->peer, part->request, whole, err);
+    /* The answer leaves at the end of the turn; what it points to must last until then. */
+    turn_finish(r->server);
+    staging_drop(whole);
+    return code;
+}
+
+/* ---- questions ---- */
+
+static enum err_code do_status(const struct request *r, struct err *err)
+{
+    const struct msg_get_status *request = &r->msg->get_status;
+    struct server *server = r->server;
+    struct arena *arena = &server->answers;
+    struct msg_status status = {.request = request->request};
+    enum err_code code =
+        store_experiments(server->store, request->experiment, clock_time_ms(), arena,
+                          &status.experiments, &status.experiment_count, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    struct core_counts counts = core_counts(server->core);
+    status.workers = (uint32_t)counts.workers;
+    status.threads = (uint32_t)counts.threads;
+    struct core_running *running = arena_array(arena, LIST_ROWS_PER_FRAME, sizeof *running);
+    size_t count = core_running_list(server->core, running, LIST_ROWS_PER_FRAME);
+    status.running = arena_array(arena, count, sizeof *status.running);
+    for (size_t i = 0; i < count && code == ERR_OK; i++) {
+        struct running_row *row = &status.running[status.running_count];
+        bool wanted = false;
+        code = store_job_label(server->store, &running[i].job, request->experiment, arena,
+                               &row->label, &wanted, err);
+        row->job = running[i].job;
+        row->worker = arena_strdup(arena, running[i].worker);
+        row->done = running[i].done;
+        row->total = running[i].total;
+        row->loss_nats = running[i].loss_nats;
+        row->tokens_per_s = running[i].tokens_per_s;
+        row->started_ms = running[i].started_ms;
+        status.running_count += wanted;
+    }
+    if (code == ERR_OK) {
+        turn_reply(server, r->peer, MSG_STATUS)->status = status;
+    }
+    return code;
+}
+
+/* What the store cannot know of an unfinished job: why it waits, how far it is. */
+static void complete_row(struct server *server, struct job_row *row)
+{
+    struct core_running running;
+    if (row->state == JOB_WAITING) {
+        row->reason = core_wait_reason(server->core, &row->job);
+    } else if (core_running(server->core, &row->job, &running)) {
+        row->worker = arena_strdup(&server->answers, running.worker);
+        row->done = running.done;
+        row->total = running.total;
+    }
+}
+
+static enum err_code do_list_jobs(const struct request *r, struct err *err)
+{
+    struct msg_jobs jobs;
+    enum err_code code =
+        store_list_jobs(r->server->store, &r->msg->list_jobs, &r->server->answers, &jobs, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    for (size_t i = 0; i < jobs.row_count; i++) {
+        complete_row(r->server, &jobs.rows[i]);
+    }
+    turn_reply(r->server, r->peer, MSG_JOBS)->jobs = jobs;
+    return ERR_OK;
+}
+
+static enum err_code do_show_job(const struct request *r, struct err *err)
+{
+    struct msg_job job;
+    enum err_code code =
+        store_show_job(r->server->store, &r->msg->show_job, &r->server->answers, &job, err);
+    if (code == ERR_OK) {
+        complete_row(r->server, &job.row);
+        turn_reply(r->server, r->peer, MSG_JOB)->job = job;
+    }
+    return code;
+}
+
+static enum err_code do_read_stream(const struct request *r, struct err *err)
+{
+    struct msg_batches batches;
+    enum err_code code = store_read_stream(r->server->store, &r->msg->read_stream,
+                                           &r->server->answers, &batches, err);
+    if (code == ERR_OK) {
+        turn_reply(r->server, r->peer, MSG_BATCHES)->batches = batches;
+    }
+    return code;
+}
+
+static enum err_code do_get_experiment(const struct request *r, struct err *err)
+{
+    struct msg_experiment experiment;
+    enum err_code code = store_get_experiment(r->server->store, &r->msg->get_experiment,
+                                              &r->server->answers, &experiment, err);
+    if (code == ERR_OK) {
+        turn_reply(r->server, r->peer, MSG_EXPERIMENT)->experiment = experiment;
+    }
+    return code;
+}
+
+static enum err_code do_list_workers(const struct request *r, struct err *err)
+{
+    (void)err;
+    struct arena *arena = &r->server->answers;
+    struct worker_row *rows = arena_array(arena, WORKERS_MAX, sizeof *rows);
+    size_t count = core_workers(r->server->core, rows, WORKERS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        rows[i].worker = arena_strdup(arena, rows[i].worker);
+        rows[i].host = arena_strdup(arena, rows[i].host);
+        rows[i].numeric_class = arena_strdup(arena, rows[i].numeric_class);
+        rows[i].version = arena_strdup(arena, rows[i].version);
+    }
+    struct msg *reply = turn_reply(r->server, r->peer, MSG_WORKERS);
+    reply->workers = (struct msg_workers){
+        .request = r->msg->list_workers.request, .rows = rows, .row_count = count};
+    return ERR_OK;
+}
+
+static enum err_code do_info(const struct request *r, struct err *err)
+{
+    (void)err;
+    struct server *server = r->server;
+    struct core_counts counts = core_counts(server->core);
+    struct store_counters stored = store_counters(server->store);
+    struct msg *reply = turn_reply(server, r->peer, MSG_INFO);
+    reply->info = (struct msg_info){
+        .request = r->msg->get_info.request,
+        .version = server->version,
+        .state_dir = server->state_dir,
+        .started_ms = server->started_ms,
+        .pid = (uint64_t)getpid(),
+        .jobs_unfinished = counts.jobs,
+        .jobs_finished = stored.jobs > counts.jobs ? stored.jobs - counts.jobs : 0,
+        .workers = counts.workers,
+        .database_bytes = stored.database_bytes,
+        .frames_received = server->frames_received,
+        .frames_refused = server->frames_refused,
+        .commits = stored.commits,
+        .records_committed = stored.records_committed,
+        .loop_lag_ms_max = server->loop_lag_ms_max,
+    };
+    return ERR_OK;
+}
+
+/* ---- acts ---- */
+
+static enum err_code do_act(const struct request *r, struct err *err)
+{
+    struct server *server = r->server;
+    const struct msg_act *act = &r->msg->act;
+    struct core_event event = {
+        .kind = act->action == ACTION_CANCEL ? CORE_CANCEL : CORE_RETRY,
+        .peer = r->peer,
+        .act = {.request = act->request, .reason = act->reason, .experiment = ""},
+    };
+    struct digest *jobs = arena_memdup(&server->answers, &act->job, sizeof act->job);
+    struct core_job_row *rows = NULL;
+    size_t count = 1;
+    enum err_code code = ERR_OK;
+    if (digest_is_none(&act->job) && *act->experiment == '\0') {
+        return err_set(err, ERR_INVALID, "act: name a job or an experiment");
+    }
+    if (act->action == ACTION_RETRY) {
+        code = store_jobs_to_retry(server->store, act, &server->answers, &rows, &count, err);
+        event.act.rows = rows;
+        event.act.row_count = count;
+    } else if (digest_is_none(&act->job)) {
+        code = store_jobs_to_cancel(server->store, act->experiment, &server->answers, &jobs, &count,
+                                    err);
+        event.act.experiment = act->experiment;
+    } else if (!core_has_job(server->core, &act->job)) {
+        struct core_job_row row;
+        code = store_job_row(server->store, &act->job, &server->answers, &row, err);
+        count = 0; /* it has ended: nothing to cancel */
+    }
+    if (code != ERR_OK) {
+        return code;
+    }
+    if (act->action == ACTION_CANCEL) {
+        event.act.jobs = jobs;
+        event.act.job_count = count;
+    }
+    turn_step(server, &event);
+    return ERR_OK;
+}
+
+static enum err_code do_drain_worker(const struct request *r, struct err *err)
+{
+    (void)err;
+    struct core_event event = {
+        .kind = CORE_DRAIN_WORKER,
+        .peer = r->peer,
+        .drain = {.request = r->msg->drain_worker.request, .worker = r->msg->drain_worker.worker}};
+    turn_step(r->server, &event);
+    return ERR_OK;
+}
+
+static enum err_code do_stop(const struct request *r, struct err *err)
+{
+    (void)err;
+    turn_reply(r->server, r->peer, MSG_OK)->ok =
+        (struct msg_ok){.request = r->msg->stop.request, .count = 1};
+    log_event(LOG_INFO, "stop", "by=client");
+    server_stop(r->server);
+    return ERR_OK;
+}
+
+typedef enum err_code request_f(const struct request *r, struct err *err);
+
+static request_f *const handlers[MSG_KIND_COUNT] = {
+    [MSG_SUBMIT] = do_submit,
+    [MSG_GET_STATUS] = do_status,
+    [MSG_LIST_JOBS] = do_list_jobs,
+    [MSG_SHOW_JOB] = do_show_job,
+    [MSG_ACT] = do_act,
+    [MSG_LIST_WORKERS] = do_list_workers,
+    [MSG_DRAIN_WORKER] = do_drain_worker,
+    [MSG_READ_STREAM] = do_read_stream,
+    [MSG_GET_EXPERIMENT] = do_get_experiment,
+    [MSG_GET_INFO] = do_info,
+    [MSG_STOP] = do_stop,
+};
+
+void client_frame(void *ctx, const struct net_peer *peer, enum net_role role, const char *user,
+                  const uint8_t *bytes, size_t len)
+{
+    struct server *server = ctx;
+    struct err err;
+    const uint64_t from = server_peer_number(SOCKET_CLIENT, peer);
+    (void)role;
+    if (server->stopping) {
+        return;
+    }
+    turn_begin(server);
+    struct msg *msg = arena_alloc(&server->answers, sizeof *msg);
+    if (server_decode(server, bytes, len, "C", msg, &err) != ERR_OK) {
+        server_refuse_frame(server, from, user, &err);
+        /* A person may be behind it: say why, though not which request. */
+        turn_reply_error(server, from, 0, &err);
+        return;
+    }
+    const uint64_t request = request_of(msg);
+    if (server->in_trouble && msg->kind != MSG_STOP) {
+        turn_reply_error(server, from, request, &server->trouble);
+        return;
+    }
+    const struct request r = {
+        .server = server, .peer = from, .msg = msg, .frame = bytes, .frame_len = len};
+    if (handlers[msg->kind](&r, &err) != ERR_OK) {
+        turn_begin(server);
+        turn_reply_error(server, from, request, &err);
+    }
+    if (server->frames.bytes_used + server->answers.bytes_used > TURN_BYTES_MAX) {
+        turn_finish(server);
+    }
+}

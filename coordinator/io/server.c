@@ -1,0 +1,288 @@
+#include "server.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "clock.h"
+#include "codec.h"
+#include "file.h"
+#include "log.h"
+#include "server_state.h"
+
+/* ---- helpers of the frame files ---- */
+
+/* The tick calls this every TICK_MS, so a longer gap means that the loop stood still. */
+int64_t server_now_ms(struct server *server)
+{
+    int64_t now_ms = clock_mono_ms();
+    int64_t gap_ms = now_ms - server->clock_seen_ms;
+    server->clock_seen_ms = now_ms;
+    if (gap_ms > 2 * TICK_MS) {
+        int64_t lag_ms = gap_ms - TICK_MS;
+        server->clock_lag_ms += lag_ms;
+        if (lag_ms > server->loop_lag_ms_max) {
+            server->loop_lag_ms_max = (uint32_t)(lag_ms < UINT32_MAX ? lag_ms : UINT32_MAX);
+        }
+    }
+    return now_ms - server->clock_lag_ms;
+}
+
+uint64_t server_peer_number(enum server_socket socket, const struct net_peer *peer)
+{
+    /* Automatic routing ids have five bytes; turn.c takes them out again. */
+    ASSERT(peer->len == 5);
+    uint64_t number = (uint64_t)socket << 56;
+    for (size_t i = 0; i < peer->len; i++) {
+        number |= (uint64_t)peer->id[i] << (8 * i);
+    }
+    return number;
+}
+
+enum err_code server_decode(struct server *server, const uint8_t *bytes, size_t len,
+                            const char *senders, struct msg *out, struct err *err)
+{
+    server->frames_received++;
+    server->frames.bytes_max = server->frames.bytes_used + DECODE_BUDGET_BYTES;
+    return codec_decode(bytes, len, senders, &server->frames, out, err);
+}
+
+void server_refuse_frame(struct server *server, uint64_t peer, const char *user,
+                         const struct err *err)
+{
+    server->frames_refused++;
+    for (size_t i = 0; i < REFUSED_PEERS_REMEMBERED; i++) {
+        if (server->refused_peers[i] == peer) {
+            return;
+        }
+    }
+    server->refused_peers[server->refused_peers_next] = peer;
+    server->refused_peers_next = (server->refused_peers_next + 1) % REFUSED_PEERS_REMEMBERED;
+    log_event(LOG_WARN, "frame_refused", "user=%s peer=%llx error='%s'", user,
+              (unsigned long long)peer, err->text);
+}
+
+void server_fail(struct server *server, const struct err *err)
+{
+    if (server->fatal.code == ERR_OK) {
+        server->fatal = *err;
+    }
+    server_stop(server);
+}
+
+/* ---- time ---- */
+
+static void on_tick(uv_timer_t *handle)
+{
+    struct server *server = handle->data;
+    int64_t now_ms = server_now_ms(server);
+    staging_expire(&server->staging, clock_mono_ms());
+    turn_retry(server);
+    if (!server->in_trouble && now_ms >= server->wake_at_ms) {
+        turn_begin(server);
+        turn_step(server, &(struct core_event){.kind = CORE_TICK, .peer = 0});
+    }
+}
+
+/* ---- start ---- */
+
+static void access_path(const struct server_options *options, const char *role, char out[4096])
+{
+    snprintf(out, 4096, "%s/%s.access", options->state_dir, role);
+}
+
+/* The port of a former life, so that workers which survived find a restarted coordinator where it
+ * was; 0 when there was none. */
+static uint16_t former_port(const struct server_options *options, enum server_socket which)
+{
+    char path[4096];
+    struct net_access access;
+    struct err err;
+    long long port = 0;
+    access_path(options, which == SOCKET_WORKER ? "worker" : "client", path);
+    if (net_access_load(path, &access, &err) != ERR_OK) {
+        return 0;
+    }
+    const char *colon = strrchr(which == SOCKET_DATA ? access.data_endpoint : access.endpoint, ':');
+    if (colon == NULL || !str_to_i64(colon + 1, &port) || port < 1 || port > 65535) {
+        return 0;
+    }
+    return (uint16_t)port;
+}
+
+static enum err_code open_socket(struct server *server, const struct server_options *options,
+                                 enum server_socket which, struct err *err)
+{
+    static const struct {
+        unsigned roles;
+        size_t frame_bytes_max;
+        net_receive_f *receive;
+    } kinds[SOCKET_END] = {
+        [SOCKET_WORKER] = {NET_WORKER, FRAME_BYTES_MAX, worker_frame},
+        [SOCKET_CLIENT] = {NET_CLIENT, FRAME_BYTES_MAX, client_frame},
+        [SOCKET_DATA] = {NET_WORKER | NET_CLIENT, FRAME_DATA_BYTES_MAX, data_frame},
+    };
+    char endpoint[256];
+    struct net_router_options router = {.endpoint = endpoint,
+                                        .server = &options->keys->server,
+                                        .roles = kinds[which].roles,
+                                        .frame_bytes_max = kinds[which].frame_bytes_max,
+                                        .receive = kinds[which].receive,
+                                        .ctx = server};
+    const uint16_t ports[SOCKET_END] = {[SOCKET_WORKER] = options->worker_port,
+                                        [SOCKET_CLIENT] = options->client_port,
+                                        [SOCKET_DATA] = options->data_port};
+    uint16_t port = ports[which] != 0 ? ports[which] : former_port(options, which);
+    if (port != 0) {
+        snprintf(endpoint, sizeof endpoint, "tcp://%s:%u", options->listen, port);
+        enum err_code code = net_router_new(server->net, &router, &server->sockets[which], err);
+        if (code != ERR_CONFLICT || ports[which] != 0) {
+            return code;
+        }
+    }
+    snprintf(endpoint, sizeof endpoint, "tcp://%s:*", options->listen);
+    return net_router_new(server->net, &router, &server->sockets[which], err);
+}
+
+/* The endpoint as others reach it. */
+static void advertised(const struct server *server, const struct server_options *options,
+                       enum server_socket which, char out[256])
+{
+    const char *bound = net_endpoint(server->sockets[which]);
+    char host[128] = "";
+    if (options->advertise != NULL) {
+        snprintf(host, sizeof host, "%s", options->advertise);
+    } else if (strcmp(options->listen, "0.0.0.0") == 0 || strcmp(options->listen, "*") == 0) {
+        gethostname(host, sizeof host - 1);
+    }
+    if (*host == '\0') {
+        snprintf(out, 256, "%s", bound);
+    } else {
+        snprintf(out, 256, "tcp://%s:%s", host, strrchr(bound, ':') + 1);
+    }
+}
+
+static enum err_code write_access(const struct server *server, const struct server_options *options,
+                                  const char *role, enum server_socket which,
+                                  const struct net_key_pair *own, struct err *err)
+{
+    struct net_access access = {.server = options->keys->server.public_key, .own = *own};
+    char path[4096];
+    char fresh[4096 + 8];
+    snprintf(access.role, sizeof access.role, "%s", role);
+    advertised(server, options, which, access.endpoint);
+    advertised(server, options, SOCKET_DATA, access.data_endpoint);
+    access_path(options, role, path);
+    snprintf(fresh, sizeof fresh, "%s.new", path);
+    unlink(fresh);
+    enum err_code code = net_access_save(fresh, &access, err);
+    if (code == ERR_OK && rename(fresh, path) != 0) {
+        code = err_os(err, errno, "rename '%s' to '%s'", fresh, path);
+    }
+    return code;
+}
+
+static enum err_code open_sockets(struct server *server, const struct server_options *options,
+                                  struct err *err)
+{
+    const struct net_server_keys *keys = options->keys;
+    enum err_code code = net_new(server->loop, &server->net, err);
+    code = code != ERR_OK
+               ? code
+               : net_allow(server->net, &keys->worker.public_key, NET_WORKER, "worker", err);
+    code = code != ERR_OK
+               ? code
+               : net_allow(server->net, &keys->client.public_key, NET_CLIENT, "client", err);
+    for (enum server_socket s = SOCKET_WORKER; s < SOCKET_END && code == ERR_OK; s++) {
+        code = open_socket(server, options, s, err);
+    }
+    code = code != ERR_OK
+               ? code
+               : write_access(server, options, "client", SOCKET_CLIENT, &keys->client, err);
+    return code != ERR_OK
+               ? code
+               : write_access(server, options, "worker", SOCKET_WORKER, &keys->worker, err);
+}
+
+enum err_code server_new(uv_loop_t *loop, const struct server_options *options, struct server **out,
+                         struct err *err)
+{
+    struct server *server = calloc(1, sizeof *server);
+    ASSERT(server != NULL);
+    server->loop = loop;
+    server->core_options = options->core;
+    server->state_dir = strdup(options->state_dir);
+    server->version = strdup(options->version);
+    ASSERT(server->state_dir != NULL && server->version != NULL);
+    server->started_ms = clock_time_ms();
+    server->clock_seen_ms = clock_mono_ms();
+    enum err_code code = store_open(options->state_dir, &server->store, err);
+    code = code != ERR_OK ? code : artifacts_open(options->state_dir, &server->artifacts, err);
+    code = code != ERR_OK ? code : turn_load_core(server, err);
+    uv_timer_init(loop, &server->tick);
+    uv_idle_init(loop, &server->turn_end);
+    server->tick.data = server->turn_end.data = server;
+    code = code != ERR_OK ? code : open_sockets(server, options, err);
+    if (code != ERR_OK) {
+        struct err later;
+        server_stop(server);
+        uv_run(loop, UV_RUN_DEFAULT);
+        (void)!server_free(server, &later);
+        return code;
+    }
+    uv_timer_start(&server->tick, on_tick, TICK_MS, TICK_MS);
+    struct core_counts counts = core_counts(server->core);
+    log_event(LOG_INFO, "started", "state='%s' workers=%s clients=%s data=%s jobs=%zu leases=%zu",
+              server->state_dir, net_endpoint(server->sockets[SOCKET_WORKER]),
+              net_endpoint(server->sockets[SOCKET_CLIENT]),
+              net_endpoint(server->sockets[SOCKET_DATA]), counts.jobs, counts.leases);
+    *out = server;
+    return ERR_OK;
+}
+
+/* ---- stop ---- */
+
+/* The turn must end first: in an idle callback of its own, as it may be called within one. */
+static void close_all(uv_idle_t *handle)
+{
+    struct server *server = handle->data;
+    turn_finish(server);
+    uv_close((uv_handle_t *)&server->turn_end, NULL);
+    uv_close((uv_handle_t *)&server->tick, NULL);
+    if (server->net != NULL) {
+        net_free(server->net, NULL, NULL);
+        server->net = NULL;
+    }
+}
+
+void server_stop(struct server *server)
+{
+    if (server->stopping) {
+        return;
+    }
+    server->stopping = true;
+    uv_timer_stop(&server->tick);
+    uv_idle_stop(&server->turn_end);
+    uv_idle_start(&server->turn_end, close_all);
+}
+
+enum err_code server_free(struct server *server, struct err *err)
+{
+    struct err fatal = server->fatal;
+    core_free(server->core);
+    store_close(server->store);
+    artifacts_free(server->artifacts);
+    staging_clear(&server->staging);
+    arena_release(&server->frames);
+    arena_release(&server->answers);
+    free(server->state_dir);
+    free(server->version);
+    free(server);
+    if (fatal.code != ERR_OK) {
+        *err = fatal;
+    }
+    return fatal.code;
+}

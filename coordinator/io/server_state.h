@@ -1,0 +1,111 @@
+/* What the files of this folder share. */
+#ifndef TRIAD_SERVER_STATE_H
+#define TRIAD_SERVER_STATE_H
+
+#include <uv.h>
+
+#include "arena.h"
+#include "artifacts.h"
+#include "core.h"
+#include "limits.h"
+#include "net.h"
+#include "server.h"
+#include "staging.h"
+#include "store.h"
+#include "str.h"
+
+/* Which router a connection belongs to; the top byte of a peer number. */
+enum server_socket { SOCKET_WORKER = 1, SOCKET_CLIENT, SOCKET_DATA, SOCKET_END };
+
+#define TICK_MS 100
+/* Connections whose refused frames were logged; a newer one replaces the oldest. */
+#define REFUSED_PEERS_REMEMBERED 64
+/* Decoded frames of one turn: at this size the turn ends early, so that a flood of large frames
+ * costs no more memory than this and one frame's decoding budget. */
+#define TURN_BYTES_MAX ((size_t)4 * 1024 * 1024)
+
+struct reply {
+    uint64_t peer;
+    struct msg msg;
+    struct reply *next;
+};
+
+struct server {
+    uv_loop_t *loop;
+    struct net *net;
+    struct net_socket *sockets[SOCKET_END];
+    uv_timer_t tick;
+    uv_idle_t turn_end;
+    struct store *store;
+    struct artifacts *artifacts;
+    struct core *core;
+    struct staging staging;
+    struct core_options core_options;
+    char *state_dir;
+    char *version;
+    int64_t started_ms;
+
+    /* The core's clock stands still while this loop lags: a stall of ours is nobody's silence. */
+    int64_t clock_seen_ms;
+    int64_t clock_lag_ms;
+    uint32_t loop_lag_ms_max;
+    int64_t wake_at_ms;
+
+    /* The turn under way. */
+    bool in_turn;
+    struct arena frames; /* decoded messages */
+    struct arena answers;
+    struct core_output out;
+    size_t ops_applied;
+    struct reply *replies, **replies_end;
+    uint64_t gone_peer; /* a worker's connection that a send found closed; 0: none */
+
+    /* The state could not be written: no core, no work, errors for clients, until it can again. */
+    bool in_trouble;
+    struct err trouble;
+    int64_t trouble_retry_ms;
+
+    bool stopping;
+    struct err fatal; /* code ERR_OK: none */
+    uint64_t frames_received, frames_refused;
+    uint64_t refused_peers[REFUSED_PEERS_REMEMBERED];
+    size_t refused_peers_next;
+};
+
+/* ---- server.c ---- */
+
+/* The clock of the core. */
+int64_t server_now_ms(struct server *server);
+/* 0 when the id cannot be expressed (libzmq's own ids always can). */
+uint64_t server_peer_number(enum server_socket socket, const struct net_peer *peer);
+/* Count a refused frame and say so once per connection. */
+void server_refuse_frame(struct server *server, uint64_t peer, const char *user,
+                         const struct err *err);
+/* Decode a frame into the turn's memory. */
+NODISCARD enum err_code server_decode(struct server *server, const uint8_t *bytes, size_t len,
+                                      const char *senders, struct msg *out, struct err *err);
+void server_fail(struct server *server, const struct err *err);
+
+/* ---- turn.c ---- */
+
+/* Make sure that the turn ends, and with it that what was queued is committed and sent. */
+void turn_begin(struct server *server);
+/* Commit and send at once. */
+void turn_finish(struct server *server);
+/* Let the core have an event; its ops go into the turn's transaction at once. */
+void turn_step(struct server *server, struct core_event *event);
+/* A reply to go out with the turn; fill it in. */
+struct msg *turn_reply(struct server *server, uint64_t peer, enum msg_kind kind);
+void turn_reply_error(struct server *server, uint64_t peer, uint64_t request,
+                      const struct err *err);
+/* Load a new core from the store. */
+NODISCARD enum err_code turn_load_core(struct server *server, struct err *err);
+/* The state cannot be used: drop the turn and the core; turn_retry() tries to come back. */
+void turn_trouble(struct server *server, const struct err *err);
+void turn_retry(struct server *server);
+
+/* ---- frames ---- */
+
+net_receive_f worker_frame, client_frame, data_frame;
+
+#endif

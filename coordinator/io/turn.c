@@ -1,0 +1,243 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "clock.h"
+#include "codec.h"
+#include "log.h"
+#include "server_state.h"
+
+#define TROUBLE_RETRY_MS 1000
+
+/* An idle callback: it runs in the next iteration before the sockets are looked at again, so a turn
+ * is what one iteration received, and sends come before the check for new frames. */
+static void on_turn_end(uv_idle_t *handle)
+{
+    turn_finish(handle->data);
+}
+
+void turn_begin(struct server *server)
+{
+    if (server->in_turn) {
+        return;
+    }
+    server->in_turn = true;
+    core_output_init(&server->out, &server->answers);
+    server->ops_applied = 0;
+    server->replies = NULL;
+    server->replies_end = &server->replies;
+    uv_idle_start(&server->turn_end, on_turn_end);
+}
+
+/* ---- sending ---- */
+
+static size_t frame_bytes_max(uint64_t peer)
+{
+    return peer >> 56 == SOCKET_DATA ? FRAME_DATA_BYTES_MAX : FRAME_BYTES_MAX;
+}
+
+/* Encode; a list of workers too long for a frame is cut, other replies become an error. */
+static enum err_code encode(uint64_t peer, struct msg *msg, struct strbuf *frame, struct err *err)
+{
+    enum err_code code = codec_encode(msg, frame_bytes_max(peer), frame, err);
+    while (code == ERR_LIMIT && msg->kind == MSG_WORKERS && msg->workers.row_count > 0) {
+        msg->workers.row_count /= 2;
+        code = codec_encode(msg, frame_bytes_max(peer), frame, err);
+    }
+    return code;
+}
+
+static void send_one(struct server *server, uint64_t peer, struct msg *msg, struct strbuf *frame)
+{
+    struct err err;
+    struct net_peer to = {.len = 5};
+    for (size_t i = 0; i < to.len; i++) {
+        to.id[i] = (uint8_t)(peer >> (8 * i));
+    }
+    strbuf_clear(frame);
+    enum err_code code = encode(peer, msg, frame, &err);
+    if (code != ERR_OK) {
+        log_event(LOG_ERROR, "reply_not_encoded", "kind=%s error='%s'", msg_kind_name(msg->kind),
+                  err.text);
+        return;
+    }
+    code = net_router_send(server->sockets[peer >> 56], &to, frame->data, frame->len, &err);
+    if (code == ERR_NOT_FOUND && peer >> 56 == SOCKET_WORKER && server->core != NULL) {
+        /* Told after this turn: the next one begins with it. */
+        server->gone_peer = peer;
+    } else if (code != ERR_OK && code != ERR_NOT_FOUND) {
+        log_event(LOG_DEBUG, "send_failed", "kind=%s error='%s'", msg_kind_name(msg->kind),
+                  err.text); /* everything may be lost: it will be asked for again */
+    }
+}
+
+/* What the core leaves out of a lease is in the store. */
+static bool complete(struct server *server, struct msg *msg)
+{
+    struct err err;
+    if (msg->kind != MSG_LEASE) {
+        return true;
+    }
+    if (store_complete_lease(server->store, &server->answers, &msg->lease, &err) == ERR_OK) {
+        return true;
+    }
+    log_event(LOG_ERROR, "lease_not_completed", "error='%s'", err.text);
+    return false;
+}
+
+static void send_all(struct server *server)
+{
+    struct strbuf frame = {0};
+    for (size_t i = 0; i < server->out.send_count; i++) {
+        struct core_send *send = &server->out.sends[i];
+        if (complete(server, &send->msg)) {
+            send_one(server, send->peer, &send->msg, &frame);
+        }
+    }
+    for (struct reply *reply = server->replies; reply != NULL; reply = reply->next) {
+        send_one(server, reply->peer, &reply->msg, &frame);
+    }
+    strbuf_release(&frame);
+}
+
+/* ---- the end of a turn ---- */
+
+static void forget_turn(struct server *server)
+{
+    server->in_turn = false;
+    uv_idle_stop(&server->turn_end);
+    arena_release(&server->frames);
+    arena_release(&server->answers);
+}
+
+void turn_finish(struct server *server)
+{
+    if (!server->in_turn) {
+        return;
+    }
+    struct err err;
+    if (!server->in_trouble && store_commit(server->store, &err) != ERR_OK) {
+        turn_trouble(server, &err);
+    }
+    send_all(server); /* in trouble: the errors for clients only */
+    uint64_t gone_peer = server->gone_peer;
+    server->gone_peer = 0;
+    forget_turn(server);
+    if (gone_peer != 0 && !server->in_trouble) {
+        turn_begin(server);
+        turn_step(server, &(struct core_event){.kind = CORE_PEER_GONE, .peer = gone_peer});
+    }
+}
+
+void turn_step(struct server *server, struct core_event *event)
+{
+    struct err err;
+    ASSERT(server->in_turn && !server->in_trouble);
+    event->now_ms = server_now_ms(server);
+    event->time_ms = clock_time_ms();
+    core_step(server->core, event, &server->out);
+    server->wake_at_ms = server->out.wake_at_ms;
+    const size_t first = server->ops_applied;
+    server->ops_applied = server->out.op_count;
+    if (store_apply(server->store, server->out.ops + first, server->out.op_count - first, &err) !=
+        ERR_OK) {
+        turn_trouble(server, &err);
+    }
+}
+
+struct msg *turn_reply(struct server *server, uint64_t peer, enum msg_kind kind)
+{
+    ASSERT(server->in_turn);
+    struct reply *reply = arena_alloc(&server->answers, sizeof *reply);
+    reply->peer = peer;
+    reply->msg.kind = kind;
+    *server->replies_end = reply;
+    server->replies_end = &reply->next;
+    return &reply->msg;
+}
+
+void turn_reply_error(struct server *server, uint64_t peer, uint64_t request, const struct err *err)
+{
+    struct msg *reply = turn_reply(server, peer, MSG_ERROR);
+    reply->error = (struct msg_error){
+        .request = request, .code = err->code, .text = arena_strdup(&server->answers, err->text)};
+}
+
+/* ---- storage trouble ---- */
+
+enum err_code turn_load_core(struct server *server, struct err *err)
+{
+    uint32_t boot = 0;
+    enum err_code code = store_boot(server->store, &boot, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    server->core_options.boot = boot;
+    struct core *core = core_new(&server->core_options, boot);
+    code = store_load(server->store, core, server_now_ms(server), err);
+    if (code != ERR_OK) {
+        core_free(core);
+        return code;
+    }
+    core_free(server->core);
+    server->core = core;
+    server->wake_at_ms = 0;
+    return ERR_OK;
+}
+
+/* Replies that were to follow this turn's commit would be lies now: those who asked get the reason
+ * instead, and workers repeat what was not acknowledged. */
+static void refuse_turn(struct server *server)
+{
+    for (size_t i = 0; i < server->out.send_count; i++) {
+        const struct core_send *send = &server->out.sends[i];
+        if (send->peer >> 56 != SOCKET_CLIENT) {
+            continue;
+        }
+        uint64_t request = send->msg.kind == MSG_SUBMITTED ? send->msg.submitted.request
+                           : send->msg.kind == MSG_OK      ? send->msg.ok.request
+                                                           : send->msg.error.request;
+        turn_reply_error(server, send->peer, request, &server->trouble);
+    }
+    server->out.send_count = 0;
+}
+
+void turn_trouble(struct server *server, const struct err *err)
+{
+    const char *full = err->os_errno == ENOSPC || err->os_errno == EDQUOT
+                           ? "disk full: nothing is handed out until there is space again"
+                           : "the state cannot be written";
+    err_set(&server->trouble, err->code, "%s (%s)", full, err->text);
+    server->trouble.os_errno = err->os_errno;
+    log_event(LOG_ERROR, "storage_trouble", "error='%s'", server->trouble.text);
+    store_rollback(server->store);
+    core_free(server->core);
+    server->core = NULL;
+    server->in_trouble = true;
+    server->trouble_retry_ms = clock_mono_ms() + TROUBLE_RETRY_MS;
+    staging_clear(&server->staging);
+    refuse_turn(server);
+    if (err->code == ERR_CORRUPT) {
+        server_fail(server, &server->trouble); /* waiting does not mend it */
+    }
+}
+
+/* The store is loaded again as after a restart, so that memory holds what the disk does. */
+void turn_retry(struct server *server)
+{
+    struct err err;
+    if (!server->in_trouble || clock_mono_ms() < server->trouble_retry_ms) {
+        return;
+    }
+    if (turn_load_core(server, &err) == ERR_OK) {
+        server->in_trouble = false;
+        log_event(LOG_INFO, "storage_recovered", "state=%s", server->state_dir);
+        return;
+    }
+    store_rollback(server->store);
+    server->trouble_retry_ms = clock_mono_ms() + TROUBLE_RETRY_MS;
+    if (err.code == ERR_CORRUPT) {
+        server_fail(server, &err);
+    }
+}
