@@ -72,7 +72,8 @@ struct model_capacity {
     size_t sequence_tokens;
 };
 
-/* Work space for batches of one model, allocated once: no call below allocates. */
+/* Work space for batches of one model, allocated once: no call below allocates. It is sized for
+ * kernel_threads() threads: set their number before. */
 struct model_run;
 
 /* ERR_LIMIT when the memory is not there. `model` is borrowed and must outlive the run; free with

@@ -9,6 +9,7 @@
 #include "cmocka_all.h"
 #include "kernels.h"
 #include "llama_golden.h"
+#include "rng.h"
 
 static const char *const cases[] = {"tied", "untied"};
 
@@ -194,6 +195,60 @@ static void a_sequence_scores_the_same_alone_and_in_company(void **state)
     }
 }
 
+/* A model and batch large enough that the pool's threads have something to do. */
+static void threads_change_no_bit(void **state)
+{
+    (void)state;
+    enum { COUNT = 8, LENGTH_MAX = 200, VOCABULARY = 300 };
+    struct model_config config = model_config_default();
+    config.layers = 2;
+    config.width = 96;
+    config.heads = 6;
+    config.kv_heads = 2;
+    config.head_dim = 16;
+    config.mlp_width = 200;
+    config.vocabulary = VOCABULARY;
+    config.context = LENGTH_MAX;
+    static int32_t ids[COUNT][LENGTH_MAX];
+    static const uint8_t all[LENGTH_MAX] = {[0 ... LENGTH_MAX - 1] = 1};
+    static struct token_score scores[2][COUNT * LENGTH_MAX];
+    struct model_sequence sequences[COUNT];
+    struct params gradients[2];
+    struct model *model = NULL;
+    struct err err;
+    struct rng rng = rng_new(9, "test");
+    size_t tokens = 0;
+    assert_int_equal(model_new(&config, &model, &err), ERR_OK);
+    params_randomize(model_params(model), &config, 3, 0.1);
+    for (size_t s = 0; s < COUNT; s++) {
+        size_t count = 30 + rng_below(&rng, LENGTH_MAX - 30);
+        for (size_t i = 0; i < count; i++)
+            ids[s][i] = (int32_t)rng_below(&rng, VOCABULARY);
+        sequences[s] = (struct model_sequence){ids[s], all, count};
+        tokens += count;
+    }
+    for (int k = 0; k < 2; k++) {
+        struct model_run *run = NULL;
+        struct model_capacity capacity = {COUNT, tokens, tokens, LENGTH_MAX};
+        kernel_threads_set(k + 1);
+        assert_int_equal(model_run_new(model, MODEL_TRAIN, &capacity, &run, &err), ERR_OK);
+        assert_int_equal(params_init(&gradients[k], &config, &err), ERR_OK);
+        model_forward(run, sequences, COUNT, scores[k]);
+        model_backward(run, 1e-3, &gradients[k]);
+        model_run_free(run);
+    }
+    kernel_threads_set(1);
+    for (size_t i = 0; i < tokens - COUNT; i++) {
+        assert_memory_equal(&scores[0][i].nats, &scores[1][i].nats, sizeof scores[0][i].nats);
+        assert_int_equal(scores[0][i].hit, scores[1][i].hit);
+    }
+    assert_memory_equal(gradients[0].block, gradients[1].block,
+                        gradients[0].element_count * sizeof(float));
+    params_release(&gradients[1]);
+    params_release(&gradients[0]);
+    model_free(model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +257,7 @@ int main(void)
         cmocka_unit_test(every_gradient_agrees_with_pytorch),
         cmocka_unit_test(backward_adds_and_scales),
         cmocka_unit_test(a_sequence_scores_the_same_alone_and_in_company),
+        cmocka_unit_test(threads_change_no_bit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
