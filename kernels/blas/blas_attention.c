@@ -146,8 +146,8 @@ static void block_gradients(float *p, float *ds, const float *lse, int lse_strid
 {
     const float scale = 1.0f / sqrtf((float)D);
     for (int r = 0; r < BLOCK; r++) {
-        float *p_row = p + (size_t)r * (size_t)columns;
-        float *ds_row = ds + (size_t)r * (size_t)columns;
+        float *restrict p_row = p + (size_t)r * (size_t)columns;
+        float *restrict ds_row = ds + (size_t)r * (size_t)columns;
         const int t = first + r;
         const int prefix = t < len ? t + 1 : 0;
         const float shift = lse[(size_t)r * (size_t)lse_stride];

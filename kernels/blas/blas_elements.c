@@ -39,8 +39,12 @@ KERNEL_INLINE float sigmoid(float x)
 KERNEL_CLONES
 static void swiglu_range(const struct elements *e, size_t first, size_t end)
 {
+    /* Local pointers: the compiler cannot vectorise over members that a store might change. */
+    float *restrict out = e->out;
+    const float *restrict gate = e->a;
+    const float *restrict up = e->b;
     for (size_t i = first; i < end; i++)
-        e->out[i] = e->a[i] * sigmoid(e->a[i]) * e->b[i];
+        out[i] = gate[i] * sigmoid(gate[i]) * up[i];
 }
 
 static void swiglu_task(void *ctx, int index, int thread)
@@ -59,11 +63,16 @@ void blas_swiglu_forward(float *out, const float *gate, const float *up, size_t 
 KERNEL_CLONES
 static void swiglu_backward_range(const struct elements *e, size_t first, size_t end)
 {
+    float *restrict grad_gate = e->out;
+    float *restrict grad_up = e->out2;
+    const float *restrict gate = e->a;
+    const float *restrict up = e->b;
+    const float *restrict grad_out = e->c;
     for (size_t i = first; i < end; i++) {
-        const float x = e->a[i];
+        const float x = gate[i];
         const float s = sigmoid(x);
-        e->out[i] = e->c[i] * e->b[i] * s * (1.0f + x * (1.0f - s));
-        e->out2[i] = e->c[i] * x * s;
+        grad_gate[i] = grad_out[i] * up[i] * s * (1.0f + x * (1.0f - s));
+        grad_up[i] = grad_out[i] * x * s;
     }
 }
 
@@ -85,8 +94,10 @@ void blas_swiglu_backward(float *grad_gate, float *grad_up, const float *grad_ou
 KERNEL_CLONES
 static void add_range(const struct elements *e, size_t first, size_t end)
 {
+    float *restrict out = e->out;
+    const float *restrict in = e->a;
     for (size_t i = first; i < end; i++)
-        e->out[i] += e->a[i];
+        out[i] += in[i];
 }
 
 static void add_task(void *ctx, int index, int thread)
@@ -106,8 +117,9 @@ KERNEL_CLONES
 static void scale_range(const struct elements *e, size_t first, size_t end)
 {
     const float factor = (float)e->factor;
+    float *restrict out = e->out;
     for (size_t i = first; i < end; i++)
-        e->out[i] *= factor;
+        out[i] *= factor;
 }
 
 static void scale_task(void *ctx, int index, int thread)
@@ -174,14 +186,18 @@ static void adamw_range(const struct elements *e, size_t first, size_t end)
     const float spread = (float)(1.0 / sqrt(s->correction2));
     const float epsilon = (float)s->epsilon;
     const float decay = (float)(s->learning_rate * s->weight_decay);
+    float *restrict parameters = e->out;
+    float *restrict moment1 = e->out2;
+    float *restrict moment2 = e->out3;
+    const float *restrict gradients = e->a;
     for (size_t i = first; i < end; i++) {
-        const float g = e->a[i];
-        const float m = beta1 * e->out2[i] + rest1 * g;
-        const float v = beta2 * e->out3[i] + rest2 * g * g;
-        const float p = e->out[i];
-        e->out[i] = p - decay * p - rate * m / (sqrtf(v) * spread + epsilon);
-        e->out2[i] = m;
-        e->out3[i] = v;
+        const float g = gradients[i];
+        const float m = beta1 * moment1[i] + rest1 * g;
+        const float v = beta2 * moment2[i] + rest2 * g * g;
+        const float p = parameters[i];
+        parameters[i] = p - decay * p - rate * m / (sqrtf(v) * spread + epsilon);
+        moment1[i] = m;
+        moment2[i] = v;
     }
 }
 

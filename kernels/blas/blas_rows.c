@@ -6,9 +6,10 @@
 #include "kernel_pool.h"
 #include "vector_math.h"
 
-#define ROWS_PER_TASK    64
-#define COLUMNS_PER_TASK 64
-#define NS_PER_ELEMENT   0.5
+#define ROWS_PER_TASK      64
+#define COLUMNS_PER_TASK   64
+#define LOSS_ROWS_PER_TASK 8
+#define NS_PER_ELEMENT     0.5
 
 struct rows {
     float *out, *out2;
@@ -67,8 +68,8 @@ static void scatter_task(void *ctx, int index, int thread)
     for (int n = 0; n < r->N; n++) {
         if (r->ids[n] < 0)
             continue;
-        float *target = r->out + (size_t)r->ids[n] * C;
-        const float *source = r->a + (size_t)n * C;
+        float *restrict target = r->out + (size_t)r->ids[n] * C;
+        const float *restrict source = r->a + (size_t)n * C;
         for (size_t c = first; c < end; c++)
             target[c] += source[c];
     }
@@ -86,13 +87,14 @@ KERNEL_CLONES
 static void norm_rows(const struct rows *r, int first, int end)
 {
     const int C = r->C;
+    const float *restrict weight = r->b;
     for (int n = first; n < end; n++) {
-        const float *x = r->a + (size_t)n * (size_t)C;
-        float *y = r->out + (size_t)n * (size_t)C;
+        const float *restrict x = r->a + (size_t)n * (size_t)C;
+        float *restrict y = r->out + (size_t)n * (size_t)C;
         const float mean = row_dot(x, x, C) / (float)C;
         const float rstd = 1.0f / sqrtf(mean + (float)r->epsilon);
         for (int c = 0; c < C; c++)
-            y[c] = x[c] * rstd * r->b[c];
+            y[c] = x[c] * rstd * weight[c];
         r->out2[n] = rstd;
     }
 }
@@ -116,21 +118,22 @@ KERNEL_CLONES
 static void norm_backward_rows(const struct rows *r, int first, int end)
 {
     const int C = r->C;
+    const float *restrict weight = r->b;
     for (int n = first; n < end; n++) {
-        const float *x = r->a + (size_t)n * (size_t)C;
-        const float *dy = r->d + (size_t)n * (size_t)C;
-        float *dx = r->out + (size_t)n * (size_t)C;
+        const float *restrict x = r->a + (size_t)n * (size_t)C;
+        const float *restrict dy = r->d + (size_t)n * (size_t)C;
+        float *restrict dx = r->out + (size_t)n * (size_t)C;
         const float rstd = r->c[n];
         float lanes[KERNEL_LANES] = {0};
         int i = 0;
         for (; i + KERNEL_LANES <= C; i += KERNEL_LANES)
             for (int l = 0; l < KERNEL_LANES; l++)
-                lanes[l] += r->b[i + l] * dy[i + l] * x[i + l];
+                lanes[l] += weight[i + l] * dy[i + l] * x[i + l];
         for (; i < C; i++)
-            lanes[i % KERNEL_LANES] += r->b[i] * dy[i] * x[i];
+            lanes[i % KERNEL_LANES] += weight[i] * dy[i] * x[i];
         const float factor = lanes_sum(lanes) * rstd * rstd * rstd / (float)C;
         for (int c = 0; c < C; c++)
-            dx[c] += rstd * r->b[c] * dy[c] - x[c] * factor;
+            dx[c] += rstd * weight[c] * dy[c] - x[c] * factor;
     }
 }
 
@@ -144,12 +147,13 @@ static void norm_backward_task(void *ctx, int index, int thread)
 KERNEL_CLONES
 static void norm_weight_columns(const struct rows *r, int first, int end)
 {
+    float *restrict grad_weight = r->out2;
     for (int n = 0; n < r->N; n++) {
-        const float *x = r->a + (size_t)n * (size_t)r->C;
-        const float *dy = r->d + (size_t)n * (size_t)r->C;
+        const float *restrict x = r->a + (size_t)n * (size_t)r->C;
+        const float *restrict dy = r->d + (size_t)n * (size_t)r->C;
         const float rstd = r->c[n];
         for (int c = first; c < end; c++)
-            r->out2[c] += dy[c] * x[c] * rstd;
+            grad_weight[c] += dy[c] * x[c] * rstd;
     }
 }
 
@@ -185,10 +189,10 @@ static void rope_rows(const struct rows *r, int first, int end)
     const int half = D / 2;
     const float sign = (float)r->sign;
     for (int n = first; n < end; n++) {
-        const float *cosine = r->a + (size_t)r->ids[n] * (size_t)D;
-        const float *sine = cosine + half;
+        const float *restrict cosine = r->a + (size_t)r->ids[n] * (size_t)D;
+        const float *restrict sine = cosine + half;
         for (int h = 0; h < r->H; h++) {
-            float *x = r->out + ((size_t)n * (size_t)r->H + (size_t)h) * (size_t)D;
+            float *restrict x = r->out + ((size_t)n * (size_t)r->H + (size_t)h) * (size_t)D;
             for (int d = 0; d < half; d++) {
                 const float a = x[d];
                 const float b = x[d + half];
@@ -244,9 +248,13 @@ KERNEL_INLINE double row_exp_sum_f64(const float *x, int count, float shift)
     double lanes[KERNEL_LANES] = {0};
     double sum = 0;
     int i = 0;
-    for (; i + KERNEL_LANES <= count; i += KERNEL_LANES)
+    for (; i + KERNEL_LANES <= count; i += KERNEL_LANES) {
+        float terms[KERNEL_LANES]; /* two loops: mixed widths in one do not vectorise */
         for (int l = 0; l < KERNEL_LANES; l++)
-            lanes[l] += (double)vector_exp(x[i + l] - shift);
+            terms[l] = vector_exp(x[i + l] - shift);
+        for (int l = 0; l < KERNEL_LANES; l++)
+            lanes[l] += (double)terms[l];
+    }
     for (; i < count; i++)
         lanes[i % KERNEL_LANES] += (double)vector_exp(x[i] - shift);
     for (int l = 0; l < KERNEL_LANES; l++)
@@ -273,11 +281,24 @@ static void loss_rows(const struct loss *p, int first, int end)
     }
 }
 
+/* Vocabularies are wide: few rows make a task. */
+static void over_loss_rows(kernel_task_f *task, void *ctx, int N, int V)
+{
+    kernel_pool_run(task, ctx, (N + LOSS_ROWS_PER_TASK - 1) / LOSS_ROWS_PER_TASK,
+                    4 * NS_PER_ELEMENT * N * V);
+}
+
+static int loss_rows_end(int index, int N)
+{
+    const int end = (index + 1) * LOSS_ROWS_PER_TASK;
+    return end < N ? end : N;
+}
+
 static void loss_task(void *ctx, int index, int thread)
 {
     const struct loss *p = ctx;
     (void)thread;
-    loss_rows(p, index * ROWS_PER_TASK, rows_end(index, p->N));
+    loss_rows(p, index * LOSS_ROWS_PER_TASK, loss_rows_end(index, p->N));
 }
 
 void blas_loss_forward(double *nats, double *lse, bool *hit, const float *logits,
@@ -285,21 +306,22 @@ void blas_loss_forward(double *nats, double *lse, bool *hit, const float *logits
 {
     struct loss p = {
         .nats = nats, .lse = lse, .hit = hit, .logits = logits, .targets = targets, .N = N, .V = V};
-    over_rows(loss_task, &p, N, 4 * V);
+    over_loss_rows(loss_task, &p, N, V);
 }
 
 KERNEL_CLONES
 static void loss_backward_rows(const struct loss *p, int first, int end)
 {
     const float scale = (float)p->scale;
+    const int V = p->V;
     for (int n = first; n < end; n++) {
-        float *row = p->grad + (size_t)n * (size_t)p->V;
+        float *restrict row = p->grad + (size_t)n * (size_t)p->V;
         if (p->targets[n] < 0) {
             memset(row, 0, (size_t)p->V * sizeof *row);
             continue;
         }
         const float shift = (float)p->lse_in[n];
-        for (int i = 0; i < p->V; i++)
+        for (int i = 0; i < V; i++)
             row[i] = scale * vector_exp(row[i] - shift);
         row[p->targets[n]] -= scale;
     }
@@ -309,7 +331,7 @@ static void loss_backward_task(void *ctx, int index, int thread)
 {
     const struct loss *p = ctx;
     (void)thread;
-    loss_backward_rows(p, index * ROWS_PER_TASK, rows_end(index, p->N));
+    loss_backward_rows(p, index * LOSS_ROWS_PER_TASK, loss_rows_end(index, p->N));
 }
 
 void blas_loss_backward(float *logits, const double *lse, const int32_t *targets, double scale,
@@ -317,5 +339,5 @@ void blas_loss_backward(float *logits, const double *lse, const int32_t *targets
 {
     struct loss p = {
         .grad = logits, .lse_in = lse, .targets = targets, .scale = scale, .N = N, .V = V};
-    over_rows(loss_backward_task, &p, N, 4 * V);
+    over_loss_rows(loss_backward_task, &p, N, V);
 }
