@@ -81,7 +81,8 @@ uint32_t task_supply(const struct task *task);
 struct instance_options {
     struct rng root;         /* sequence i draws from the child ("sequence", i) only */
     double keep_description; /* probability, drawn independently per sequence */
-    uint32_t examples_max;   /* 0: as the task says */
+    uint32_t examples_max;   /* 0: no bound */
+    uint32_t examples_mean;  /* length GP(this) instead of the task's; 0: as the task says */
 };
 
 /* Make sequence `index` of the task, its table loaded. Tables give people in a seeded order, one

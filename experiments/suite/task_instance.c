@@ -48,8 +48,9 @@ static const char *stripped(struct arena *arena, const char *text)
 static uint32_t wanted_length(const struct task *task, const struct instance_options *options,
                               struct dice *s)
 {
-    int64_t length =
-        task->length == LENGTH_GP ? dice_gp(s, (double)task->examples) : task->examples;
+    bool random = task->length == LENGTH_GP || options->examples_mean > 0;
+    int64_t mean = options->examples_mean > 0 ? options->examples_mean : task->examples;
+    int64_t length = random && mean >= 2 ? dice_gp(s, (double)mean) : mean;
     if (options->examples_max > 0 && length > options->examples_max)
         length = options->examples_max;
     return (uint32_t)length;

@@ -148,7 +148,7 @@ static void golden_datasets(void **state)
         assert_int_equal(suite_ready(&suite, task, &err), ERR_OK);
         struct arena arena = {0};
         struct instance instances[6];
-        struct instance_options options = {rng_new(42, "golden"), t == 1 ? 0.5 : 1.0, 0};
+        struct instance_options options = {rng_new(42, "golden"), t == 1 ? 0.5 : 1.0, 0, 0};
         for (uint32_t i = 0; i < 6; i++)
             task_instance(task, &options, i, &arena, &instances[i]);
         struct digest pairing = build_pairing(instances, 6, 4);

@@ -45,7 +45,7 @@ static void every_task_gives_sequences(void **state)
     for (size_t t = 0; t < suite.task_count; t++) {
         struct task *task = ready(suite.tasks[t].name);
         struct arena arena = {0};
-        struct instance_options options = {rng_new(1, "x"), 1.0, 0};
+        struct instance_options options = {rng_new(1, "x"), 1.0, 0, 0};
         for (uint32_t i = 0; i < 50; i++) {
             struct instance instance;
             task_instance(task, &options, i, &arena, &instance);
@@ -72,7 +72,7 @@ static void people_are_real_and_distinct(void **state)
         assert_int_equal(verbagg->people[p].answer_count, 24);
     /* Every person once, whatever the order. */
     struct arena arena = {0};
-    struct instance_options options = {rng_new(5, "x"), 1.0, 0};
+    struct instance_options options = {rng_new(5, "x"), 1.0, 0, 0};
     uint64_t answers = 0, expected = 0;
     struct task *votes = ready("housevotes");
     for (uint32_t i = 0; i < task_supply(votes); i++) {
@@ -93,7 +93,7 @@ static void sequences_depend_on_their_index_only(void **state)
     (void)state;
     struct task *task = ready("poisson");
     struct arena arena = {0};
-    struct instance_options options = {rng_new(1, "x"), 0.8, 0};
+    struct instance_options options = {rng_new(1, "x"), 0.8, 0, 0};
     struct instance first, again, other;
     task_instance(task, &options, 7, &arena, &first);
     task_instance(task, &options, 8, &arena, &other);
@@ -110,7 +110,7 @@ static void descriptions_are_dropped_independently(void **state)
     (void)state;
     struct task *task = ready("coinflip");
     struct arena arena = {0};
-    struct instance_options keep = {rng_new(1, "x"), 0.8, 0}, all = {rng_new(1, "x"), 1.0, 0};
+    struct instance_options keep = {rng_new(1, "x"), 0.8, 0, 0}, all = {rng_new(1, "x"), 1.0, 0, 0};
     int kept = 0;
     for (uint32_t i = 0; i < 2000; i++) {
         struct instance some, full;
@@ -129,7 +129,7 @@ static void flight_answers_are_the_best_of_some_taste(void **state)
     (void)state;
     struct task *task = ready("flight");
     struct arena arena = {0};
-    struct instance_options options = {rng_new(3, "x"), 1.0, 0};
+    struct instance_options options = {rng_new(3, "x"), 1.0, 0, 0};
     for (uint32_t i = 0; i < 20; i++) {
         struct instance instance;
         task_instance(task, &options, i, &arena, &instance);

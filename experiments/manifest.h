@@ -1,0 +1,163 @@
+/* What a person wrote: the manifest, read strictly, with every default filled in.
+ *
+ * Overrides go from the general to the special: built-in values, `defaults`, the family, the
+ * variant (training) or the suite entry and its `override` per task (evaluation). What can be
+ * checked without reading other files is checked here; what needs task files, mixes or tokenizers
+ * is checked by the planner. The key tables are in manifest_keys.c. */
+#ifndef TRIAD_MANIFEST_H
+#define TRIAD_MANIFEST_H
+
+#include "fields.h"
+#include "format.h"
+#include "jobspec.h"
+
+enum manifest_origin {
+    ORIGIN_CHECKPOINT, /* weights somebody else trained */
+    ORIGIN_PRETRAIN,
+    ORIGIN_INSTRUCT,
+    ORIGIN_SPECTRUM,
+};
+
+enum checkpoint_layout { CHECKPOINT_HUGGINGFACE, CHECKPOINT_LLAMA2C };
+
+/* How a variant comes into being; which members count depends on `origin`. */
+struct manifest_stage {
+    struct jobspec_train train;
+    const char *mix;             /* pretrain, instruct: experiments/mixes/NAME.yaml */
+    int64_t tokens;              /* pretrain: length of the data */
+    struct field_texts tasks;    /* spectrum: "train", or globs over training tasks */
+    double drop_description;     /* spectrum: probability */
+    bool first_terminator;       /* spectrum: format.h */
+    const char *embeddings_from; /* spectrum: a variant, or "none" */
+};
+
+struct manifest_variant {
+    const char *name;
+    const struct yaml_node *node;
+    enum manifest_origin origin;
+    const char *from;       /* the variant it starts from; NULL for checkpoint and pretrain */
+    const char *checkpoint; /* as a path, relative to the manifest's folder unless absolute */
+    enum checkpoint_layout layout;
+    struct manifest_stage stage;
+};
+
+struct manifest_tokenizer {
+    bool train; /* byte-level BPE on the pretraining mix */
+    int64_t vocabulary;
+    const char *path; /* or a tokenizer.json */
+};
+
+/* Settings of an evaluation, which a task can override. */
+struct manifest_evaluate {
+    int64_t max_sequences;
+    int64_t k; /* 0: choose (spectrum_protocol section 4.2) */
+    int64_t seed;
+    double description_keep;
+};
+
+struct manifest_family {
+    const char *name;
+    const struct yaml_node *node;
+    bool has_architecture;
+    struct jobspec_architecture architecture;
+    struct manifest_tokenizer tokenizer;
+    const struct turn_style *turns;
+    const struct yaml_node *evaluate; /* overrides, or NULL */
+    struct manifest_variant *variants;
+    size_t variant_count;
+};
+
+struct manifest_task_override {
+    const char *pattern; /* glob over task names */
+    const struct yaml_node *node;
+};
+
+struct manifest_variant_format {
+    const char *variant;
+    enum format format;
+};
+
+struct manifest_suite {
+    const char *suite;
+    const struct yaml_node *node; /* the entry: its settings override the family's */
+    struct field_texts tasks;     /* globs */
+    struct manifest_task_override *overrides;
+    size_t override_count;
+    struct manifest_variant_format *formats; /* where it differs from the variant's usual format */
+    size_t format_count;
+};
+
+enum compare_test { COMPARE_PAIRED_CLUSTER, COMPARE_PAPER_LIKE };
+enum compare_correction { CORRECTION_NONE, CORRECTION_HOLM, CORRECTION_BH };
+
+struct manifest_compare {
+    const char *baseline;
+    struct field_texts against;
+    int test, correction; /* enums above */
+    double alpha;
+};
+
+/* A pattern over cells; members that are absent match everything. */
+struct manifest_filter {
+    const char *family, *variant, *task; /* globs or NULL */
+    int64_t seed;                        /* -1: any */
+};
+
+struct manifest_resources {
+    int64_t threads;
+    int64_t memory_bytes; /* 0: as estimated */
+};
+
+struct manifest_corpus {
+    const char *name;
+    struct field_texts files;
+};
+
+struct manifest {
+    struct yaml_doc doc; /* owns everything */
+    const char *folder;  /* of the manifest file, for relative paths */
+    const char *experiment;
+    const char *notes; /* "" when there are none */
+    int numerics;      /* enum numerics_mode */
+    int64_t *seeds;    /* distinct */
+    size_t seed_count;
+    const struct yaml_node *default_evaluate; /* or NULL */
+    struct manifest_family *families;
+    size_t family_count;
+    struct manifest_suite *suites;
+    size_t suite_count;
+    struct manifest_compare *compares;
+    size_t compare_count;
+    struct manifest_filter *includes, *excludes;
+    size_t include_count, exclude_count;
+    struct manifest_corpus *corpora;
+    size_t corpus_count;
+    struct manifest_resources train_resources, evaluate_resources;
+};
+
+/* Parse a manifest. `path` is for messages and for relative paths. ERR_INVALID with
+ * "PATH:LINE:COLUMN: what, did you mean …". Free with manifest_release(). */
+NODISCARD enum err_code manifest_parse(const char *bytes, size_t len, const char *path,
+                                       struct manifest *out, struct err *err);
+void manifest_release(struct manifest *manifest);
+
+/* The settings of one task of a suite entry in a family, all overrides applied. They were checked
+ * by manifest_parse(). */
+struct manifest_evaluate manifest_evaluate_settings(struct manifest *manifest,
+                                                    const struct manifest_family *family,
+                                                    const struct manifest_suite *suite,
+                                                    const char *task);
+/* The format a variant is evaluated in: as the entry says, else chat for instruct, spectrum for
+ * spectrum, colon for the others. */
+enum format manifest_format(const struct manifest_suite *suite,
+                            const struct manifest_variant *variant);
+
+const struct manifest_variant *manifest_find_variant(const struct manifest_family *family,
+                                                     const char *name);
+
+/* Names of the enums, as in manifests; ended by NULL. */
+extern const char *const manifest_test_names[];
+extern const char *const manifest_correction_names[];
+const char *manifest_origin_name(enum manifest_origin origin);
+
+#endif
