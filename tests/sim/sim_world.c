@@ -388,9 +388,6 @@ static void begin(struct sim *s)
 
 static void release(struct sim *s)
 {
-    for (size_t i = 0; i < s->heap_count; i++)
-        sim_net_frame_free(&s->heap[i].frame);
-    free(s->heap);
     if (s->server.up)
         sim_server_kill(s);
     arena_release(&s->server.event_arena);
@@ -403,6 +400,10 @@ static void release(struct sim *s)
                 strbuf_release(&w->leases[l].batches[b]);
     }
     sim_store_free(s);
+    /* Last: what ends above may still schedule something. */
+    for (size_t i = 0; i < s->heap_count; i++)
+        sim_net_frame_free(&s->heap[i].frame);
+    free(s->heap);
 }
 
 struct sim_result sim_run(uint64_t seed, enum core_fault planted, bool verbose)
