@@ -14,8 +14,6 @@
 #include "tree.h"
 
 #define PATH_BYTES 4096
-/* TREE_FILES_MAX entries of a 255-byte name, escaped at worst six-fold, a digest and a size. */
-#define TREE_BYTES_MAX (512 * 1024)
 
 struct partial {
     struct digest digest;
@@ -118,7 +116,7 @@ static bool files_are_here(const struct artifacts *a, const char *bytes, size_t 
 bool artifacts_has_tree(const struct artifacts *artifacts, const struct digest *digest)
 {
     int64_t size = artifacts_size(artifacts, digest);
-    if (size < 0 || size > TREE_BYTES_MAX) {
+    if (size < 0 || size > (int64_t)TREE_BYTES_MAX) {
         return size >= 0;
     }
     char path[PATH_BYTES];
