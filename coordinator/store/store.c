@@ -29,7 +29,7 @@ static enum err_code take_lock(const char *dir, int *fd_out, struct err *err)
         close(fd);
         if (reason == EWOULDBLOCK) {
             return err_set(err, ERR_CONFLICT,
-                           "another coordinator runs on '%s': stop it, or use another folder", dir);
+                           "another coordinator runs there: stop it, or use another folder");
         }
         return err_os(err, reason, "lock '%s'", path);
     }
