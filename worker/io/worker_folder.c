@@ -75,15 +75,15 @@ enum err_code worker_folder_open(const char *path, const char *name, struct work
     struct worker_folder folder = {.path = absolute, .lock_fd = -1};
     char *lock = worker_folder_path(&folder, "lock");
     char *owner = worker_folder_path(&folder, "name");
-    char *work = worker_folder_path(&folder, "work");
+    char *attempts = worker_folder_path(&folder, "attempts");
     code = folder_lock(lock, &folder.lock_fd, err);
     if (!code)
         code = folder_name(owner, name, err);
     if (!code)
-        code = file_remove_tree(work, err);
+        code = file_remove_tree(attempts, err);
     if (!code)
-        code = file_mkdirs(work, 0700, err);
-    free(work);
+        code = file_mkdirs(attempts, 0700, err);
+    free(attempts);
     free(owner);
     free(lock);
     if (code)

@@ -11,8 +11,9 @@
 #include <unistd.h>
 
 #include "attempt_log.h"
-#include "cache.h"
+#include "cache_trim.h"
 #include "file.h"
+#include "hash.h"
 #include "text_clean.h"
 #include "worker_folder.h"
 
@@ -40,74 +41,40 @@ static void test_a_folder_has_one_process_and_one_name(void **state)
     assert_int_equal(file_remove_tree(path, NULL), ERR_OK);
 }
 
-static struct digest put_blob(const struct cache *cache, const char *text, time_t used)
+static void put_blob(const char *folder, const char *text, time_t used, char path[256])
 {
     struct digest digest = hash_bytes(text, strlen(text));
-    char *path = cache_path(cache, &digest, "");
+    char hex[DIGEST_HEX_SIZE];
+    snprintf(path, 256, "%s/%s", folder, digest_hex(&digest, hex));
     assert_int_equal(file_write_atomic(path, text, strlen(text), 0600, NULL), ERR_OK);
     struct timespec times[2] = {{.tv_sec = used}, {.tv_sec = used}};
     assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
-    free(path);
-    return digest;
-}
-
-static bool is_there(const struct cache *cache, const struct digest *digest)
-{
-    char *path = cache_path(cache, digest, "");
-    bool there = file_exists(path);
-    free(path);
-    return there;
 }
 
 static void test_the_cache_forgets_what_was_used_longest_ago(void **state)
 {
     (void)state;
-    char path[] = "/tmp/triad-cache-XXXXXX";
-    assert_non_null(mkdtemp(path));
-    struct cache cache;
-    assert_int_equal(cache_open(path, 25, &cache, NULL), ERR_OK);
-    struct digest old = put_blob(&cache, "0123456789", 100);
-    struct digest middle = put_blob(&cache, "abcdefghij", 200);
-    struct digest recent = put_blob(&cache, "ABCDEFGHIJ", 300);
-    cache_trim(&cache, 50); /* all of it may be in use */
-    assert_true(is_there(&cache, &old));
-    cache_trim(&cache, 1000);
-    assert_false(is_there(&cache, &old));
-    assert_true(is_there(&cache, &middle));
-    assert_true(is_there(&cache, &recent));
-    cache_close(&cache);
-    assert_int_equal(file_remove_tree(path, NULL), ERR_OK);
-}
-
-static void test_a_folder_is_adopted_as_a_tree(void **state)
-{
-    (void)state;
-    char path[] = "/tmp/triad-cache-XXXXXX";
-    assert_non_null(mkdtemp(path));
-    struct cache cache;
-    assert_int_equal(cache_open(path, 1000, &cache, NULL), ERR_OK);
-    struct digest digests[2];
-    for (int i = 0; i < 2; i++) { /* the second time it is there already */
-        struct strbuf folder = {0}, file = {0};
-        strbuf_printf(&folder, "%s/work", path);
-        strbuf_printf(&file, "%s/work/a", path);
-        assert_int_equal(file_mkdirs(folder.data, 0700, NULL), ERR_OK);
-        assert_int_equal(file_write_atomic(file.data, "x", 1, 0600, NULL), ERR_OK);
-        struct tree tree;
-        assert_int_equal(tree_of_folder(folder.data, &tree, NULL), ERR_OK);
-        assert_int_equal(cache_adopt(&cache, folder.data, &tree, &digests[i], NULL), ERR_OK);
-        tree_release(&tree);
-        assert_false(file_exists(folder.data));
-        strbuf_release(&folder);
-        strbuf_release(&file);
-    }
-    assert_true(digest_equal(&digests[0], &digests[1]));
-    struct tree again;
-    assert_int_equal(cache_read_tree(&cache, &digests[0], &again, NULL), ERR_OK);
-    assert_int_equal(again.file_count, 1);
-    tree_release(&again);
-    cache_close(&cache);
-    assert_int_equal(file_remove_tree(path, NULL), ERR_OK);
+    char folder[] = "/tmp/triad-cache-XXXXXX", linked[256], old[256], middle[256], recent[256];
+    assert_non_null(mkdtemp(folder));
+    put_blob(folder, "in use", 50, linked);
+    put_blob(folder, "0123456789", 100, old);
+    put_blob(folder, "abcdefghij", 200, middle);
+    put_blob(folder, "ABCDEFGHIJ", 300, recent);
+    char other[300];
+    snprintf(other, sizeof other, "%s/link", folder);
+    assert_int_equal(link(linked, other), 0);
+    cache_trim(folder, 30, 100); /* all that is not linked may be about to be opened */
+    assert_true(file_exists(old));
+    cache_trim(folder, 30, 1000);
+    assert_true(file_exists(linked));
+    assert_false(file_exists(old));
+    assert_true(file_exists(middle));
+    assert_true(file_exists(recent));
+    cache_touch(middle); /* used again: now the other one is older */
+    cache_trim(folder, 16, INT64_MAX);
+    assert_true(file_exists(middle));
+    assert_false(file_exists(recent));
+    assert_int_equal(file_remove_tree(folder, NULL), ERR_OK);
 }
 
 static void test_a_flood_of_lines_is_bounded_and_its_end_kept(void **state)
@@ -147,7 +114,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_folder_has_one_process_and_one_name),
         cmocka_unit_test(test_the_cache_forgets_what_was_used_longest_ago),
-        cmocka_unit_test(test_a_folder_is_adopted_as_a_tree),
         cmocka_unit_test(test_a_flood_of_lines_is_bounded_and_its_end_kept),
         cmocka_unit_test(test_text_is_made_clean),
     };

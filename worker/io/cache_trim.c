@@ -1,0 +1,83 @@
+#include "cache_trim.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "hash.h"
+#include "log.h"
+
+struct usage {
+    char name[DIGEST_HEX_SIZE];
+    bool in_use; /* linked elsewhere */
+    int64_t used_s;
+    uint64_t bytes;
+};
+
+void cache_touch(const char *path)
+{
+    /* Times are a hint: a blob that was removed meanwhile is fetched again. */
+    if (utimensat(AT_FDCWD, path, NULL, 0) != 0 && errno != ENOENT)
+        log_event(LOG_DEBUG, "cache_not_touched", "path=%s", path);
+}
+
+static int by_use(const void *a, const void *b)
+{
+    const struct usage *x = a, *y = b;
+    if (x->used_s != y->used_s)
+        return x->used_s < y->used_s ? -1 : 1;
+    return strcmp(x->name, y->name);
+}
+
+/* All blobs, oldest use first; the caller frees the list. */
+static struct usage *cache_usage(DIR *dir, size_t *count_out)
+{
+    struct usage *list = NULL;
+    size_t count = 0;
+    struct dirent *entry;
+    while ((entry = readdir(dir)) != NULL) {
+        struct digest digest;
+        struct stat st;
+        if (!digest_from_hex(entry->d_name, &digest) ||
+            fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+            !S_ISREG(st.st_mode))
+            continue;
+        struct usage *grown = realloc(list, (count + 1) * sizeof *list);
+        ASSERT(grown);
+        list = grown;
+        struct usage *u = &list[count++];
+        digest_hex(&digest, u->name);
+        u->in_use = st.st_nlink > 1;
+        u->used_s = st.st_mtime;
+        u->bytes = (uint64_t)st.st_size;
+    }
+    if (count)
+        qsort(list, count, sizeof *list, by_use);
+    *count_out = count;
+    return list;
+}
+
+void cache_trim(const char *folder, uint64_t bytes_max, int64_t keep_since_s)
+{
+    DIR *dir = opendir(folder);
+    if (!dir)
+        return;
+    size_t count;
+    struct usage *list = cache_usage(dir, &count);
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += list[i].bytes;
+    for (size_t i = 0; i < count && bytes > bytes_max && list[i].used_s < keep_since_s; i++) {
+        if (!list[i].in_use && unlinkat(dirfd(dir), list[i].name, 0) == 0)
+            bytes -= list[i].bytes;
+    }
+    free(list);
+    closedir(dir);
+}
