@@ -1,0 +1,90 @@
+/* A checkpoint that somebody else trained, as a Hugging Face folder of ours: checked, in float32,
+ * with the special tokens that our formats need. */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "checkpoint.h"
+#include "convert_llama2c.h"
+#include "exec_kinds.h"
+#include "special_tokens.h"
+
+/* The two files of llama2.c by their names: the tokenizer's begins with "tok" (tokenizer.bin,
+ * tok512.bin), the model's is the other one. */
+static enum err_code llama2c_files(const char *folder, struct arena *arena, const char **model_out,
+                                   const char **tokenizer_out, struct err *err)
+{
+    const char *model = NULL, *tokenizer = NULL;
+    bool twice = false;
+    DIR *dir = opendir(folder);
+    if (!dir)
+        return err_os(err, errno, "open folder '%s'", folder);
+    struct dirent *entry;
+    while ((entry = readdir(dir)) != NULL) {
+        size_t len = strlen(entry->d_name);
+        if (len < 4 || strcmp(entry->d_name + len - 4, ".bin") != 0)
+            continue;
+        const char **slot = strncmp(entry->d_name, "tok", 3) == 0 ? &tokenizer : &model;
+        twice |= *slot != NULL;
+        *slot = arena_printf(arena, "%s/%s", folder, entry->d_name);
+    }
+    closedir(dir);
+    if (!model || !tokenizer || twice)
+        return err_set(err, ERR_INVALID,
+                       "import llama2c: want exactly one tok*.bin and one other .bin");
+    *model_out = model;
+    *tokenizer_out = tokenizer;
+    return ERR_OK;
+}
+
+/* Where a Hugging Face folder lies: the input itself, or its conversion. */
+static enum err_code source_folder(struct exec_context *c, struct arena *arena,
+                                   const char **folder_out, struct err *err)
+{
+    const char *input, *model = NULL, *tokenizer = NULL;
+    enum err_code code = exec_input_need(c->job, "checkpoint", &input, err);
+    if (code)
+        return code;
+    if (strcmp(c->spec->layout, "huggingface") == 0) {
+        *folder_out = input;
+        return ERR_OK;
+    }
+    code = llama2c_files(input, arena, &model, &tokenizer, err);
+    if (code)
+        return code;
+    *folder_out = arena_printf(arena, "%s/converted", c->job->work_folder);
+    return llama2c_convert(model, tokenizer, *folder_out, err);
+}
+
+enum err_code exec_import(struct exec_context *c, struct arena *arena, struct exec_result *result,
+                          struct err *err)
+{
+    const char *folder;
+    struct checkpoint_weights weights;
+    struct tokenizer *tokenizer = NULL;
+    struct strbuf added = {0};
+    memset(&weights, 0, sizeof weights);
+    enum err_code code = source_folder(c, arena, &folder, err);
+    if (!code)
+        code = checkpoint_weights_load(folder, &weights, err);
+    if (!code)
+        code = tokenizer_load(folder, &tokenizer, err);
+    if (!code)
+        code = special_tokens_append(&weights, tokenizer, c->spec->special_tokens.items,
+                                     c->spec->special_tokens.count, (uint64_t)c->spec->seed, &added,
+                                     err);
+    if (!code && added.len > 0)
+        fprintf(stderr, "special tokens appended as new rows:\n%s", added.data);
+    if (!code) {
+        const char *artifact =
+            arena_printf(arena, "%s/%s", c->job->work_folder, EXEC_ARTIFACT_FOLDER);
+        code = checkpoint_write(artifact, &weights.config, weights.params.tensors,
+                                weights.params.tensor_count, tokenizer, TENSOR_F32, err);
+        result->artifact = EXEC_ARTIFACT_FOLDER;
+    }
+    strbuf_release(&added);
+    tokenizer_free(tokenizer);
+    checkpoint_weights_release(&weights);
+    return code;
+}

@@ -1,0 +1,186 @@
+#include "exec_main.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "exec_kinds.h"
+#include "kernels.h"
+#include "log.h"
+
+static volatile sig_atomic_t stop_asked;
+
+static void on_terminate(int signal_number)
+{
+    (void)signal_number;
+    stop_asked = 1;
+}
+
+static bool should_stop(void)
+{
+    return stop_asked != 0;
+}
+
+/* Die with the agent: without it nobody would read what we say, and the cores are not ours. */
+static bool bind_to_parent(int argc, char **argv)
+{
+    long long parent = 0;
+    if (argc >= 3 && strcmp(argv[1], "--parent") == 0 && !str_to_i64(argv[2], &parent))
+        return false;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    return parent == 0 || getppid() == (pid_t)parent; /* it may have died before the line above */
+}
+
+/* Wait for standard input or SIGTERM, which is blocked but here, so that none slips by between the
+ * look at the flag and the wait. */
+static bool wait_for_input(void)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    while (!should_stop()) {
+        int n = ppoll(&input, 1, NULL, &none);
+        if (n > 0)
+            return true;
+        if (n < 0 && errno != EINTR)
+            return false;
+    }
+    return false;
+}
+
+static void block_terminate(int how)
+{
+    sigset_t terminate;
+    sigemptyset(&terminate);
+    sigaddset(&terminate, SIGTERM);
+    sigprocmask(how, &terminate, NULL);
+}
+
+static enum outcome outcome_of(enum err_code code)
+{
+    if (code == ERR_CANCELLED)
+        return OUTCOME_CANCELLED;
+    return code == ERR_LIMIT ? OUTCOME_MEMORY : OUTCOME_FAILED;
+}
+
+static enum err_code run_spec(struct exec_context *context, struct arena *arena,
+                              struct exec_result *result, struct err *err)
+{
+    if (context->spec->kind != context->job->kind)
+        return err_set(err, ERR_INVALID, "the lease says '%s', the job spec '%s'",
+                       job_kind_name(context->job->kind), job_kind_name(context->spec->kind));
+    enum err_code code = exec_numerics_check(context->spec, err);
+    return code ? code : exec_kinds[context->spec->kind](context, arena, result, err);
+}
+
+/* The peak of resident memory is to be this job's, not that of the one before (proc(5)). */
+static void reset_memory_peak(void)
+{
+    int fd = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    ssize_t n = write(fd, "5", 1);
+    (void)n; /* then the peak is that of the process */
+    close(fd);
+}
+
+static enum err_code run_job(const struct exec_job *job, struct exec_warm *warm, struct err *err)
+{
+    static struct exec_sink sink; /* too large for a stack */
+    struct exec_frame frame = {.kind = EXEC_RUNNING};
+    struct exec_result result = {.outcome = OUTCOME_OK, .reason = "", .artifact = ""};
+    struct arena arena;
+    struct spec spec;
+    struct err job_err;
+    arena_init(&arena, 0);
+    exec_sink_init(&sink, EXEC_FD);
+    reset_memory_peak();
+    kernel_select();
+    kernel_threads_set(job->threads > 0 ? (int)job->threads : 1);
+    struct exec_context context = {
+        .job = job, .spec = &spec, .sink = &sink, .warm = warm, .should_stop = should_stop};
+    enum err_code code = exec_sink_frame(&sink, &frame, err);
+    if (code)
+        goto done;
+    enum err_code job_code = spec_parse(job->spec.data, job->spec.len, &spec, &job_err);
+    enum outcome failure = OUTCOME_FAILED;
+    if (!job_code) {
+        job_code = run_spec(&context, &arena, &result, &job_err);
+        failure = outcome_of(job_code);
+        spec_release(&spec);
+    }
+    if (job_code) {
+        result.outcome = failure;
+        result.reason = job_err.text;
+        result.artifact = "";
+    }
+    result.numeric_class = exec_numeric_class();
+    code = exec_sink_flush(&sink, err);
+    frame = (struct exec_frame){.kind = EXEC_RESULT, .result = result};
+    if (!code)
+        code = exec_sink_frame(&sink, &frame, err);
+done:
+    arena_release(&arena);
+    return code;
+}
+
+/* Take the complete frame at the beginning of `received`, if there is one, and run it. */
+static enum err_code run_received(struct strbuf *received, struct exec_warm *warm, bool *more_out,
+                                  struct err *err)
+{
+    struct arena arena;
+    struct exec_frame frame;
+    size_t used;
+    arena_init(&arena, 0);
+    enum err_code code =
+        exec_frame_decode(strbuf_text(received), received->len, &arena, &frame, &used, err);
+    *more_out = !code && used > 0;
+    if (*more_out) {
+        memmove(received->data, received->data + used, received->len - used);
+        received->len -= used;
+        block_terminate(SIG_UNBLOCK);
+        if (frame.kind == EXEC_JOB)
+            code = run_job(&frame.job, warm, err);
+        block_terminate(SIG_BLOCK);
+    }
+    arena_release(&arena);
+    return code;
+}
+
+int exec_main(int argc, char **argv)
+{
+    struct sigaction action = {.sa_handler = on_terminate};
+    block_terminate(SIG_BLOCK);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGINT, SIG_IGN); /* from a terminal it reaches the agent, which decides */
+    log_set_program("exec");
+    if (!bind_to_parent(argc, argv))
+        return 1;
+    if (fcntl(EXEC_FD, F_SETFD, FD_CLOEXEC) != 0) {
+        fprintf(stderr, "triad-worker exec: is started by a worker, not by hand\n");
+        return 2;
+    }
+    struct strbuf received = {0};
+    struct exec_warm warm = {.model = NULL};
+    struct err err;
+    enum err_code code = ERR_OK;
+    char buffer[16384];
+    while (!code && wait_for_input()) {
+        ssize_t n = read(STDIN_FILENO, buffer, sizeof buffer);
+        if (n <= 0)
+            break; /* the agent wants no more of us */
+        strbuf_append(&received, buffer, (size_t)n);
+        for (bool more = true; more && !code;)
+            code = run_received(&received, &warm, &more, &err);
+    }
+    if (code)
+        fprintf(stderr, "triad-worker exec: %s\n", err.text);
+    exec_warm_release(&warm);
+    strbuf_release(&received);
+    return code ? 1 : 0;
+}

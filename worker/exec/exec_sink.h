@@ -1,0 +1,45 @@
+/* The child's side of exec_protocol.h: frames out, with metrics and records gathered into batches.
+ *
+ * Record batches are cut by count alone, never by time: the digest over an attempt's batches is
+ * compared between attempts of one job, so their edges must not depend on how fast it ran. */
+#ifndef TRIAD_EXEC_SINK_H
+#define TRIAD_EXEC_SINK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "exec_protocol.h"
+#include "metrics.h"
+#include "records.h"
+
+/* Small enough to see records stream, large enough to cost little (7 KiB a batch). */
+#define EXEC_RECORDS_PER_BATCH 256
+#define EXEC_FLUSH_MS          1000 /* metrics wait at most so long */
+#define EXEC_PROGRESS_MS       100  /* progress is told at most so often */
+
+struct exec_sink {
+    int fd;
+    struct record records[EXEC_RECORDS_PER_BATCH];
+    uint32_t record_count;
+    uint64_t items;                                     /* records taken in all */
+    struct metric_point metrics[METRICS_PER_BATCH_MAX]; /* names are literals */
+    uint32_t metric_count;
+    int64_t flushed_ms, progress_ms;
+};
+
+void exec_sink_init(struct exec_sink *sink, int fd);
+/* Each may write frames; ERR_IO when the agent does not take them any more. */
+NODISCARD enum err_code exec_sink_records(struct exec_sink *sink, const struct record *records,
+                                          uint32_t count, struct err *err);
+/* `name` must be a literal. */
+NODISCARD enum err_code exec_sink_metric(struct exec_sink *sink, int64_t step, const char *name,
+                                         double value, struct err *err);
+NODISCARD enum err_code exec_sink_progress(struct exec_sink *sink,
+                                           const struct exec_progress *progress, struct err *err);
+NODISCARD enum err_code exec_sink_frame(struct exec_sink *sink, const struct exec_frame *frame,
+                                        struct err *err);
+/* Write what is gathered, whatever its size. */
+NODISCARD enum err_code exec_sink_flush(struct exec_sink *sink, struct err *err);
+
+#endif
