@@ -191,6 +191,8 @@ enum err_code client_call(struct client *client, const struct msg *request, int 
     enum err_code rc = codec_encode(&m, FRAME_BYTES_MAX, &client->frame, client->err);
     if (rc != ERR_OK)
         return rc;
+    if (net_dealer_is_refused(client->control))
+        return err_set(client->err, ERR_DENIED, "call %s: %s", client->endpoint, client->link);
     if (timeout_ms <= 0)
         timeout_ms = CLIENT_TIMEOUT_MS;
     client->arena = arena;

@@ -10,7 +10,7 @@
 struct net_pair {
     uv_loop_t loop;
     uv_timer_t deadline;
-    bool is_late;
+    size_t ticks;
     struct net *server_net;
     struct net *client_net;
     struct net_key_pair server, worker, client, stranger; /* stranger is not allowed */
@@ -20,7 +20,7 @@ void net_pair_open(struct net_pair *pair);
 /* Closes both nets and fails when a handle is left on the loop. */
 void net_pair_close(struct net_pair *pair);
 
-/* Turn the loop until `*done`; fails after 20 s, which only a hang takes. */
+/* Turn the loop until `*done`; fails after 1000 ticks of 20 ms, which only a hang takes. */
 void net_pair_run_until(struct net_pair *pair, const bool *done);
 /* The same until `*count` reaches `wanted`. */
 void net_pair_run_until_count(struct net_pair *pair, const size_t *count, size_t wanted);

@@ -1,0 +1,147 @@
+#include "test_store.h"
+
+#include "cmocka_all.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec.h"
+#include "limits.h"
+
+static struct test_blob *find(struct test_store *store, const struct digest *digest)
+{
+    for (size_t i = 0; i < store->blob_count; i++) {
+        if (digest_equal(&store->blobs[i].digest, digest))
+            return &store->blobs[i];
+    }
+    return NULL;
+}
+
+const struct test_blob *test_store_find(const struct test_store *store, const struct digest *digest)
+{
+    for (size_t i = 0; i < store->blob_count; i++) {
+        if (digest_equal(&store->blobs[i].digest, digest) && store->blobs[i].is_complete)
+            return &store->blobs[i];
+    }
+    return NULL;
+}
+
+static struct test_blob *new_blob(struct test_store *store, const struct digest *digest,
+                                  uint64_t total)
+{
+    assert_true(store->blob_count < TEST_STORE_BLOBS_MAX);
+    struct test_blob *blob = &store->blobs[store->blob_count++];
+    *blob = (struct test_blob){.digest = *digest, .total = total};
+    blob->bytes = malloc(total ? total : 1);
+    assert_non_null(blob->bytes);
+    return blob;
+}
+
+void test_store_add(struct test_store *store, const void *bytes, size_t len)
+{
+    struct digest digest = hash_bytes(bytes, len);
+    struct test_blob *blob = new_blob(store, &digest, len);
+    if (len)
+        memcpy(blob->bytes, bytes, len);
+    blob->len = len;
+    blob->is_complete = true;
+}
+
+void test_store_release(struct test_store *store)
+{
+    for (size_t i = 0; i < store->blob_count; i++)
+        free(store->blobs[i].bytes);
+    memset(store, 0, sizeof *store);
+}
+
+static void answer(struct test_store *store, const struct net_peer *peer, const struct msg *m)
+{
+    struct strbuf frame = {0};
+    struct err err;
+    if (store->holds_answers) {
+        store->held++;
+        return;
+    }
+    assert_int_equal(codec_encode(m, FRAME_DATA_BYTES_MAX, &frame, &err), ERR_OK);
+    /* The peer may be gone: then nobody wants the answer. */
+    enum err_code rc = net_router_send(store->router, peer, frame.data, frame.len, &err);
+    assert_true(rc == ERR_OK || rc == ERR_NOT_FOUND);
+    strbuf_release(&frame);
+}
+
+static void on_read(struct test_store *store, const struct net_peer *peer,
+                    const struct msg_blob_read *read)
+{
+    const struct test_blob *blob = find(store, &read->digest);
+    store->reads++;
+    assert_non_null(blob);
+    assert_true(read->offset < blob->total);
+    uint64_t left = blob->total - read->offset;
+    size_t len = left < BLOB_CHUNK_BYTES ? (size_t)left : BLOB_CHUNK_BYTES;
+    uint32_t crc32c = hash_crc32c(blob->bytes + read->offset, len);
+    struct msg m = {.kind = MSG_BLOB_CHUNK,
+                    .blob_chunk = {read->request,
+                                   read->digest,
+                                   read->offset,
+                                   blob->total,
+                                   store->damages_chunks ? ~crc32c : crc32c,
+                                   {blob->bytes + read->offset, len}}};
+    answer(store, peer, &m);
+}
+
+static void on_write(struct test_store *store, const struct net_peer *peer,
+                     const struct msg_blob_write *write)
+{
+    struct test_blob *blob = find(store, &write->digest);
+    store->writes++;
+    if (!blob)
+        blob = new_blob(store, &write->digest, write->total);
+    assert_int_equal(write->crc32c, hash_crc32c(write->data.data, write->data.len));
+    if (!blob->is_complete && write->offset == blob->len) {
+        if (write->data.len)
+            memcpy(blob->bytes + blob->len, write->data.data, write->data.len);
+        blob->len += write->data.len;
+        if (blob->len == blob->total) {
+            struct digest digest = hash_bytes(blob->bytes, blob->len);
+            assert_true(digest_equal(&digest, &blob->digest));
+            blob->is_complete = true;
+        }
+    }
+    struct msg m = {.kind = MSG_BLOB_WRITTEN,
+                    .blob_written = {write->request, write->digest, blob->len, blob->is_complete}};
+    answer(store, peer, &m);
+}
+
+void test_store_receive(void *ctx, const struct net_peer *peer, enum net_role role,
+                        const char *user, const uint8_t *bytes, size_t len)
+{
+    struct test_store *store = ctx;
+    struct arena arena;
+    struct msg m;
+    struct err err = {0};
+    (void)role;
+    (void)user;
+    store->frames++;
+    if (store->drop_every && store->frames % store->drop_every == 0)
+        return;
+    arena_init(&arena, DECODE_BUDGET_BYTES);
+    if (codec_decode(bytes, len, "D", &arena, &m, &err) != ERR_OK)
+        fail_msg("%s", err.text);
+    if (m.kind == MSG_BLOB_READ) {
+        on_read(store, peer, &m.blob_read);
+    } else if (m.kind == MSG_BLOB_WRITE) {
+        on_write(store, peer, &m.blob_write);
+    } else {
+        assert_int_equal(m.kind, MSG_BLOB_STAT);
+        assert_int_equal(m.blob_stat.digest_count, 1);
+        store->stats++;
+        const struct test_blob *blob = test_store_find(store, &m.blob_stat.digests[0]);
+        int64_t size = blob ? (int64_t)blob->total : -1;
+        struct msg reply = {.kind = MSG_BLOB_SIZES, .blob_sizes = {m.blob_stat.request, &size, 1}};
+        bool holds = store->holds_answers; /* the question is always answered */
+        store->holds_answers = false;
+        answer(store, peer, &reply);
+        store->holds_answers = holds;
+    }
+    arena_release(&arena);
+}

@@ -1,0 +1,38 @@
+/* The store's side of docs/protocol.md section 5, in memory, with faults to order: what blob_client
+ * is tested against. */
+#ifndef TRIAD_TEST_STORE_H
+#define TRIAD_TEST_STORE_H
+
+#include <stdbool.h>
+
+#include "net.h"
+#include "vocab.h"
+
+#define TEST_STORE_BLOBS_MAX 64
+
+struct test_blob {
+    struct digest digest;
+    uint8_t *bytes;
+    uint64_t len;
+    uint64_t total;
+    bool is_complete;
+};
+
+struct test_store {
+    struct net_socket *router; /* set by the test */
+    struct test_blob blobs[TEST_STORE_BLOBS_MAX];
+    size_t blob_count;
+    size_t frames, stats, reads, writes; /* seen */
+    size_t drop_every;                   /* every n-th frame is ignored; 0: none */
+    bool damages_chunks;
+    bool holds_answers; /* count instead of answering: how many are outstanding? */
+    size_t held;
+};
+
+net_receive_f test_store_receive; /* ctx: struct test_store */
+void test_store_add(struct test_store *store, const void *bytes, size_t len);
+const struct test_blob *test_store_find(const struct test_store *store,
+                                        const struct digest *digest);
+void test_store_release(struct test_store *store);
+
+#endif
