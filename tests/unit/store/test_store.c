@@ -1,0 +1,511 @@
+/* The store against the core it serves: after every commit of random histories, a core rebuilt from
+ * the database equals the live one; a full disk loses nothing that was committed; foreign and
+ * damaged databases are refused. */
+#include "cmocka_all.h"
+
+#include <errno.h>
+#include <math.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "file.h"
+#include "limits.h"
+#include "rng.h"
+#include "store.h"
+
+#define JOBS    12
+#define WORKERS 3
+
+struct fixture {
+    char dir[64];
+    struct store *store;
+    struct core *core;
+    struct arena arena;
+    struct core_output out;
+    int64_t now_ms;
+    uint32_t boot;
+};
+
+static void open_store(struct fixture *f)
+{
+    struct err err;
+    if (store_open(f->dir, &f->store, &err) != ERR_OK) {
+        fail_msg("%s", err.text);
+    }
+    assert_int_equal(store_boot(f->store, &f->boot, &err), ERR_OK);
+    f->core = core_new(&(struct core_options){.boot = f->boot}, 5);
+    assert_int_equal(store_load(f->store, f->core, f->now_ms, &err), ERR_OK);
+}
+
+static void close_store(struct fixture *f)
+{
+    core_free(f->core);
+    store_close(f->store);
+    f->core = NULL;
+    f->store = NULL;
+}
+
+static int set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    snprintf(f->dir, sizeof f->dir, "/tmp/triad-test-store-XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    f->now_ms = 1000;
+    open_store(f);
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    close_store(f);
+    arena_release(&f->arena);
+    (void)!file_remove_tree(f->dir, &err);
+    free(f);
+    return 0;
+}
+
+static struct digest job_of(uint64_t number)
+{
+    return hash_bytes(&number, sizeof number);
+}
+
+/* One turn: step, apply, commit. */
+static enum err_code step(struct fixture *f, struct core_event event, struct err *err)
+{
+    arena_release(&f->arena);
+    core_output_init(&f->out, &f->arena);
+    event.now_ms = f->now_ms;
+    event.time_ms = 1700000000000 + f->now_ms;
+    core_step(f->core, &event, &f->out);
+    enum err_code code = store_apply(f->store, f->out.ops, f->out.op_count, err);
+    return code != ERR_OK ? code : store_commit(f->store, err);
+}
+
+static void submit(struct fixture *f, const char *experiment, const struct submit_job *jobs,
+                   size_t count, struct err *err, enum err_code expected)
+{
+    struct arena arena = {0};
+    struct core_job_row rows[JOBS];
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!core_has_job(f->core, &jobs[i].identity) &&
+            store_job_row(f->store, &jobs[i].identity, &arena, &rows[found], err) == ERR_OK) {
+            found++;
+        }
+    }
+    assert_int_equal(step(f,
+                          (struct core_event){.kind = CORE_SUBMIT,
+                                              .peer = 9,
+                                              .submit = {.experiment = experiment,
+                                                         .manifest = {(const uint8_t *)"m: 1\n", 5},
+                                                         .plan_json = {(const uint8_t *)"{}", 2},
+                                                         .jobs = jobs,
+                                                         .job_count = count,
+                                                         .finals = rows,
+                                                         .final_count = found}},
+                          err),
+                     expected);
+    arena_release(&arena);
+}
+
+static void make_plan(struct submit_job *jobs, struct named_digest *parents, size_t count)
+{
+    static const uint8_t spec[] = "{\"kind\":\"evaluate\"}";
+    static struct named_digest input = {"data", {{7}}};
+    for (size_t i = 0; i < count; i++) {
+        jobs[i] = (struct submit_job){.identity = job_of(i),
+                                      .kind = i % 4 == 0 ? JOB_PRETRAIN : JOB_EVALUATE,
+                                      .label = "label",
+                                      .family = "family",
+                                      .variant = "ST",
+                                      .task = "task",
+                                      .seed = UINT64_MAX - i,
+                                      .spec = {spec, sizeof spec - 1},
+                                      .inputs = &input,
+                                      .input_count = 1,
+                                      .threads = 1 + i % 2,
+                                      .memory_bytes = 1000,
+                                      .priority = (int32_t)(i % 3) - 1,
+                                      .attempts_max = 2};
+        if (i % 4 != 0) {
+            parents[i] = (struct named_digest){"model", job_of(i - i % 4)};
+            jobs[i].parents = &parents[i];
+            jobs[i].parent_count = 1;
+        }
+    }
+}
+
+static void assert_rebuilt_equals_live(struct fixture *f)
+{
+    struct strbuf live = {0};
+    struct strbuf rebuilt = {0};
+    struct err err;
+    struct core *core = core_new(&(struct core_options){.boot = 1}, 5);
+    if (store_load(f->store, core, f->now_ms, &err) != ERR_OK) {
+        fail_msg("%s", err.text);
+    }
+    core_check(core);
+    core_dump(f->core, &live);
+    core_dump(core, &rebuilt);
+    assert_string_equal(strbuf_text(&rebuilt), strbuf_text(&live));
+    core_free(core);
+    strbuf_release(&live);
+    strbuf_release(&rebuilt);
+}
+
+/* ---- random histories ---- */
+
+struct actor {
+    uint64_t session;
+    struct lease_key leases[8];
+    uint32_t next[8];
+    size_t count;
+};
+
+static void hear(struct fixture *f, struct actor *actors)
+{
+    for (size_t i = 0; i < f->out.send_count; i++) {
+        const struct core_send *send = &f->out.sends[i];
+        struct actor *a = send->peer <= WORKERS ? &actors[send->peer - 1] : NULL;
+        if (send->msg.kind == MSG_WELCOME) {
+            a->session = send->msg.welcome.session;
+            a->count = 0;
+        } else if (send->msg.kind == MSG_LEASE && a->count < 8) {
+            a->next[a->count] = 0;
+            a->leases[a->count++] = send->msg.lease.lease;
+        }
+    }
+}
+
+static struct msg hello_of(uint64_t worker, uint64_t instance)
+{
+    static char names[WORKERS][16];
+    snprintf(names[worker], sizeof names[worker], "worker-%llu", (unsigned long long)worker);
+    return (struct msg){.kind = MSG_HELLO,
+                        .hello = {.protocol_version = PROTOCOL_VERSION,
+                                  .worker = names[worker],
+                                  .instance = job_of(instance),
+                                  .host = "host",
+                                  .host_cores = 4,
+                                  .threads = 3,
+                                  .numeric_class = "class",
+                                  .version = "v"}};
+}
+
+/* One random thing a worker may say about a lease it once got; stale ones included. */
+static struct msg random_message(struct rng *rng, struct actor *a, uint64_t worker)
+{
+    static const uint8_t payload[] = "payload";
+    static const enum outcome ends[] = {OUTCOME_OK,      OUTCOME_OK,        OUTCOME_OK,
+                                        OUTCOME_CRASHED, OUTCOME_CANCELLED, OUTCOME_DIVERGED};
+    if (a->count == 0 || rng_below(rng, 12) == 0) {
+        return hello_of(worker, rng_below(rng, 4) == 0 ? rng_u64(rng) : worker);
+    }
+    size_t i = rng_below(rng, a->count);
+    struct lease_key lease = a->leases[i];
+    uint64_t kind = rng_below(rng, 6);
+    if (kind == 0) {
+        return (struct msg){.kind = MSG_STARTED,
+                            .started = {.session = a->session, .lease = lease}};
+    }
+    if (kind == 1) {
+        return (struct msg){
+            .kind = MSG_CHECKPOINT,
+            .checkpoint = {.session = a->session, .lease = lease, .step = rng_below(rng, 100)}};
+    }
+    if (kind <= 3) {
+        return (struct msg){.kind = MSG_STREAM,
+                            .stream = {.session = a->session,
+                                       .lease = lease,
+                                       .stream = STREAM_RECORDS,
+                                       .index = a->next[i]++,
+                                       .payload = {payload, sizeof payload - 1}}};
+    }
+    struct msg m = {.kind = MSG_RESULT,
+                    .result = {.session = a->session,
+                               .lease = lease,
+                               .outcome = ends[rng_below(rng, 6)],
+                               .reason = "because",
+                               .items = a->next[i],
+                               .batches = {[STREAM_RECORDS] = a->next[i]},
+                               .artifact = job_of(1000),
+                               .numeric_class = "class"}};
+    if (a->next[i] > 0) {
+        struct hash_state hash;
+        hash_init(&hash);
+        for (uint32_t n = 0; n < a->next[i]; n++) {
+            hash_update(&hash, payload, sizeof payload - 1);
+        }
+        m.result.records = hash_final(&hash);
+    }
+    return m;
+}
+
+static void random_turn(struct fixture *f, struct rng *rng, struct actor *actors)
+{
+    struct err err;
+    uint64_t worker = rng_below(rng, WORKERS);
+    struct msg m = random_message(rng, &actors[worker], worker);
+    struct core_event event = {
+        .kind = CORE_MESSAGE,
+        .peer = worker + 1,
+        .message = {.msg = &m, .items = 1, .payload_is_valid = true, .tree_is_stored = true}};
+    struct digest job = job_of(rng_below(rng, JOBS));
+    if (rng_below(rng, 40) == 0) {
+        event = (struct core_event){
+            .kind = CORE_CANCEL,
+            .peer = 9,
+            .act = {.reason = "", .experiment = "", .jobs = &job, .job_count = 1}};
+    }
+    f->now_ms += (int64_t)rng_below(rng, 3000);
+    if (step(f, event, &err) != ERR_OK) {
+        fail_msg("%s", err.text);
+    }
+    hear(f, actors);
+    core_check(f->core);
+}
+
+static void test_a_rebuilt_core_equals_the_live_one(void **state)
+{
+    struct fixture *f = *state;
+    struct submit_job jobs[JOBS];
+    struct named_digest parents[JOBS];
+    struct err err;
+    struct rng rng = rng_new(11, "history");
+    struct actor actors[WORKERS] = {{0}};
+    make_plan(jobs, parents, JOBS);
+    size_t done = 0;
+    for (int turn = 0; turn < 1500; turn++) {
+        if (turn % 150 == 0) {
+            submit(f, turn % 300 == 0 ? "first" : "second", jobs, JOBS, &err, ERR_OK);
+            hear(f, actors);
+        }
+        random_turn(f, &rng, actors);
+        assert_rebuilt_equals_live(f);
+        if (turn % 400 == 399) { /* a restart: sessions end, the rest goes on */
+            close_store(f);
+            open_store(f);
+            assert_rebuilt_equals_live(f);
+            memset(actors, 0, sizeof actors);
+        }
+    }
+    for (uint64_t i = 0; i < JOBS; i++) {
+        struct digest job = job_of(i);
+        struct core_job_row row;
+        assert_int_equal(store_job_row(f->store, &job, &f->arena, &row, &err), ERR_OK);
+        done += row.state.state == JOB_DONE;
+    }
+    assert_true(done > 0); /* the histories got somewhere */
+}
+
+/* ---- reading ---- */
+
+static void test_leases_are_completed_from_the_store(void **state)
+{
+    struct fixture *f = *state;
+    struct submit_job jobs[JOBS];
+    struct named_digest parents[JOBS];
+    struct err err;
+    make_plan(jobs, parents, JOBS);
+    submit(f, "e", jobs, JOBS, &err, ERR_OK);
+    struct msg_lease lease = {.lease.job = job_of(5)};
+    assert_int_equal(store_complete_lease(f->store, &f->arena, &lease, &err), ERR_OK);
+    assert_string_equal(lease.label, "label");
+    assert_int_equal(lease.spec.len, jobs[5].spec.len);
+    assert_memory_equal(lease.spec.data, jobs[5].spec.data, lease.spec.len);
+    assert_int_equal(lease.input_count, 1);
+    assert_string_equal(lease.inputs[0].name, "data");
+    lease.lease.job = job_of(999);
+    assert_int_not_equal(store_complete_lease(f->store, &f->arena, &lease, &err), ERR_OK);
+}
+
+static void test_lists_and_documents(void **state)
+{
+    struct fixture *f = *state;
+    struct submit_job jobs[JOBS];
+    struct named_digest parents[JOBS];
+    struct err err;
+    make_plan(jobs, parents, JOBS);
+    submit(f, "e", jobs, JOBS, &err, ERR_OK);
+    struct msg_jobs list;
+    struct msg_list_jobs request = {.experiment = "e", .cursor = 4};
+    assert_int_equal(store_list_jobs(f->store, &request, &f->arena, &list, &err), ERR_OK);
+    assert_int_equal(list.row_count, JOBS - 4);
+    assert_int_equal(list.next_cursor, 0);
+    assert_true(list.rows[0].seed == UINT64_MAX - 4);
+    request = (struct msg_list_jobs){.experiment = "e", .state_mask = 1u << JOB_DONE};
+    assert_int_equal(store_list_jobs(f->store, &request, &f->arena, &list, &err), ERR_OK);
+    assert_int_equal(list.row_count, 0);
+    request.experiment = "unknown";
+    assert_int_equal(store_list_jobs(f->store, &request, &f->arena, &list, &err), ERR_NOT_FOUND);
+
+    struct msg_experiment document;
+    struct msg_get_experiment get = {.experiment = "e", .plan_offset = 1};
+    assert_int_equal(store_get_experiment(f->store, &get, &f->arena, &document, &err), ERR_OK);
+    assert_int_equal(document.plan_bytes, 2);
+    assert_int_equal(document.plan_json.len, 1);
+    assert_int_equal(document.manifest.len, 0);
+    get.plan_offset = 0;
+    assert_int_equal(store_get_experiment(f->store, &get, &f->arena, &document, &err), ERR_OK);
+    assert_memory_equal(document.manifest.data, "m: 1\n", 5);
+
+    struct digest *cancel = NULL;
+    size_t count = 0;
+    submit(f, "other", jobs, 2, &err, ERR_OK); /* shared with the first */
+    assert_int_equal(store_jobs_to_cancel(f->store, "e", &f->arena, &cancel, &count, &err), ERR_OK);
+    assert_int_equal(count, JOBS - 2);
+}
+
+static void test_retrying_a_job_takes_its_kin_along(void **state)
+{
+    struct fixture *f = *state;
+    struct submit_job jobs[JOBS];
+    struct named_digest parents[JOBS];
+    struct err err;
+    struct digest root = job_of(0);
+    make_plan(jobs, parents, 4); /* 1, 2, 3 need 0 */
+    submit(f, "e", jobs, 4, &err, ERR_OK);
+    struct msg_act act = {.action = ACTION_RETRY, .job = job_of(1), .experiment = ""};
+    struct core_job_row *rows = NULL;
+    size_t count = 0;
+    assert_int_equal(store_jobs_to_retry(f->store, &act, &f->arena, &rows, &count, &err),
+                     ERR_CONFLICT); /* it still waits */
+    assert_int_equal(
+        step(f,
+             (struct core_event){
+                 .kind = CORE_CANCEL,
+                 .peer = 9,
+                 .act = {.reason = "", .experiment = "", .jobs = &root, .job_count = 1}},
+             &err),
+        ERR_OK);
+    assert_int_equal(core_counts(f->core).jobs, 0);
+    assert_int_equal(store_jobs_to_retry(f->store, &act, &f->arena, &rows, &count, &err), ERR_OK);
+    assert_int_equal(count, 2); /* itself and the parent it needs */
+    act.job = root;
+    assert_int_equal(store_jobs_to_retry(f->store, &act, &f->arena, &rows, &count, &err), ERR_OK);
+    assert_int_equal(count, 4); /* itself and those it took down */
+    struct core_event retry = {
+        .kind = CORE_RETRY,
+        .peer = 9,
+        .act = {.reason = "", .experiment = "", .rows = rows, .row_count = count}};
+    struct arena kept = f->arena; /* rows live in it */
+    f->arena = (struct arena){0};
+    assert_int_equal(step(f, retry, &err), ERR_OK);
+    assert_int_equal(f->out.sends[0].msg.ok.count, 4);
+    assert_int_equal(core_counts(f->core).jobs, 4);
+    arena_release(&kept);
+    assert_rebuilt_equals_live(f);
+}
+
+/* ---- trouble ---- */
+
+static void test_a_full_disk_loses_nothing_committed(void **state)
+{
+    struct fixture *f = *state;
+    struct submit_job jobs[JOBS];
+    struct named_digest parents[JOBS];
+    struct err err;
+    static uint8_t big[SPEC_BYTES_MAX];
+    make_plan(jobs, parents, JOBS);
+    submit(f, "e", jobs, 4, &err, ERR_OK);
+    struct strbuf before = {0};
+    core_dump(f->core, &before);
+    assert_int_equal(store_limit_pages(f->store, 30, &err), ERR_OK);
+    for (size_t i = 0; i < JOBS; i++) {
+        jobs[i].spec = (struct bytes){big, sizeof big};
+    }
+    submit(f, "e", jobs, JOBS, &err, ERR_IO);
+    assert_int_equal(err.os_errno, ENOSPC);
+    store_rollback(f->store);
+    /* Memory ran ahead: it is thrown away, and what comes back is what was committed. */
+    core_free(f->core);
+    f->core = core_new(&(struct core_options){.boot = 1}, 5);
+    assert_int_equal(store_load(f->store, f->core, f->now_ms, &err), ERR_OK);
+    struct strbuf after = {0};
+    core_dump(f->core, &after);
+    assert_string_equal(strbuf_text(&after), strbuf_text(&before));
+    /* Space again: the same submission goes through. */
+    assert_int_equal(store_limit_pages(f->store, 100000, &err), ERR_OK);
+    submit(f, "e", jobs, JOBS, &err, ERR_OK);
+    assert_int_equal(core_counts(f->core).jobs, JOBS);
+    strbuf_release(&before);
+    strbuf_release(&after);
+}
+
+static void test_a_second_opening_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct store *second = NULL;
+    struct err err;
+    assert_int_equal(store_open(f->dir, &second, &err), ERR_CONFLICT);
+    assert_non_null(strstr(err.text, "another coordinator runs there"));
+}
+
+static void run_sql(struct fixture *f, const char *sql)
+{
+    char path[128];
+    sqlite3 *db = NULL;
+    snprintf(path, sizeof path, "%s/state.db", f->dir);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static void test_newer_and_damaged_databases_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct store *again = NULL;
+    struct err err;
+    char path[128];
+    snprintf(path, sizeof path, "%s/state.db", f->dir);
+    close_store(f);
+    run_sql(f, "PRAGMA user_version = 99");
+    assert_int_equal(store_open(f->dir, &again, &err), ERR_VERSION);
+    run_sql(f, "PRAGMA user_version = 1");
+    open_store(f);
+    close_store(f);
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    fseek(file, 4096, SEEK_SET);
+    for (int i = 0; i < 3 * 4096; i++) {
+        fputc(0x5a, file);
+    }
+    fclose(file);
+    assert_int_equal(store_open(f->dir, &again, &err), ERR_CORRUPT);
+    /* For the teardown. */
+    assert_int_equal(unlink(path), 0);
+    open_store(f);
+}
+
+static void test_boots_are_counted(void **state)
+{
+    struct fixture *f = *state;
+    uint32_t first = f->boot;
+    close_store(f);
+    open_store(f);
+    assert_int_equal(f->boot, first + 1);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_rebuilt_core_equals_the_live_one),
+        TEST(test_leases_are_completed_from_the_store),
+        TEST(test_lists_and_documents),
+        TEST(test_retrying_a_job_takes_its_kin_along),
+        TEST(test_a_full_disk_loses_nothing_committed),
+        TEST(test_a_second_opening_is_refused),
+        TEST(test_newer_and_damaged_databases_are_refused),
+        TEST(test_boots_are_counted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
