@@ -158,8 +158,8 @@ static void clear_padding(const struct kernel_batch *batch, float *x, int cols)
     }
 }
 
-/* How the layers see the batch. */
-static struct layer_context layer_context(const struct model_run *run)
+/* How a layer sees the whole batch. */
+static struct layer_context all_rows(const struct model_run *run)
 {
     return (struct layer_context){
         .ops = run->ops,
@@ -170,31 +170,107 @@ static struct layer_context layer_context(const struct model_run *run)
     };
 }
 
-static void layer_forward(const struct model_run *run, const struct layer_space *a,
-                          const struct layer_params *w)
+/* After the last attention no row looks at another, and only loss rows are looked at: the rest of
+ * the last layer sees them alone, gathered. */
+static struct layer_context loss_rows(const struct model_run *run)
+{
+    struct layer_context context = all_rows(run);
+    context.rows = run->packed.loss_rows;
+    return context;
+}
+
+/* The last layer behind its attention, on gathered rows. */
+static struct layer_space last_layer(const struct model_run *run)
+{
+    const struct model_space *s = &run->space;
+    struct layer_space a = s->layers[run->model->config.layers - 1];
+    a.in = s->last_in;
+    a.mixed = s->last_mixed;
+    a.out = s->final_in;
+    return a;
+}
+
+static void attention_forward(const struct model_run *run, const struct layer_space *a,
+                              const struct layer_params *w)
 {
     const struct model_config *m = &run->model->config;
-    struct layer_context context = layer_context(run);
+    struct layer_context context = all_rows(run);
     layer_project(&context, a, w);
     run->ops->attention_forward(a->mixed, a->lse, a->q, a->k, a->v, &run->packed.batch, m->heads,
                                 m->kv_heads, m->head_dim, run->space.attention);
     clear_padding(&run->packed.batch, a->mixed, m->heads * m->head_dim);
-    layer_attend(&context, a, w);
-    layer_mlp(&context, a, w);
 }
 
-static void layer_backward(const struct model_run *run, const struct layer_space *a,
-                           const struct layer_params *w, const struct layer_params *dw)
+static void layers_forward(const struct model_run *run)
+{
+    const struct model_config *m = &run->model->config;
+    const struct model_space *s = &run->space;
+    struct layer_context context = all_rows(run);
+    for (int i = 0; i < m->layers; i++) {
+        const struct layer_space *a = &s->layers[i];
+        struct layer_params weights = layer_params_at(&run->model->params, i);
+        attention_forward(run, a, &weights);
+        if (i < m->layers - 1) {
+            layer_attend(&context, a, &weights);
+            layer_mlp(&context, a, &weights);
+            continue;
+        }
+        struct layer_context gathered = loss_rows(run);
+        struct layer_space last = last_layer(run);
+        run->ops->gather(s->last_in, s->loss_rows, a->in, gathered.rows, m->width);
+        run->ops->gather(s->last_mixed, s->loss_rows, a->mixed, gathered.rows,
+                         m->heads * m->head_dim);
+        layer_attend(&gathered, &last, &weights);
+        layer_mlp(&gathered, &last, &weights);
+    }
+}
+
+static void attention_backward(const struct model_run *run, const struct layer_space *a,
+                               const struct layer_params *w, const struct layer_params *dw)
 {
     const struct model_config *m = &run->model->config;
     const struct gradient_space *g = &run->space.gradient;
-    struct layer_context context = layer_context(run);
-    layer_mlp_backward(&context, a, w, dw, g);
-    layer_attend_backward(&context, a, w, dw, g);
+    struct layer_context context = all_rows(run);
     run->ops->attention_backward(g->q, g->k, g->v, g->mixed, a->mixed, a->lse, a->q, a->k, a->v,
                                  &run->packed.batch, m->heads, m->kv_heads, m->head_dim,
                                  run->space.attention);
     layer_project_backward(&context, a, w, dw, g);
+}
+
+/* Back to the rows of the batch: dest[rows[i]] = gathered[i], zero elsewhere. */
+static void spread(const struct model_run *run, float *dest, const float *gathered, int cols)
+{
+    memset(dest, 0, (size_t)run->packed.batch.rows * (size_t)cols * sizeof *dest);
+    run->ops->scatter_add(dest, run->space.loss_rows, gathered, run->packed.loss_rows, cols);
+}
+
+/* From the gradient of the last layer's output, in gradient.final_in, to that of the first's input,
+ * in gradient.stream. */
+static void layers_backward(const struct model_run *run, const struct params *gradients)
+{
+    const struct model_config *m = &run->model->config;
+    const struct gradient_space *g = &run->space.gradient;
+    struct layer_context context = all_rows(run);
+    for (int i = m->layers - 1; i >= 0; i--) {
+        const struct layer_space *a = &run->space.layers[i];
+        struct layer_params weights = layer_params_at(&run->model->params, i);
+        struct layer_params weight_gradients = layer_params_at(gradients, i);
+        if (i < m->layers - 1) {
+            layer_mlp_backward(&context, a, &weights, &weight_gradients, g);
+            layer_attend_backward(&context, a, &weights, &weight_gradients, g);
+        } else {
+            struct layer_context gathered = loss_rows(run);
+            struct layer_space last = last_layer(run);
+            struct gradient_space last_gradient = *g;
+            last_gradient.stream = g->final_in;
+            last_gradient.mixed = g->last_mixed;
+            layer_mlp_backward(&gathered, &last, &weights, &weight_gradients, &last_gradient);
+            layer_attend_backward(&gathered, &last, &weights, &weight_gradients, &last_gradient);
+            spread(run, g->stream, g->final_in, m->width);
+            spread(run, g->mixed, g->last_mixed, m->heads * m->head_dim);
+        }
+        attention_backward(run, a, &weights, &weight_gradients);
+    }
 }
 
 /* Loss rows from..from + rows: their logits into the space. */
@@ -213,14 +289,13 @@ static int piece_rows(const struct model_run *run, int from)
 }
 
 /* Final norm, head and loss, on the loss rows only. */
-static void loss_forward(struct model_run *run, const float *stream)
+static void loss_forward(struct model_run *run)
 {
     const struct kernel_ops *ops = run->ops;
     const struct model_config *m = &run->model->config;
     struct model_space *s = &run->space;
     const int total = run->packed.loss_rows, C = m->width;
     const float *weight = params_data(&run->model->params, TENSOR_FINAL_NORM, -1);
-    ops->gather(s->final_in, s->loss_rows, stream, total, C);
     ops->norm_forward(s->final_norm, s->final_rstd, s->final_in, weight, m->norm_eps, total, C);
     for (int from = 0, rows; from < total; from += rows) {
         rows = piece_rows(run, from);
@@ -242,18 +317,15 @@ void model_forward(struct model_run *run, const struct model_sequence *sequences
         return;
     run->ops->gather(s->layers[0].in, s->ids, params_data(p, TENSOR_EMBEDDING, -1),
                      run->packed.batch.rows, m->width);
-    for (int i = 0; i < m->layers; i++) {
-        struct layer_params weights = layer_params_at(p, i);
-        layer_forward(run, &s->layers[i], &weights);
-    }
-    loss_forward(run, s->layers[m->layers - 1].out);
+    layers_forward(run);
+    loss_forward(run);
     for (int row = 0, used = 0; row < run->packed.loss_rows; row++) {
         if (s->targets[row] >= 0)
             scores[used++] = (struct token_score){s->nats[row], s->hit[row]};
     }
 }
 
-/* Gradient of the loss rows, down to the residual stream after the last layer. */
+/* Gradient of the residual stream after the last layer, on the loss rows. */
 static void loss_backward(struct model_run *run, double scale, const struct params *gradients)
 {
     const struct kernel_ops *ops = run->ops;
@@ -276,8 +348,6 @@ static void loss_backward(struct model_run *run, double scale, const struct para
                            g->final_norm, s->final_in + offset,
                            params_data(p, TENSOR_FINAL_NORM, -1), s->final_rstd + from, rows, C);
     }
-    memset(g->stream, 0, (size_t)run->packed.batch.rows * (size_t)C * sizeof(float));
-    ops->scatter_add(g->stream, s->loss_rows, g->final_in, total, C);
 }
 
 void model_backward(struct model_run *run, double scale, struct params *gradients)
@@ -289,11 +359,7 @@ void model_backward(struct model_run *run, double scale, struct params *gradient
     if (run->packed.loss_rows == 0)
         return;
     loss_backward(run, scale, gradients);
-    for (int i = m->layers - 1; i >= 0; i--) {
-        struct layer_params weights = layer_params_at(&run->model->params, i);
-        struct layer_params weight_gradients = layer_params_at(gradients, i);
-        layer_backward(run, &run->space.layers[i], &weights, &weight_gradients);
-    }
+    layers_backward(run, gradients);
     run->ops->scatter_add(params_data(gradients, TENSOR_EMBEDDING, -1), run->space.ids,
                           run->space.gradient.stream, run->packed.batch.rows, m->width);
 }

@@ -124,8 +124,9 @@ static struct gradient_space place_gradient(struct carver *c, const struct model
         .gate = carve_floats(c, s->rows, m->mlp_width),
         .up = carve_floats(c, s->rows, m->mlp_width),
         .act = carve_floats(c, s->rows, m->mlp_width),
-        .final_norm = carve_floats(c, s->piece_rows, m->width),
+        .last_mixed = carve_floats(c, s->loss_rows, query),
         .final_in = carve_floats(c, s->loss_rows, m->width),
+        .final_norm = carve_floats(c, s->piece_rows, m->width),
     };
 }
 
@@ -137,6 +138,8 @@ size_t model_space_place(const struct model_config *config, const struct space_s
     place_batch(&c, shape, &space);
     space.rope = carve_floats(&c, shape->positions, config->head_dim);
     place_layers(&c, config, shape, &space);
+    space.last_in = carve_floats(&c, shape->loss_rows, config->width);
+    space.last_mixed = carve_floats(&c, shape->loss_rows, config->heads * config->head_dim);
     space.final_in = carve_floats(&c, shape->loss_rows, config->width);
     space.final_norm = carve_floats(&c, shape->loss_rows, config->width);
     space.final_rstd = carve_floats(&c, shape->loss_rows, 1);

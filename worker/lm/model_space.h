@@ -41,8 +41,9 @@ struct gradient_space {
     float *gate;       /* [N][M] */
     float *up;         /* [N][M] */
     float *act;        /* [N][M] */
-    float *final_norm; /* [loss rows of a piece][C] */
+    float *last_mixed; /* [loss rows][H][D] */
     float *final_in;   /* [loss rows][C] */
+    float *final_norm; /* [loss rows of a piece][C] */
 };
 
 /* How many rows there is room for. */
@@ -66,7 +67,9 @@ struct model_space {
     /* activations */
     float *rope; /* [positions][D]: D/2 cosines, then D/2 sines */
     struct layer_space *layers;
-    float *final_in;   /* [loss rows][C] gathered */
+    float *last_in;    /* [loss rows][C] gathered from the last layer's `in` */
+    float *last_mixed; /* [loss rows][H][D] and from its `mixed` */
+    float *final_in;   /* [loss rows][C] residual stream after the last layer */
     float *final_norm; /* [loss rows][C] */
     float *final_rstd; /* [loss rows] */
     float *logits;     /* [piece rows][V] */
