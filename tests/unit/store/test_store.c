@@ -216,9 +216,12 @@ static struct msg random_message(struct rng *rng, struct actor *a, uint64_t work
                             .started = {.session = a->session, .lease = lease}};
     }
     if (kind == 1) {
-        return (struct msg){
-            .kind = MSG_CHECKPOINT,
-            .checkpoint = {.session = a->session, .lease = lease, .step = rng_below(rng, 100)}};
+        uint64_t checkpoint_step = rng_below(rng, 100);
+        return (struct msg){.kind = MSG_CHECKPOINT,
+                            .checkpoint = {.session = a->session,
+                                           .lease = lease,
+                                           .step = checkpoint_step,
+                                           .tree = job_of(2000 + checkpoint_step)}};
     }
     if (kind <= 3) {
         return (struct msg){.kind = MSG_STREAM,

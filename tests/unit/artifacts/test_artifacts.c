@@ -1,0 +1,216 @@
+/* Blobs: whole, verified and durable, or not there; whatever writers do. */
+#include "cmocka_all.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "artifacts.h"
+#include "file.h"
+#include "limits.h"
+#include "tree.h"
+
+struct fixture {
+    char dir[64];
+    struct artifacts *artifacts;
+};
+
+static int set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    struct err err;
+    snprintf(f->dir, sizeof f->dir, "/tmp/triad-test-artifacts-XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    assert_int_equal(artifacts_open(f->dir, &f->artifacts, &err), ERR_OK);
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    artifacts_free(f->artifacts);
+    (void)!file_remove_tree(f->dir, &err);
+    free(f);
+    return 0;
+}
+
+static enum err_code put(struct fixture *f, const struct digest *digest, uint64_t offset,
+                         uint64_t total, const char *bytes, size_t len,
+                         struct artifacts_progress *out)
+{
+    struct err err;
+    return artifacts_write(f->artifacts, digest, offset, total, bytes, len, out, &err);
+}
+
+static struct digest put_whole(struct fixture *f, const char *bytes, size_t len)
+{
+    struct artifacts_progress p;
+    struct digest digest = hash_bytes(bytes, len);
+    assert_int_equal(put(f, &digest, 0, len, bytes, len, &p), ERR_OK);
+    assert_true(p.complete);
+    return digest;
+}
+
+static void test_pieces_in_order_become_a_blob(void **state)
+{
+    struct fixture *f = *state;
+    struct artifacts_progress p;
+    struct digest d = hash_bytes("hello world", 11);
+    assert_int_equal(artifacts_size(f->artifacts, &d), -1);
+    assert_int_equal(put(f, &d, 5, 11, " world", 6, &p), ERR_OK); /* not the next: ignored */
+    assert_int_equal(p.next, 0);
+    assert_int_equal(put(f, &d, 0, 11, "hello", 5, &p), ERR_OK);
+    assert_int_equal(p.next, 5);
+    assert_int_equal(put(f, &d, 0, 11, "hello", 5, &p), ERR_OK); /* doubled */
+    assert_int_equal(p.next, 5);
+    assert_false(p.complete);
+    assert_int_equal(artifacts_size(f->artifacts, &d), -1); /* nobody sees a part */
+    assert_int_equal(put(f, &d, 5, 11, " world", 6, &p), ERR_OK);
+    assert_true(p.complete);
+    assert_int_equal(artifacts_size(f->artifacts, &d), 11);
+    assert_int_equal(put(f, &d, 0, 11, "hello", 5, &p), ERR_OK); /* again: complete at once */
+    assert_true(p.complete);
+    char bytes[32];
+    size_t len = 0;
+    uint64_t total = 0;
+    struct err err;
+    assert_int_equal(artifacts_read(f->artifacts, &d, 6, bytes, 3, &len, &total, &err), ERR_OK);
+    assert_int_equal(len, 3);
+    assert_int_equal(total, 11);
+    assert_memory_equal(bytes, "wor", 3);
+    assert_int_equal(artifacts_read(f->artifacts, &d, 12, bytes, 3, &len, &total, &err),
+                     ERR_INVALID);
+    d.bytes[0] ^= 1;
+    assert_int_equal(artifacts_read(f->artifacts, &d, 0, bytes, 3, &len, &total, &err),
+                     ERR_NOT_FOUND);
+}
+
+static void test_wrong_bytes_are_thrown_away(void **state)
+{
+    struct fixture *f = *state;
+    struct artifacts_progress p;
+    struct digest d = hash_bytes("right", 5);
+    assert_int_equal(put(f, &d, 0, 5, "wrong", 5, &p), ERR_CORRUPT);
+    assert_int_equal(artifacts_size(f->artifacts, &d), -1);
+    assert_int_equal(put(f, &d, 0, 5, "right", 5, &p), ERR_OK); /* and can be said again */
+    assert_true(p.complete);
+}
+
+static void test_a_partial_blob_survives_a_restart(void **state)
+{
+    struct fixture *f = *state;
+    struct artifacts_progress p;
+    struct err err;
+    struct digest d = hash_bytes("hello world", 11);
+    assert_int_equal(put(f, &d, 0, 11, "hello", 5, &p), ERR_OK);
+    artifacts_free(f->artifacts);
+    assert_int_equal(artifacts_open(f->dir, &f->artifacts, &err), ERR_OK);
+    assert_int_equal(put(f, &d, 0, 11, "", 0, &p), ERR_OK); /* where were we? */
+    assert_int_equal(p.next, 5);
+    assert_int_equal(put(f, &d, 5, 11, " world", 6, &p), ERR_OK);
+    assert_true(p.complete);
+}
+
+static void test_hostile_sizes(void **state)
+{
+    struct fixture *f = *state;
+    struct artifacts_progress p;
+    struct digest d = hash_bytes("x", 1);
+    assert_int_equal(put(f, &d, 0, UINT64_MAX, "x", 1, &p), ERR_LIMIT);
+    assert_int_equal(put(f, &d, 2, 1, "x", 1, &p), ERR_INVALID);
+    assert_int_equal(put(f, &d, UINT64_MAX, 1, "x", 1, &p), ERR_INVALID);
+    assert_int_equal(put(f, &d, 0, 1, "xy", 2, &p), ERR_INVALID);
+    /* One who claims another size does not block the honest writer. */
+    assert_int_equal(put(f, &d, 0, 1000, "abc", 3, &p), ERR_OK);
+    assert_int_equal(put(f, &d, 0, 1, "x", 1, &p), ERR_OK);
+    assert_true(p.complete);
+    struct digest empty = hash_bytes("", 0);
+    assert_int_equal(put(f, &empty, 0, 0, "", 0, &p), ERR_OK);
+    assert_true(p.complete);
+}
+
+/* More partial blobs than descriptors we allow ourselves: all of them arrive. */
+static void test_many_partial_blobs_share_few_descriptors(void **state)
+{
+    struct fixture *f = *state;
+    enum { COUNT = 3 * ARTIFACTS_OPEN_MAX };
+    struct artifacts_progress p;
+    char text[COUNT][16];
+    for (int half = 0; half < 2; half++) {
+        for (int i = 0; i < COUNT; i++) {
+            snprintf(text[i], sizeof text[i], "blob%04d", i);
+            struct digest d = hash_bytes(text[i], 8);
+            uint64_t from = half == 0 ? 0 : 4;
+            assert_int_equal(put(f, &d, from, 8, text[i] + from, 4, &p), ERR_OK);
+            assert_int_equal(p.complete, half == 1);
+        }
+    }
+}
+
+static void test_a_tree_is_here_when_its_files_are(void **state)
+{
+    struct fixture *f = *state;
+    struct tree_file files[] = {{.name = "a.txt", .digest = hash_bytes("aa", 2), .size_bytes = 2},
+                                {.name = "b.txt", .digest = hash_bytes("b", 1), .size_bytes = 1}};
+    struct tree tree = {.files = files, .file_count = 2};
+    struct strbuf document = {0};
+    tree_encode(&tree, &document);
+    struct digest d = hash_bytes(document.data, document.len);
+    assert_false(artifacts_has_tree(f->artifacts, &d));
+    put_whole(f, document.data, document.len);
+    put_whole(f, "aa", 2);
+    assert_false(artifacts_has_tree(f->artifacts, &d));
+    put_whole(f, "b", 1);
+    assert_true(artifacts_has_tree(f->artifacts, &d));
+    struct digest plain = put_whole(f, "no tree at all", 14);
+    assert_true(artifacts_has_tree(f->artifacts, &plain));
+    strbuf_release(&document);
+}
+
+/* The limit on a process's file size stands in for a full disk: a write that the system cuts short
+ * and then refuses. */
+static void test_a_refused_write_leaves_what_was_there(void **state)
+{
+    struct fixture *f = *state;
+    struct artifacts_progress p;
+    struct err err;
+    struct rlimit former;
+    static char bytes[8192];
+    struct digest d = hash_bytes(bytes, sizeof bytes);
+    assert_int_equal(put(f, &d, 0, sizeof bytes, bytes, 4000, &p), ERR_OK);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &former), 0);
+    struct rlimit small = {.rlim_cur = 6000, .rlim_max = former.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    enum err_code code =
+        artifacts_write(f->artifacts, &d, 4000, sizeof bytes, bytes, sizeof bytes - 4000, &p, &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &former), 0);
+    assert_int_equal(code, ERR_IO);
+    assert_int_equal(err.os_errno, EFBIG);
+    assert_int_equal(put(f, &d, 0, sizeof bytes, "", 0, &p), ERR_OK);
+    assert_int_equal(p.next, 4000);
+    assert_int_equal(put(f, &d, 4000, sizeof bytes, bytes, sizeof bytes - 4000, &p), ERR_OK);
+    assert_true(p.complete);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_pieces_in_order_become_a_blob),
+        TEST(test_wrong_bytes_are_thrown_away),
+        TEST(test_a_partial_blob_survives_a_restart),
+        TEST(test_hostile_sizes),
+        TEST(test_many_partial_blobs_share_few_descriptors),
+        TEST(test_a_tree_is_here_when_its_files_are),
+        TEST(test_a_refused_write_leaves_what_was_there),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
