@@ -117,7 +117,8 @@ static enum err_code resolve_group(struct task *task, const struct csv *csv,
 static enum err_code resolve_long(struct task *task, const struct csv *csv, struct err *err)
 {
     const struct task_table *t = &task->table;
-    size_t person_column, columns[2];
+    size_t person_column = 0;
+    size_t columns[2] = {0, 0}; /* item, answer */
     enum err_code code = need_column(csv, task, t->person, &person_column, err);
     if (!code)
         code = need_column(csv, task, t->item, &columns[0], err);

@@ -34,15 +34,16 @@
 /* What happened how often; printed at the end, so that a fault that never occurs is noticed. */
 #define SIM_COUNTERS(X)                                                                            \
     X(frames_sent)                                                                                 \
-    X(frames_dropped) X(frames_doubled) X(frames_late) X(frames_lost_with_peer) X(partitions)      \
-        X(worker_kills) X(worker_kills_with_spool) X(worker_stalls)                                \
-            X(coordinator_kills_before_commit) X(coordinator_kills_after_commit)                   \
-                X(coordinator_kills_idle) X(commit_failures) X(child_crashes) X(child_hangs)       \
-                    X(disk_troubles) X(uploads_failed) X(leases) X(resumed_above_zero)             \
-                        X(checkpoints_acknowledged) X(results_acknowledged) X(survivors_delivered) \
-                            X(stale_messages) X(revokes) X(no_sessions) X(attempts_lost)           \
-                                X(jobs_done) X(jobs_failed) X(jobs_cancelled) X(jobs_aborted)      \
-                                    X(jobs_quarantined) X(job_retries) X(restarts_compared)
+    X(frames_dropped)                                                                              \
+    X(frames_doubled) X(frames_late) X(frames_lost_with_peer) X(partitions) X(worker_kills)        \
+        X(worker_kills_with_spool) X(worker_stalls) X(coordinator_kills_before_commit)             \
+            X(coordinator_kills_after_commit) X(coordinator_kills_idle) X(commit_failures)         \
+                X(child_crashes) X(child_hangs) X(disk_troubles) X(uploads_failed) X(leases)       \
+                    X(resumed_above_zero) X(checkpoints_acknowledged) X(results_acknowledged)      \
+                        X(survivors_delivered) X(stale_messages) X(revokes) X(no_sessions)         \
+                            X(attempts_lost) X(jobs_done) X(jobs_failed) X(jobs_cancelled)         \
+                                X(jobs_aborted) X(jobs_quarantined) X(job_retries)                 \
+                                    X(restarts_compared)
 
 struct sim_counters {
 #define X(name) uint64_t name;
