@@ -6,7 +6,6 @@
 
 #include "manifest.h"
 #include "reader.h"
-#include "tree.h"
 
 /* Tokenizers belong to the environment (worker/lm implements them). */
 struct plan_tokenizer;

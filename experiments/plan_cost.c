@@ -1,0 +1,58 @@
+/* Estimates of work, time and memory. They steer nothing but the display and admission to a worker,
+ * so they are simple and lean to the high side. */
+#include "plan_impl.h"
+
+#define FLOPS_PER_THREAD_S 20e9 /* small f32 products on one core of a plain server */
+#define PROGRAM_BYTES      (96LL * 1024 * 1024)
+
+/* Parameters in matrix products, the head included. */
+int64_t plan_parameters(const struct plan_model *m)
+{
+    int64_t query = m->heads * m->head_dim, key = m->kv_heads * m->head_dim;
+    int64_t layer = m->width * (2 * query + 2 * key) + 3 * m->width * m->mlp;
+    return m->layers * layer + m->vocabulary * m->width;
+}
+
+/* Floats kept per token and layer for the backward pass: norms, q, k, v, attention and MLP. */
+static int64_t layer_floats(const struct plan_model *m)
+{
+    return 8 * m->width + 4 * m->heads * m->head_dim + 4 * m->mlp;
+}
+
+static double hours(const struct planner *p, double flops, uint32_t threads)
+{
+    double rate = p->env->flops_per_thread_s > 0 ? p->env->flops_per_thread_s : FLOPS_PER_THREAD_S;
+    return flops / (rate * threads) / 3600.0;
+}
+
+void plan_cost_training(const struct planner *p, const struct plan_model *model,
+                        const struct jobspec_train *train, struct plan_job *job)
+{
+    int64_t parameters = plan_parameters(model);
+    /* Forward and backward: 6 flops per parameter and token (Kaplan et al. 2020), and attention. */
+    double attention = 6.0 * (double)(model->layers * model->heads * model->head_dim) *
+                       (double)train->sequence_tokens;
+    job->flops = (6.0 * (double)parameters + attention) * (double)job->tokens;
+    job->hours = hours(p, job->flops, job->threads);
+    int64_t wanted = p->manifest->train_resources.memory_bytes;
+    /* Weights, gradients and two moments; activations of a micro-batch and its logits. */
+    int64_t state = 16 * (parameters + model->vocabulary * model->width);
+    int64_t activations =
+        4 * train->batch_tokens * (model->layers * layer_floats(model) + 2 * model->vocabulary);
+    job->memory_bytes = wanted ? wanted : PROGRAM_BYTES + state + activations;
+}
+
+void plan_cost_evaluation(const struct planner *p, const struct plan_model *model,
+                          int64_t tokens_max, struct plan_job *job)
+{
+    enum { SCORING_BATCH_TOKENS = 8192 };
+    int64_t parameters = plan_parameters(model);
+    double attention =
+        2.0 * (double)(model->layers * model->heads * model->head_dim) * (double)tokens_max;
+    job->flops = (2.0 * (double)parameters + attention) * (double)job->tokens;
+    job->hours = hours(p, job->flops, job->threads);
+    int64_t wanted = p->manifest->evaluate_resources.memory_bytes;
+    int64_t batch = tokens_max > SCORING_BATCH_TOKENS ? tokens_max : SCORING_BATCH_TOKENS;
+    int64_t activations = 4 * batch * (2 * layer_floats(model) + model->vocabulary);
+    job->memory_bytes = wanted ? wanted : PROGRAM_BYTES + 4 * parameters + activations;
+}

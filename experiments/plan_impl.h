@@ -1,0 +1,98 @@
+/* The inside of the planner, shared by its files: plan.c (order of work, filters), plan_family.c
+ * (tokenizers and models), plan_data.c (training data), plan_task.c (evaluation data and k),
+ * plan_cost.c (estimates), plan_proof.c (held-out sources). */
+#ifndef TRIAD_PLAN_IMPL_H
+#define TRIAD_PLAN_IMPL_H
+
+#include "mix_stream.h"
+#include "plan.h"
+#include "select.h"
+#include "suite.h"
+
+#define NO_JOB SIZE_MAX
+
+/* A family while its jobs are being planned. */
+struct family_plan {
+    struct planner *planner;
+    const struct manifest_family *family;
+    struct plan_tokenizer *tokenizer;
+    struct token_counter counter; /* on that tokenizer */
+    struct plan_model model;
+    struct digest tokenizer_blob; /* none when the tokenizer comes with a checkpoint */
+    bool *needed;                 /* [variant * seeds + seed]: some kept cell needs this model */
+    size_t *model_job;            /* the same; NO_JOB while not planned */
+};
+
+/* A task of a suite entry, matched. */
+struct entry_task {
+    const struct manifest_suite *entry;
+    struct task *task;
+};
+
+struct planner {
+    struct manifest *manifest;
+    const struct plan_env *env;
+    struct plan *plan;
+    struct suite suite;
+    struct entry_task *entry_tasks;
+    size_t entry_task_count;
+    size_t job_cap, blob_cap, task_cap, cell_cap, data_cap, note_cap, warning_cap;
+};
+
+/* Room for one more element: returns the (possibly moved) array. */
+void *plan_grow(struct arena *arena, void *items, size_t count, size_t *cap, size_t element_bytes);
+/* Append a note or warning once; the text is formatted into the arena. */
+void plan_note(struct planner *p, const char *format, ...) PRINTF(2, 3);
+void plan_warn(struct planner *p, const char *format, ...) PRINTF(2, 3);
+
+/* Take over malloc()ed bytes as a blob, unless the plan has it already. */
+struct digest plan_add_blob(struct planner *p, char *data, size_t len, const char *what);
+void plan_add_file(struct planner *p, struct digest digest, int64_t bytes, const char *path,
+                   const char *what);
+/* Append a job whose spec is `spec` (identity and spec are filled in here); when the plan has a job
+ * with the same identity, that one's index is returned instead. */
+size_t plan_add_job(struct planner *p, const struct jobspec *spec, struct plan_job job);
+
+/* Open the family's tokenizer and find out what its models look like. */
+NODISCARD enum err_code plan_family_open(struct planner *p, struct family_plan *f, struct err *err);
+void plan_family_close(struct family_plan *f);
+/* Plan the job that makes a variant's model with a seed, and those it needs before it. */
+NODISCARD enum err_code plan_model_job(struct family_plan *f, size_t variant, size_t seed,
+                                       size_t *job_out, struct err *err);
+
+/* Training data of a variant as a blob; what it holds is described in `data`, whose label is set.
+ */
+NODISCARD enum err_code plan_training_data(struct family_plan *f,
+                                           const struct manifest_variant *variant, uint64_t seed,
+                                           struct plan_data *data, struct digest *blob_out,
+                                           struct err *err);
+/* Texts of the family's pretraining mix, for its tokenizer: about a megabyte, in the arena. */
+NODISCARD enum err_code plan_tokenizer_texts(struct family_plan *f,
+                                             const struct manifest_variant *variant,
+                                             struct arena *arena, struct str **texts_out,
+                                             size_t *count_out, struct err *err);
+
+/* Match the entries' globs; every task once per suite. */
+NODISCARD enum err_code plan_match_tasks(struct planner *p, struct err *err);
+/* Does the manifest keep this cell (include and exclude)? */
+bool plan_keeps(const struct manifest *manifest, const char *family, const char *variant,
+                const char *task, uint64_t seed);
+/* Plan the evaluation of one task by all variants and seeds of a family. */
+NODISCARD enum err_code plan_evaluation(struct family_plan *f, const struct entry_task *et,
+                                        struct err *err);
+
+/* No source of a test task or an evaluated one may be trained on: collect them, and check. */
+void plan_collect_held_out(struct planner *p);
+NODISCARD enum err_code plan_check_sources(struct planner *p, const struct plan_data *data,
+                                           struct err *err);
+/* Add an id to a sorted set. */
+void plan_add_source(struct arena *arena, const char ***sources, size_t *count, const char *source);
+
+/* Estimates. */
+int64_t plan_parameters(const struct plan_model *model);
+void plan_cost_training(const struct planner *p, const struct plan_model *model,
+                        const struct jobspec_train *train, struct plan_job *job);
+void plan_cost_evaluation(const struct planner *p, const struct plan_model *model,
+                          int64_t tokens_max, struct plan_job *job);
+
+#endif

@@ -1,0 +1,314 @@
+/* The plan as a document (docs/data.md section 6) and as text for people. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "canonical.h"
+#include "check.h"
+#include "plan.h"
+#include "quantity.h"
+
+enum { ID_DIGITS = 12 }; /* of an identity, for people */
+
+static void set_text(json_t *object, const char *key, const char *text)
+{
+    json_t *value = json_string(text);
+    ASSERT(value != NULL); /* all texts come from checked UTF-8 */
+    json_object_set_new(object, key, value);
+}
+
+static void set_integer(json_t *object, const char *key, int64_t value)
+{
+    json_object_set_new(object, key, json_integer(value));
+}
+
+static void set_real(json_t *object, const char *key, double value)
+{
+    json_object_set_new(object, key, json_real(value));
+}
+
+static void set_digest(json_t *object, const char *key, const struct digest *digest)
+{
+    char hex[DIGEST_HEX_SIZE];
+    set_text(object, key, digest_hex(digest, hex));
+}
+
+static json_t *text_list(const char *const *items, size_t count)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, json_string(items[i]));
+    return list;
+}
+
+static json_t *digest_map(const struct named_digest *items, size_t count)
+{
+    json_t *object = json_object();
+    for (size_t i = 0; i < count; i++)
+        set_digest(object, items[i].name, &items[i].digest);
+    return object;
+}
+
+static const char *kind_name(enum job_kind kind)
+{
+    static const char *const names[] = {"import", "pretrain", "instruct", "spectrum", "evaluate"};
+    _Static_assert(ARRAY_COUNT(names) == JOB_KIND_COUNT, "one name per kind");
+    return names[kind];
+}
+
+static json_t *job_json(const struct plan_job *job, plan_fate *fate, void *ctx)
+{
+    json_t *o = json_object();
+    const char *would = fate ? fate(ctx, job) : NULL;
+    set_digest(o, "identity", &job->identity);
+    set_text(o, "kind", kind_name(job->kind));
+    set_text(o, "label", job->label);
+    set_text(o, "family", job->family);
+    set_text(o, "variant", job->variant);
+    set_text(o, "task", job->task);
+    set_text(o, "format", job->format);
+    set_integer(o, "seed", (int64_t)job->seed);
+    set_integer(o, "threads", job->threads);
+    set_integer(o, "memory_bytes", job->memory_bytes);
+    set_integer(o, "items", job->items);
+    set_integer(o, "steps", job->steps);
+    set_integer(o, "tokens", job->tokens);
+    set_real(o, "flops", job->flops);
+    set_real(o, "hours", job->hours);
+    json_object_set_new(o, "inputs", digest_map(job->inputs, job->input_count));
+    json_object_set_new(o, "parents", digest_map(job->parents, job->parent_count));
+    if (would)
+        set_text(o, "fate", would);
+    return o;
+}
+
+static json_t *task_json(const struct plan_task *t)
+{
+    json_t *o = json_object();
+    set_text(o, "family", t->family);
+    set_text(o, "suite", t->suite);
+    set_text(o, "task", t->task);
+    set_text(o, "source", t->source);
+    set_text(o, "licence", t->licence);
+    set_integer(o, "k", t->k);
+    json_object_set_new(o, "k_chosen", json_boolean(t->k_chosen));
+    set_integer(o, "pool", t->pool);
+    set_integer(o, "reaching", t->reaching);
+    set_integer(o, "sequences", t->sequences);
+    set_real(o, "truncated", t->truncated);
+    set_integer(o, "tokens_max", t->tokens_max);
+    set_text(o, "pairing", t->pairing);
+    return o;
+}
+
+static json_t *cell_json(const struct plan *plan, const struct plan_cell *c)
+{
+    json_t *o = json_object();
+    set_text(o, "family", c->family);
+    set_text(o, "variant", c->variant);
+    set_text(o, "format", c->format);
+    set_text(o, "suite", c->suite);
+    set_text(o, "task", c->task);
+    set_text(o, "pairing", c->pairing);
+    set_integer(o, "seed", (int64_t)c->seed);
+    set_integer(o, "k", c->k);
+    set_integer(o, "items", c->items);
+    set_digest(o, "job", &plan->jobs[c->job].identity);
+    set_digest(o, "model", &plan->jobs[c->model_job].identity);
+    return o;
+}
+
+static json_t *data_json(const struct plan_data *d)
+{
+    json_t *o = json_object();
+    set_text(o, "label", d->label);
+    set_text(o, "what", d->what);
+    json_object_set_new(o, "sources", text_list(d->sources, d->source_count));
+    set_integer(o, "sequences", d->sequences);
+    set_integer(o, "tokens", d->tokens);
+    set_integer(o, "steps", d->steps);
+    set_real(o, "epochs", d->epochs);
+    return o;
+}
+
+static json_t *compare_json(const struct manifest_compare *c)
+{
+    json_t *o = json_object();
+    set_text(o, "baseline", c->baseline);
+    json_object_set_new(o, "against", text_list(c->against.items, c->against.count));
+    set_text(o, "test", manifest_test_names[c->test]);
+    set_text(o, "correction", manifest_correction_names[c->correction]);
+    set_real(o, "alpha", c->alpha);
+    return o;
+}
+
+static json_t *seeds_json(const struct manifest *m)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < m->seed_count; i++)
+        json_array_append_new(list, json_integer(m->seeds[i]));
+    return list;
+}
+
+static json_t *blob_json(const struct plan_blob *b)
+{
+    json_t *o = json_object();
+    set_digest(o, "digest", &b->digest);
+    set_integer(o, "bytes", b->bytes);
+    set_text(o, "what", b->what);
+    return o;
+}
+
+void plan_json(const struct plan *plan, plan_fate *fate, void *ctx, struct strbuf *out)
+{
+    const struct manifest *m = plan->manifest;
+    json_t *root = json_object();
+    json_t *jobs = json_array(), *tasks = json_array(), *cells = json_array();
+    json_t *data = json_array(), *compares = json_array(), *blobs = json_array();
+    for (size_t i = 0; i < plan->job_count; i++)
+        json_array_append_new(jobs, job_json(&plan->jobs[i], fate, ctx));
+    for (size_t i = 0; i < plan->task_count; i++)
+        json_array_append_new(tasks, task_json(&plan->tasks[i]));
+    for (size_t i = 0; i < plan->cell_count; i++)
+        json_array_append_new(cells, cell_json(plan, &plan->cells[i]));
+    for (size_t i = 0; i < plan->data_count; i++)
+        json_array_append_new(data, data_json(&plan->data[i]));
+    for (size_t i = 0; i < m->compare_count; i++)
+        json_array_append_new(compares, compare_json(&m->compares[i]));
+    for (size_t i = 0; i < plan->blob_count; i++)
+        json_array_append_new(blobs, blob_json(&plan->blobs[i]));
+    set_text(root, "schema", "triad.plan/1");
+    set_text(root, "experiment", plan->experiment);
+    set_text(root, "numerics", jobspec_numerics_names[m->numerics]);
+    json_object_set_new(root, "seeds", seeds_json(m));
+    json_object_set_new(root, "jobs", jobs);
+    json_object_set_new(root, "tasks", tasks);
+    json_object_set_new(root, "cells", cells);
+    json_object_set_new(root, "data", data);
+    json_object_set_new(root, "comparisons", compares);
+    json_object_set_new(root, "blobs", blobs);
+    json_object_set_new(root, "held_out", text_list(plan->held_out, plan->held_out_count));
+    json_object_set_new(root, "notes", text_list(plan->notes, plan->note_count));
+    json_object_set_new(root, "warnings", text_list(plan->warnings, plan->warning_count));
+    canonical_json(root, out);
+    json_decref(root);
+}
+
+/* "1.2 h", "3 min" or "40 s". */
+static const char *duration_text(double hours, char out[32])
+{
+    if (hours >= 1.0)
+        snprintf(out, 32, "%.1f h", hours);
+    else if (hours >= 1.0 / 60)
+        snprintf(out, 32, "%.0f min", hours * 60);
+    else
+        snprintf(out, 32, "%.0f s", hours * 3600);
+    return out;
+}
+
+/* Labels of the jobs a job waits for. */
+static void put_parents(const struct plan *plan, const struct plan_job *job, struct strbuf *out)
+{
+    for (size_t p = 0; p < job->parent_count; p++) {
+        for (size_t i = 0; i < plan->job_count; i++) {
+            if (digest_equal(&plan->jobs[i].identity, &job->parents[p].digest))
+                strbuf_printf(out, "%s%s", p ? ", " : "", plan->jobs[i].label);
+        }
+    }
+}
+
+static int label_width(const struct plan *plan)
+{
+    size_t width = 5;
+    for (size_t i = 0; i < plan->job_count; i++)
+        width = strlen(plan->jobs[i].label) > width ? strlen(plan->jobs[i].label) : width;
+    return (int)width;
+}
+
+static void put_jobs(const struct plan *plan, plan_fate *fate, void *ctx, struct strbuf *out)
+{
+    const int width = label_width(plan);
+    strbuf_printf(out, "Jobs\n  %-*s  %-8s  %-*s  %-9s  %7s  %8s  %8s  %s\n", width, "label",
+                  "kind", ID_DIGITS, "identity", fate ? "fate" : "format", "tokens", "memory",
+                  "time", "after");
+    for (size_t i = 0; i < plan->job_count; i++) {
+        const struct plan_job *job = &plan->jobs[i];
+        char hex[DIGEST_HEX_SIZE], tokens[32], memory[32], time[32];
+        const char *would = fate ? fate(ctx, job) : job->format;
+        digest_hex(&job->identity, hex);
+        strbuf_printf(out, "  %-*s  %-8s  %.*s  %-9s  %7s  %8s  %8s  ", width, job->label,
+                      kind_name(job->kind), ID_DIGITS, hex, would ? would : "",
+                      quantity_count_text((double)job->tokens, tokens, sizeof tokens),
+                      quantity_bytes_text((double)job->memory_bytes, memory, sizeof memory),
+                      duration_text(job->hours, time));
+        put_parents(plan, job, out);
+        strbuf_putc(out, '\n');
+    }
+}
+
+static void put_tasks(const struct plan *plan, struct strbuf *out)
+{
+    strbuf_printf(out, "\nTasks\n  %-14s  %-16s  %4s  %9s  %9s  %10s  %s\n", "task", "family", "k",
+                  "sequences", "truncated", "max tokens", "pairing");
+    for (size_t i = 0; i < plan->task_count; i++) {
+        const struct plan_task *t = &plan->tasks[i];
+        char of[32];
+        snprintf(of, sizeof of, "%u of %u", t->sequences, t->pool);
+        strbuf_printf(out, "  %-14s  %-16s  %4u  %9s  %8.1f%%  %10lld  %.*s\n", t->task, t->family,
+                      t->k, of, 100.0 * t->truncated, (long long)t->tokens_max, ID_DIGITS,
+                      t->pairing);
+    }
+}
+
+static void put_data(const struct plan *plan, struct strbuf *out)
+{
+    strbuf_puts(out, "\nTraining data\n");
+    for (size_t i = 0; i < plan->data_count; i++) {
+        const struct plan_data *d = &plan->data[i];
+        char tokens[32];
+        strbuf_printf(
+            out, "  %s: %s; %lld sequences, %s tokens, %lld steps\n    sources: ", d->label,
+            d->what, (long long)d->sequences,
+            quantity_count_text((double)d->tokens, tokens, sizeof tokens), (long long)d->steps);
+        for (size_t j = 0; j < d->source_count; j++)
+            strbuf_printf(out, "%s%s", j ? ", " : "", d->sources[j]);
+        strbuf_puts(out, "\n    none of them is held out\n");
+    }
+    strbuf_puts(out, "  held out: ");
+    for (size_t i = 0; i < plan->held_out_count; i++)
+        strbuf_printf(out, "%s%s", i ? ", " : "", plan->held_out[i]);
+    strbuf_putc(out, '\n');
+}
+
+static void put_totals(const struct plan *plan, struct strbuf *out)
+{
+    double hours = 0.0, flops = 0.0;
+    int64_t memory = 0, items = 0;
+    char time[32], bytes[32];
+    for (size_t i = 0; i < plan->job_count; i++) {
+        hours += plan->jobs[i].hours * plan->jobs[i].threads;
+        flops += plan->jobs[i].flops;
+        items += plan->jobs[i].items;
+        memory = plan->jobs[i].memory_bytes > memory ? plan->jobs[i].memory_bytes : memory;
+    }
+    strbuf_printf(
+        out,
+        "\nIn all: %zu jobs, %zu cells, %lld items; about %s on one core (%.3g flops), at "
+        "most %s for one job\n",
+        plan->job_count, plan->cell_count, (long long)items, duration_text(hours, time), flops,
+        quantity_bytes_text((double)memory, bytes, sizeof bytes));
+}
+
+void plan_text(const struct plan *plan, plan_fate *fate, void *ctx, struct strbuf *out)
+{
+    strbuf_printf(out, "Plan of %s\n\n", plan->experiment);
+    put_jobs(plan, fate, ctx, out);
+    put_tasks(plan, out);
+    put_data(plan, out);
+    for (size_t i = 0; i < plan->note_count; i++)
+        strbuf_printf(out, "%s  %s\n", i ? "" : "\nNotes\n", plan->notes[i]);
+    for (size_t i = 0; i < plan->warning_count; i++)
+        strbuf_printf(out, "%s  %s\n", i ? "" : "\nWarnings\n", plan->warnings[i]);
+    put_totals(plan, out);
+}

@@ -1,0 +1,313 @@
+/* What is evaluated: tasks matched, k chosen, data sets rendered, one job per cell. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "build.h"
+#include "check.h"
+#include "plan_impl.h"
+
+enum { K_MIN = 2 };
+
+static enum err_code no_match(struct planner *p, const struct manifest_suite *entry, size_t glob,
+                              struct err *err)
+{
+    struct arena *arena = &p->plan->arena;
+    const char **names = arena_array(arena, p->suite.task_count + 1, sizeof *names);
+    size_t count = 0;
+    char hint[300];
+    for (size_t i = 0; i < p->suite.task_count; i++) {
+        if (task_in_suite(&p->suite.tasks[i], entry->suite))
+            names[count++] = p->suite.tasks[i].name;
+    }
+    if (count == 0)
+        return yaml_fail(&p->manifest->doc, yaml_get(entry->node, "suite"), err,
+                         "no task belongs to a suite '%.64s'", entry->suite);
+    fields_suggest(entry->tasks.items[glob], names, count, hint, sizeof hint);
+    return yaml_fail(&p->manifest->doc, entry->tasks.nodes[glob], err,
+                     "no task of suite '%s' matches '%.64s'%s", entry->suite,
+                     entry->tasks.items[glob], hint);
+}
+
+static bool already_matched(const struct planner *p, const struct manifest_suite *entry,
+                            const struct task *task)
+{
+    for (size_t i = 0; i < p->entry_task_count; i++) {
+        const struct entry_task *et = &p->entry_tasks[i];
+        if (et->task == task && strcmp(et->entry->suite, entry->suite) == 0)
+            return true;
+    }
+    return false;
+}
+
+enum err_code plan_match_tasks(struct planner *p, struct err *err)
+{
+    size_t cap = 0;
+    for (size_t s = 0; s < p->manifest->suite_count; s++) {
+        const struct manifest_suite *entry = &p->manifest->suites[s];
+        for (size_t g = 0; g < entry->tasks.count; g++) {
+            size_t matched = 0;
+            for (size_t i = 0; i < p->suite.task_count; i++) {
+                struct task *task = &p->suite.tasks[i];
+                if (!task_in_suite(task, entry->suite) ||
+                    !str_glob(entry->tasks.items[g], task->name))
+                    continue;
+                matched++;
+                if (already_matched(p, entry, task))
+                    continue;
+                p->entry_tasks = plan_grow(&p->plan->arena, p->entry_tasks, p->entry_task_count,
+                                           &cap, sizeof *p->entry_tasks);
+                p->entry_tasks[p->entry_task_count++] = (struct entry_task){entry, task};
+            }
+            if (matched == 0)
+                return no_match(p, entry, g, err);
+        }
+    }
+    return ERR_OK;
+}
+
+/* The sequences a task is evaluated on. */
+struct evaluation {
+    struct family_plan *f;
+    const struct entry_task *et;
+    struct manifest_evaluate settings;
+    struct arena arena; /* owns the instances */
+    struct instance *pool;
+    int32_t *reach;
+    uint32_t pool_count;
+    struct instance *chosen;
+    struct plan_task *task;
+    struct format_options formats[FORMAT_COUNT];
+    size_t format_count;
+    struct digest blobs[FORMAT_COUNT]; /* data set in each format, and what it holds */
+    struct build_counts counts[FORMAT_COUNT];
+    int64_t tokens[FORMAT_COUNT];
+};
+
+/* Every format some variant of the family uses, whether its cells are kept or not: k must not
+ * depend on filters. */
+static void collect_formats(struct evaluation *e)
+{
+    bool used[FORMAT_COUNT] = {false};
+    const struct manifest_family *family = e->f->family;
+    for (size_t v = 0; v < family->variant_count; v++)
+        used[manifest_format(e->et->entry, &family->variants[v])] = true;
+    for (int format = 0; format < FORMAT_COUNT; format++) {
+        if (used[format])
+            e->formats[e->format_count++] =
+                (struct format_options){(enum format)format, family->turns, true};
+    }
+}
+
+static enum err_code draw_pool(struct evaluation *e, struct err *err)
+{
+    struct task *task = e->et->task;
+    struct suite *suite = &e->f->planner->suite;
+    enum err_code code = suite_ready(suite, task, err);
+    if (code)
+        return code;
+    uint32_t supply = task_supply(task);
+    e->pool_count = (int64_t)supply < task->sequences ? supply : (uint32_t)task->sequences;
+    e->pool = arena_array(&e->arena, e->pool_count, sizeof *e->pool);
+    e->reach = arena_array(&e->arena, e->pool_count, sizeof *e->reach);
+    struct rng root = rng_new((uint64_t)e->settings.seed, "evaluate");
+    struct instance_options options = {.root = rng_child(&root, task->name, 0),
+                                       .keep_description = e->settings.description_keep};
+    for (uint32_t i = 0; !code && i < e->pool_count; i++) {
+        task_instance(task, &options, i, &e->arena, &e->pool[i]);
+        code = select_reach(&e->f->counter, e->formats, e->format_count, &e->pool[i],
+                            (size_t)e->f->model.context, &e->reach[i], err);
+    }
+    return code;
+}
+
+static enum err_code refuse_k(const struct evaluation *e, uint32_t k, struct err *err)
+{
+    return yaml_fail(&e->f->planner->manifest->doc, e->et->entry->node, err,
+                     "task '%s' cannot be evaluated by family '%s': within %lld tokens its "
+                     "sequences give k = %u in the longest format, at least %d is needed; raise "
+                     "'context' or leave the task out",
+                     e->et->task->name, e->f->family->name, (long long)e->f->model.context, k,
+                     K_MIN);
+}
+
+/* Share of the pool's examples that are not scored because of k and the context. */
+static double truncated_share(const struct evaluation *e)
+{
+    double all = 0.0, kept = 0.0;
+    for (uint32_t i = 0; i < e->pool_count; i++) {
+        all += e->pool[i].example_count;
+        if (e->reach[i] >= (int32_t)e->task->k)
+            kept += e->task->k + 1;
+    }
+    return all > 0.0 ? 1.0 - kept / all : 0.0;
+}
+
+static enum err_code choose(struct evaluation *e, struct err *err)
+{
+    struct plan_task *t = e->task;
+    t->k_chosen = e->settings.k == 0;
+    t->k = t->k_chosen ? select_k(e->reach, e->pool_count) : (uint32_t)e->settings.k;
+    if (t->k < K_MIN && t->k_chosen)
+        return refuse_k(e, t->k, err);
+    for (uint32_t i = 0; i < e->pool_count; i++)
+        t->reaching += e->reach[i] >= (int32_t)t->k;
+    if (t->reaching == 0)
+        return yaml_fail(
+            &e->f->planner->manifest->doc, e->et->entry->node, err,
+            "no sequence of task '%s' reaches k = %u within %lld tokens in family '%s'",
+            e->et->task->name, t->k, (long long)e->f->model.context, e->f->family->name);
+    uint32_t *numbers = arena_array(&e->arena, e->pool_count, sizeof *numbers);
+    t->sequences =
+        (uint32_t)select_sequences(e->reach, e->pool_count, t->k, (size_t)e->settings.max_sequences,
+                                   (uint64_t)e->settings.seed, numbers);
+    e->chosen = arena_array(&e->arena, t->sequences, sizeof *e->chosen);
+    for (uint32_t i = 0; i < t->sequences; i++)
+        e->chosen[i] = e->pool[numbers[i]];
+    t->pool = e->pool_count;
+    t->truncated = truncated_share(e);
+    return ERR_OK;
+}
+
+/* Tokens over all chosen sequences in a format, and the longest. */
+static enum err_code count_tokens(struct evaluation *e, size_t f, struct err *err)
+{
+    enum err_code code = ERR_OK;
+    for (uint32_t i = 0; !code && i < e->task->sequences; i++) {
+        struct arena scratch = {0};
+        struct sequence sequence;
+        size_t tokens = 0;
+        format_render(&e->formats[f], &e->chosen[i], e->task->k + 1, &scratch, &sequence);
+        code = token_counter_sequence(&e->f->counter, &sequence, &tokens, err);
+        arena_release(&scratch);
+        e->tokens[f] += (int64_t)tokens;
+        if ((int64_t)tokens > e->task->tokens_max)
+            e->task->tokens_max = (int64_t)tokens;
+    }
+    return code;
+}
+
+static enum err_code render(struct evaluation *e, struct err *err)
+{
+    struct planner *p = e->f->planner;
+    char hex[DIGEST_HEX_SIZE], what[200];
+    struct digest pairing = build_pairing(e->chosen, e->task->sequences, e->task->k + 1);
+    e->task->pairing = arena_strdup(&p->plan->arena, digest_hex(&pairing, hex));
+    for (size_t f = 0; f < e->format_count; f++) {
+        struct strbuf out = {0};
+        build_evaluation(&e->formats[f], e->et->task->name, e->chosen, e->task->sequences,
+                         e->task->k + 1, &out, &e->counts[f]);
+        snprintf(what, sizeof what, "%s in %s for %s", e->et->task->name,
+                 format_name(e->formats[f].format), e->f->family->name);
+        size_t len = out.len;
+        e->blobs[f] = plan_add_blob(p, strbuf_take(&out), len, what);
+        enum err_code code = count_tokens(e, f, err);
+        if (code)
+            return code;
+    }
+    return ERR_OK;
+}
+
+/* The job of one cell, and the cell. */
+static void add_cell(struct evaluation *e, size_t variant, size_t seed)
+{
+    struct planner *p = e->f->planner;
+    struct arena *arena = &p->plan->arena;
+    const struct manifest_variant *v = &e->f->family->variants[variant];
+    uint64_t seed_value = (uint64_t)p->manifest->seeds[seed];
+    size_t model = e->f->model_job[variant * p->manifest->seed_count + seed];
+    enum format format = manifest_format(e->et->entry, v);
+    size_t f = 0;
+    while (e->formats[f].format != format)
+        f++;
+    struct named_digest input = {"data", e->blobs[f]};
+    struct named_digest parent = {"model", p->plan->jobs[model].identity};
+    struct jobspec spec = {
+        .kind = JOB_EVALUATE,
+        .numerics_version = p->env->numerics_version,
+        .numerics = p->manifest->numerics,
+        .inputs = &input,
+        .input_count = 1,
+        .parents = &parent,
+        .parent_count = 1,
+        .evaluate = {e->task->task, e->task->suite, format_name(format), e->task->k,
+                     e->task->sequences, (int64_t)e->counts[f].items},
+    };
+    struct plan_job job = {
+        .label = arena_printf(arena, "%s/%s/%s/%llu", e->f->family->name, v->name, e->task->task,
+                              (unsigned long long)seed_value),
+        .family = e->f->family->name,
+        .variant = v->name,
+        .task = e->task->task,
+        .format = format_name(format),
+        .seed = seed_value,
+        .threads = (uint32_t)p->manifest->evaluate_resources.threads,
+        .items = (int64_t)e->counts[f].items,
+        .tokens = e->tokens[f],
+    };
+    plan_cost_evaluation(p, &e->f->model, e->task->tokens_max, &job);
+    size_t index = plan_add_job(p, &spec, job);
+    struct plan *plan = p->plan;
+    plan->cells =
+        plan_grow(arena, plan->cells, plan->cell_count, &p->cell_cap, sizeof *plan->cells);
+    plan->cells[plan->cell_count++] = (struct plan_cell){
+        job.family, job.variant, job.format, e->task->suite, job.task, e->task->pairing,
+        seed_value, e->task->k,  job.items,  index,          model};
+}
+
+static bool any_cell(const struct evaluation *e)
+{
+    const struct manifest *m = e->f->planner->manifest;
+    const struct manifest_family *family = e->f->family;
+    for (size_t v = 0; v < family->variant_count; v++) {
+        for (size_t s = 0; s < m->seed_count; s++) {
+            if (plan_keeps(m, family->name, family->variants[v].name, e->et->task->name,
+                           (uint64_t)m->seeds[s]))
+                return true;
+        }
+    }
+    return false;
+}
+
+static struct plan_task *new_task(struct evaluation *e)
+{
+    struct planner *p = e->f->planner;
+    struct plan *plan = p->plan;
+    struct arena *arena = &plan->arena;
+    plan->tasks =
+        plan_grow(arena, plan->tasks, plan->task_count, &p->task_cap, sizeof *plan->tasks);
+    struct plan_task *t = &plan->tasks[plan->task_count++];
+    *t = (struct plan_task){
+        .family = e->f->family->name,
+        .suite = e->et->entry->suite,
+        .task = arena_strdup(arena, e->et->task->name), /* the suite goes before the plan */
+        .source = arena_strdup(arena, e->et->task->source),
+        .licence = arena_strdup(arena, e->et->task->licence),
+    };
+    return t;
+}
+
+enum err_code plan_evaluation(struct family_plan *f, const struct entry_task *et, struct err *err)
+{
+    struct evaluation e = {.f = f, .et = et};
+    const struct manifest *m = f->planner->manifest;
+    if (!any_cell(&e))
+        return ERR_OK;
+    e.settings =
+        manifest_evaluate_settings(f->planner->manifest, f->family, et->entry, et->task->name);
+    e.task = new_task(&e);
+    collect_formats(&e);
+    enum err_code code = draw_pool(&e, err);
+    if (!code)
+        code = choose(&e, err);
+    if (!code)
+        code = render(&e, err);
+    for (size_t v = 0; !code && v < f->family->variant_count; v++) {
+        for (size_t s = 0; s < m->seed_count; s++) {
+            if (plan_keeps(m, f->family->name, f->family->variants[v].name, et->task->name,
+                           (uint64_t)m->seeds[s]))
+                add_cell(&e, v, s);
+        }
+    }
+    arena_release(&e.arena);
+    return code;
+}
