@@ -273,6 +273,7 @@ int main(int argc, char **argv)
         return status;
     }
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of the write, like a full disk */
     if (run(&a, &err) != ERR_OK) {
         log_event(LOG_ERROR, "failed", "error='%s'", err.text);
         return 1;

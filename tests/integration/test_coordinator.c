@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <uv.h>
@@ -445,6 +446,55 @@ static void test_jobs_survive_a_killed_coordinator(void **state)
     assert_int_equal(ask(w, &again)->info.jobs_unfinished, 0);
 }
 
+/* A limit on the size of files stands in for a full disk: it can be set and lifted from outside and
+ * needs no privileges. Nothing is promised that is not on disk; once there is space, all goes on.
+ */
+static void test_an_unwritable_state_is_said_and_survived(void **state)
+{
+    struct world *w = *state;
+    struct rlimit former;
+    struct submit_job again = {.identity = hash_bytes("later", 5),
+                               .kind = JOB_EVALUATE,
+                               .label = "noop",
+                               .family = "",
+                               .variant = "",
+                               .task = "",
+                               .spec = {(const uint8_t *)"{}", 2},
+                               .threads = 1,
+                               .items_expected = ITEMS_PER_JOB,
+                               .attempts_max = 1};
+    struct msg m = {.kind = MSG_SUBMIT,
+                    .submit = {.experiment = "later",
+                               .part_count = 1,
+                               .manifest = {(const uint8_t *)"m", 1},
+                               .plan_json = {(const uint8_t *)"{}", 2},
+                               .jobs = &again,
+                               .job_count = 1}};
+    assert_int_equal(prlimit(w->coordinator, RLIMIT_FSIZE, NULL, &former), 0);
+    struct rlimit none = {.rlim_cur = 1, .rlim_max = former.rlim_max};
+    assert_int_equal(prlimit(w->coordinator, RLIMIT_FSIZE, &none, NULL), 0);
+    const struct msg *reply = ask(w, &m);
+    assert_int_equal(reply->kind, MSG_ERROR);
+    assert_int_equal(reply->error.code, ERR_IO);
+    assert_non_null(strstr(reply->error.text, "the state cannot be written"));
+    struct msg info = {.kind = MSG_GET_INFO};
+    run_for(w, 1500); /* it has tried again meanwhile, in vain */
+    assert_int_equal(ask(w, &info)->kind, MSG_ERROR);
+    assert_int_equal(prlimit(w->coordinator, RLIMIT_FSIZE, &former, NULL), 0);
+    for (int i = 0; i < 100 && ask(w, &info)->kind != MSG_INFO; i++) {
+        run_for(w, 50);
+    }
+    assert_int_equal(w->reply.kind, MSG_INFO);
+    assert_int_equal(w->reply.info.jobs_finished, JOBS);
+    assert_int_equal(w->reply.info.jobs_unfinished, 0); /* the refused plan left nothing */
+    reply = ask(w, &m);
+    assert_int_equal(reply->kind, MSG_SUBMITTED);
+    for (int i = 0; i < 200 && ask(w, &info)->info.jobs_finished < JOBS + 1; i++) {
+        run_for(w, 50);
+    }
+    assert_int_equal(w->reply.info.jobs_finished, JOBS + 1);
+}
+
 static void on_stranger_status(void *ctx, int connected, const char *text)
 {
     struct world *w = ctx;
@@ -526,6 +576,7 @@ int main(void)
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_jobs_survive_a_killed_coordinator),
+        cmocka_unit_test(test_an_unwritable_state_is_said_and_survived),
         cmocka_unit_test(test_a_stranger_is_refused),
         cmocka_unit_test(test_a_second_coordinator_is_refused),
         cmocka_unit_test(test_garbage_is_counted_and_survived),
