@@ -46,11 +46,12 @@ endif()
 
 # triad_room(NAME SOURCES a.c b.c [PUBLIC lib...] [PRIVATE lib...])
 # A room: a static library that exports its own folder and nothing else. PUBLIC libraries are those
-# whose headers appear in this room's headers; everything else stays PRIVATE.
+# whose headers appear in this room's headers; everything else stays PRIVATE. The folder is searched
+# for "quoted" names only (-iquote): proto's "limits.h" must not answer to <limits.h>.
 function(triad_room NAME)
     cmake_parse_arguments(ROOM "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
     add_library(${NAME} STATIC ${ROOM_SOURCES})
-    target_include_directories(${NAME} PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
+    target_compile_options(${NAME} PUBLIC "SHELL:-iquote \"${CMAKE_CURRENT_SOURCE_DIR}\"")
     target_link_libraries(${NAME} PUBLIC ${ROOM_PUBLIC} PRIVATE triad_flags ${ROOM_PRIVATE})
 endfunction()
 

@@ -197,8 +197,8 @@ static enum err_code list_from_wire(const struct pass *p, struct slot slot, uint
     const void *in = *(void *const *)slot.value;
     for (size_t i = 0; rc == ERR_OK && i < count; i++)
         rc = list_entry_from_wire(p, in, i, entries);
-    *(void **)(ours + p->field->at) = entries;
-    *(size_t *)(ours + p->field->count_at) = count;
+    memcpy(ours + p->field->at, &entries, sizeof entries);
+    memcpy(ours + p->field->count_at, &count, sizeof count);
     return rc;
 }
 
@@ -420,8 +420,10 @@ static enum err_code binaries_to_wire(const struct pass *p, const void *entries,
 
 static enum err_code list_to_wire(const struct pass *p, const uint8_t *ours, struct slot slot)
 {
-    const void *entries = *(void *const *)(ours + p->field->at);
-    const size_t count = *(const size_t *)(ours + p->field->count_at);
+    const void *entries;
+    size_t count;
+    memcpy(&entries, ours + p->field->at, sizeof entries);
+    memcpy(&count, ours + p->field->count_at, sizeof count);
     enum err_code rc = check_count(p, count);
     if (rc != ERR_OK || count == 0)
         return rc;

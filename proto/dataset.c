@@ -6,6 +6,7 @@
 
 #include "check.h"
 #include "file.h"
+#include "hash.h"
 #include "limits.h"
 
 static const char *const purpose_names[] = {"train", "evaluate"};
@@ -50,6 +51,9 @@ static enum err_code parse_header(json_t *root, const struct place *at, struct d
     json_int_t count = json_integer_value(json_object_get(root, "sequences"));
     if (!purpose || !json_is_string(name) || !json_is_string(format) || !json_is_string(pairing))
         return fail(at, "the header needs the strings purpose, name, format and pairing", err);
+    struct digest ignored;
+    if (json_string_length(pairing) > 0 && !digest_from_hex(json_string_value(pairing), &ignored))
+        return fail(at, "\"pairing\" is neither empty nor 64 hex digits", err);
     if (count < 0 || count > DATASET_SEQUENCES_MAX)
         return fail(at, "the header's \"sequences\" is out of range", err);
     if (strcmp(purpose, purpose_names[DATASET_TRAIN]) == 0)

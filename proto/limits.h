@@ -2,9 +2,6 @@
 #ifndef TRIAD_LIMITS_H
 #define TRIAD_LIMITS_H
 
-/* Rooms are include folders, so this file also answers to <limits.h>: pass the C library's on. */
-#include_next <limits.h>
-
 /* Largest control frame (workers and clients). protobuf-c can allocate 56 bytes per input byte, so
  * this also bounds what one hostile frame may cost: 256 KiB × 56 = 14 MiB, and the decoding budget
  * below cuts that further. */

@@ -74,6 +74,11 @@ enum err_code records_check(const void *bytes, size_t len, uint32_t *count_out, 
     const char *columns = (const char *)bytes + RECORDS_HEADER_BYTES;
     if (hash_crc32c(columns, len - RECORDS_HEADER_BYTES) != header[2])
         return err_set(err, ERR_CORRUPT, "record batch: checksum does not match");
+    const unsigned char *flags = (const unsigned char *)bytes + columns_of(header[1]).flags;
+    for (uint32_t i = 0; i < header[1]; i++) {
+        if (flags[i] > 3)
+            return err_set(err, ERR_CORRUPT, "record batch: record %u has unknown flags", i);
+    }
     *count_out = header[1];
     return ERR_OK;
 }

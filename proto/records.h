@@ -29,7 +29,8 @@ struct record {
  *   flags u8[] (bit 0 first_hit, bit 1 hit); all little-endian. */
 void records_encode(struct strbuf *out, const struct record *records, uint32_t count);
 
-/* Number of records in a batch after checking length, magic and checksum; ERR_CORRUPT otherwise. */
+/* Number of records in a batch after checking length, magic, checksum and flags; ERR_CORRUPT
+ * otherwise. */
 NODISCARD enum err_code records_check(const void *bytes, size_t len, uint32_t *count_out,
                                       struct err *err);
 /* Decode a batch into `records`, which holds `records_max`; ERR_LIMIT when it has more. */

@@ -21,8 +21,9 @@
 
 #define FRAMES_PER_TURN_DEFAULT 256
 
-/* libzmq gives up for good when its handshake is refused. Somebody may yet allow the key. */
-#define REFUSED_RETRY_MS 5000
+/* libzmq reconnects after a broken connection, but gives up for good when its handshake is refused
+ * or the other side breaks the protocol. Somebody may yet allow the key: we try again. */
+#define GIVEN_UP_RETRY_MS 5000
 
 /* What a dealer knows about its connection; each change is told once. */
 enum link_state {
@@ -295,14 +296,13 @@ static void monitor_event(struct net_socket *socket, uint16_t event)
         set_link(socket, LINK_UP, "connected");
         return;
     case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
-        uv_timer_start(&socket->retry, on_retry, REFUSED_RETRY_MS, 0);
+        uv_timer_start(&socket->retry, on_retry, GIVEN_UP_RETRY_MS, 0);
         set_link(socket, LINK_REFUSED, "the coordinator does not know this key");
         return;
     case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
     case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
-        uv_timer_start(&socket->retry, on_retry, REFUSED_RETRY_MS, 0);
-        /* fall through */
     case ZMQ_EVENT_DISCONNECTED:
+        uv_timer_start(&socket->retry, on_retry, GIVEN_UP_RETRY_MS, 0);
         if (socket->link == LINK_UP) {
             set_link(socket, LINK_DOWN, "the connection broke");
         } else if (socket->link != LINK_REFUSED) {
