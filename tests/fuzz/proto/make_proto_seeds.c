@@ -1,0 +1,127 @@
+/* Write the fuzz seeds of proto/: make_proto_seeds CORPUS_FOLDER. Deterministic, so that running it
+ * again after a protocol change shows as a plain diff. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "codec.h"
+#include "dataset.h"
+#include "file.h"
+#include "limits.h"
+#include "metrics.h"
+#include "msg_examples.h"
+#include "records.h"
+
+static int write_seed(const char *corpus, const char *target, const char *name,
+                      const struct strbuf *bytes)
+{
+    char path[1024];
+    struct err err;
+    snprintf(path, sizeof path, "%s/%s", corpus, target);
+    enum err_code rc = file_mkdirs(path, 0755, &err);
+    snprintf(path, sizeof path, "%s/%s/%s", corpus, target, name);
+    if (rc == ERR_OK)
+        rc = file_write_atomic(path, bytes->data, bytes->len, 0644, &err);
+    if (rc != ERR_OK)
+        fprintf(stderr, "%s\n", err.text);
+    return rc == ERR_OK ? 0 : 1;
+}
+
+static const char *codec_target(enum msg_kind kind)
+{
+    if (kind <= MSG_BYE)
+        return "fuzz_codec_worker";
+    if (kind <= MSG_NO_SESSION)
+        return "fuzz_codec_coordinator";
+    if (kind <= MSG_STOP)
+        return "fuzz_codec_client";
+    return kind <= MSG_ERROR ? "fuzz_codec_coordinator" : "fuzz_codec_data";
+}
+
+static int write_frames(const char *corpus)
+{
+    size_t count;
+    int status = 0;
+    const struct msg *examples = msg_examples(&count);
+    for (size_t i = 0; i < count; i++) {
+        struct strbuf frame = {0};
+        struct err err;
+        char name[64];
+        snprintf(name, sizeof name, "%s-%zu", msg_kind_name(examples[i].kind), i);
+        if (codec_encode(&examples[i], FRAME_DATA_BYTES_MAX, &frame, &err) != ERR_OK)
+            status = 1;
+        else
+            status |= write_seed(corpus, codec_target(examples[i].kind), name, &frame);
+        strbuf_release(&frame);
+    }
+    return status;
+}
+
+static int write_batches(const char *corpus)
+{
+    static const struct record records[] = {
+        {0, 0, 2.5, 0.25, 3, 2, true, false},
+        {0, 1, NAN, INFINITY, 65535, 0, false, false},
+        {UINT32_MAX, UINT32_MAX, 0, 0, 1, 1, true, true},
+    };
+    static const struct metric_point points[] = {
+        {0, 1800000000123, 6.93, "loss_nats"},
+        {10, 1800000000456, NAN, "loss_nats"},
+        {-1, -1, 1e300, "tokens_per_s"},
+    };
+    struct strbuf batch = {0};
+    records_encode(&batch, records, 3);
+    int status = write_seed(corpus, "fuzz_records", "three", &batch);
+    strbuf_clear(&batch);
+    metrics_encode(&batch, points, 3);
+    status |= write_seed(corpus, "fuzz_metrics", "three", &batch);
+    strbuf_release(&batch);
+    return status;
+}
+
+static int write_datasets(const char *corpus)
+{
+    static const char *const texts[] = {
+        "{\"triad_dataset\":1,\"purpose\":\"evaluate\",\"name\":\"flight\",\"format\":\"spectrum\","
+        "\"sequences\":2,\"pairing\":"
+        "\"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\"}\n"
+        "{\"id\":\"flight/17\",\"segments\":[[\"s\",\"<|begin_of_text|>\",0,-1],"
+        "[\"t\",\"Output:\",0,0],[\"t\",\" 2\",1,0],[\"t\",\"\\n\\n\",2,0]]}\n"
+        "{\"id\":\"\\u0000\",\"segments\":[]}\n",
+        "{\"triad_dataset\":1,\"purpose\":\"train\",\"name\":\"\",\"format\":\"text\","
+        "\"sequences\":0,\"pairing\":\"\"}",
+    };
+    int status = 0;
+    for (size_t i = 0; i < 2; i++) {
+        struct strbuf text = {0};
+        strbuf_puts(&text, texts[i]);
+        status |= write_seed(corpus, "fuzz_dataset", i ? "empty" : "two", &text);
+        strbuf_release(&text);
+    }
+    return status;
+}
+
+static int write_access(const char *corpus)
+{
+    /* The example keys of zmq_curve(7); nobody uses them. */
+    struct strbuf text = {0};
+    strbuf_puts(&text, "{\n  \"triad_access\": 1,\n  \"role\": \"client\",\n"
+                       "  \"endpoint\": \"tcp://127.0.0.1:7002\",\n"
+                       "  \"data_endpoint\": \"tcp://127.0.0.1:7003\",\n"
+                       "  \"server\": \"rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7\",\n"
+                       "  \"public\": \"Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID\",\n"
+                       "  \"secret\": \"D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs\"\n}");
+    int status = write_seed(corpus, "fuzz_access", "client", &text);
+    strbuf_release(&text);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 2) {
+        fprintf(stderr, "usage: make_proto_seeds CORPUS_FOLDER\n");
+        return 2;
+    }
+    return write_frames(argv[1]) | write_batches(argv[1]) | write_datasets(argv[1]) |
+           write_access(argv[1]);
+}
