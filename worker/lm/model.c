@@ -113,7 +113,11 @@ enum err_code model_run_new(const struct model *model, enum model_purpose purpos
         return err_set(err, ERR_LIMIT, "run a model: no memory");
     run->model = model;
     run->ops = kernel_select();
-    run->shape = model_space_shape(&model->config, purpose, capacity);
+    if (!model_space_shape(&model->config, purpose, capacity, &run->shape)) {
+        free(run);
+        return err_set(err, ERR_LIMIT, "run a model: a batch of %zu tokens is too large",
+                       capacity->tokens);
+    }
     size_t bytes = model_space_place(&model->config, &run->shape, run->ops, NULL, NULL);
     run->memory = aligned_alloc(64, bytes);
     if (!run->memory) {
@@ -138,7 +142,9 @@ void model_run_free(struct model_run *run)
 size_t model_run_bytes(const struct model_config *config, enum model_purpose purpose,
                        const struct model_capacity *capacity)
 {
-    struct space_shape shape = model_space_shape(config, purpose, capacity);
+    struct space_shape shape;
+    if (!model_space_shape(config, purpose, capacity, &shape))
+        return SIZE_MAX / 2; /* more than there is, and it can be added to */
     return model_space_place(config, &shape, kernel_select(), NULL, NULL);
 }
 

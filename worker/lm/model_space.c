@@ -30,29 +30,34 @@ static float *carve_floats(struct carver *c, int rows, int cols)
     return carve(c, (size_t)rows * (size_t)cols, sizeof(float));
 }
 
-/* Whole blocks for `tokens` spread over `sequences`, each of which may waste most of a block. */
+/* Whole blocks for `tokens` spread over `sequences`, each of which may waste most of a block; 0
+ * when an int cannot hold the number. */
 static int rows_for(size_t tokens, size_t sequences)
 {
-    size_t rows = tokens + sequences * (KERNEL_ROW_BLOCK - 1);
-    ASSERT(rows <= INT_MAX - KERNEL_ROW_BLOCK);
-    return kernel_rows_padded((int)rows);
+    const size_t rows_max = INT_MAX - KERNEL_ROW_BLOCK;
+    if (tokens > rows_max || sequences > (rows_max - tokens) / KERNEL_ROW_BLOCK)
+        return 0;
+    return kernel_rows_padded((int)(tokens + sequences * (KERNEL_ROW_BLOCK - 1)));
 }
 
-struct space_shape model_space_shape(const struct model_config *config, enum model_purpose purpose,
-                                     const struct model_capacity *capacity)
+bool model_space_shape(const struct model_config *config, enum model_purpose purpose,
+                       const struct model_capacity *capacity, struct space_shape *shape_out)
 {
     struct space_shape shape = {
         .rows = rows_for(capacity->tokens, capacity->sequences),
         .loss_rows = rows_for(capacity->loss_tokens, capacity->sequences),
-        .sequences = (int)capacity->sequences,
-        .positions = (int)capacity->sequence_tokens,
         .training = purpose == MODEL_TRAIN,
     };
+    if (shape.rows == 0 || shape.loss_rows == 0)
+        return false;
+    shape.sequences = (int)capacity->sequences;
+    shape.positions = (int)capacity->sequence_tokens;
     size_t row_bytes = (size_t)config->vocabulary * sizeof(float);
     size_t blocks = LOGITS_BYTES_MAX / (KERNEL_ROW_BLOCK * row_bytes);
     size_t piece = (blocks > 0 ? blocks : 1) * KERNEL_ROW_BLOCK;
     shape.piece_rows = piece < (size_t)shape.loss_rows ? (int)piece : shape.loss_rows;
-    return shape;
+    *shape_out = shape;
+    return true;
 }
 
 static void place_batch(struct carver *c, const struct space_shape *s, struct model_space *out)

@@ -80,9 +80,9 @@ struct model_space {
     struct gradient_space gradient;
 };
 
-/* Room for batches of this capacity. */
-struct space_shape model_space_shape(const struct model_config *config, enum model_purpose purpose,
-                                     const struct model_capacity *capacity);
+/* Room for batches of this capacity; false when its rows could not be counted in an int. */
+bool model_space_shape(const struct model_config *config, enum model_purpose purpose,
+                       const struct model_capacity *capacity, struct space_shape *shape_out);
 /* Place everything into `base`, aligned to 64 bytes and of the size that this function returns;
  * with `base` NULL only measure (`space_out` may then be NULL). */
 size_t model_space_place(const struct model_config *config, const struct space_shape *shape,

@@ -40,6 +40,16 @@ static struct tensor_spec *moment_specs(const struct optimizer *optimizer)
     return specs;
 }
 
+void train_state_print(const struct train_state *state, struct strbuf *out)
+{
+    char hex[DIGEST_HEX_SIZE];
+    strbuf_printf(out,
+                  "{\n \"epoch\": %llu,\n \"fingerprint\": \"%s\",\n \"sequence\": %u,\n"
+                  " \"step\": %lld,\n \"triad_trainer_state\": %d\n}\n",
+                  (unsigned long long)state->cursor.epoch, digest_hex(&state->fingerprint, hex),
+                  state->cursor.sequence, (long long)state->step, STATE_VERSION);
+}
+
 enum err_code train_state_save(const struct train_state *state, const struct optimizer *optimizer,
                                const char *folder, struct err *err)
 {
@@ -54,24 +64,17 @@ enum err_code train_state_save(const struct train_state *state, const struct opt
     free(specs);
     if (rc != ERR_OK)
         return rc;
-    char hex[DIGEST_HEX_SIZE];
-    json_t *root = json_pack(
-        "{s:i, s:I, s:I, s:I, s:s}", "triad_trainer_state", STATE_VERSION, "step",
-        (json_int_t)state->step, "epoch", (json_int_t)state->cursor.epoch, "sequence",
-        (json_int_t)state->cursor.sequence, "fingerprint", digest_hex(&state->fingerprint, hex));
-    char *text = root ? json_dumps(root, JSON_INDENT(1) | JSON_SORT_KEYS) : NULL;
-    json_decref(root);
-    if (!text)
-        return err_set(err, ERR_LIMIT, "save the trainer's state: no memory");
+    struct strbuf text = {0};
+    train_state_print(state, &text);
     rc = path_in(path, sizeof path, folder, "trainer_state.json", err);
     if (rc == ERR_OK)
-        rc = file_write_atomic(path, text, strlen(text), 0644, err);
-    free(text);
+        rc = file_write_atomic(path, text.data, text.len, 0644, err);
+    strbuf_release(&text);
     return rc;
 }
 
-static enum err_code parse_state(const char *text, size_t len, const char *path,
-                                 uint32_t sequence_count, struct train_state *out, struct err *err)
+enum err_code train_state_parse(struct train_state *state, const char *text, size_t len,
+                                const char *path, uint32_t sequence_count, struct err *err)
 {
     json_t *root = NULL;
     int version = 0, step = 0, epoch = 0, sequence = 0;
@@ -95,15 +98,15 @@ static enum err_code parse_state(const char *text, size_t len, const char *path,
     struct digest saved = {0};
     if (rc == ERR_OK && !digest_from_hex(hex, &saved))
         rc = err_set(err, ERR_CORRUPT, "read '%s': 'fingerprint' is not 64 hex digits", path);
-    if (rc == ERR_OK && !digest_equal(&saved, &out->fingerprint))
+    if (rc == ERR_OK && !digest_equal(&saved, &state->fingerprint))
         rc = err_set(err, ERR_CONFLICT,
                      "resume from '%s': it was saved by a run with other data or options", path);
     if (rc == ERR_OK && (uint32_t)sequence >= sequence_count)
         rc = err_set(err, ERR_CORRUPT, "read '%s': sequence %d of %u", path, sequence,
                      sequence_count);
     if (rc == ERR_OK) {
-        out->step = step;
-        out->cursor = (struct data_cursor){(uint64_t)epoch, (uint32_t)sequence};
+        state->step = step;
+        state->cursor = (struct data_cursor){(uint64_t)epoch, (uint32_t)sequence};
     }
     json_decref(root);
     return rc;
@@ -138,7 +141,7 @@ enum err_code train_state_load(struct train_state *state, struct optimizer *opti
         rc = file_read(path, STATE_BYTES_MAX, &text, &len, err);
     if (rc != ERR_OK)
         return rc;
-    rc = parse_state(text, len, path, sequence_count, &loaded, err);
+    rc = train_state_parse(&loaded, text, len, path, sequence_count, err);
     free(text);
     if (rc == ERR_OK)
         rc = path_in(path, sizeof path, folder, "optimizer.safetensors", err);

@@ -10,6 +10,7 @@
 #include "err.h"
 #include "hash.h"
 #include "optimizer.h"
+#include "str.h"
 
 struct train_state {
     int64_t step; /* completed */
@@ -17,11 +18,21 @@ struct train_state {
     struct digest fingerprint; /* of data and options: a state fits no other run */
 };
 
+/* Append the trainer_state.json. */
+void train_state_print(const struct train_state *state, struct strbuf *out);
+/* Read one; `path` is for messages. `state->fingerprint` says what is expected. ERR_CORRUPT,
+ * ERR_INVALID or ERR_VERSION when the text is not such a state of a corpus of `sequence_count`,
+ * ERR_CONFLICT when it is one of another run. */
+NODISCARD enum err_code train_state_parse(struct train_state *state, const char *text, size_t len,
+                                          const char *path, uint32_t sequence_count,
+                                          struct err *err);
+
+/* Write both files. */
 NODISCARD enum err_code train_state_save(const struct train_state *state,
                                          const struct optimizer *optimizer, const char *folder,
                                          struct err *err);
-/* `state->fingerprint` says what is expected; ERR_CONFLICT when the saved one differs, ERR_CORRUPT
- * when a file is damaged. A failure may leave the moments overwritten, the state is untouched. */
+/* Read both, as train_state_parse() does. A failure may leave the moments overwritten, the state is
+ * untouched. */
 NODISCARD enum err_code train_state_load(struct train_state *state, struct optimizer *optimizer,
                                          const char *folder, uint32_t sequence_count,
                                          struct err *err);
