@@ -271,13 +271,14 @@ static void loss_rows(const struct loss *p, int first, int end)
         p->hit[n] = false;
         if (p->targets[n] < 0)
             continue;
+        const int target = p->targets[n];
         const float largest = row_max(row, p->V);
-        int best = 0; /* the lowest index of the largest; a NaN row has none, and no hit */
-        while (best < p->V && row[best] != largest)
-            best++;
+        int ahead = 0; /* earlier logits as large as the target's: the lowest index wins ties */
+        for (int i = 0; i < target; i++)
+            ahead += row[i] >= row[target];
         p->lse[n] = (double)largest + log(row_exp_sum_f64(row, p->V, largest));
-        p->nats[n] = p->lse[n] - (double)row[p->targets[n]];
-        p->hit[n] = best == p->targets[n];
+        p->nats[n] = p->lse[n] - (double)row[target];
+        p->hit[n] = ahead == 0 && row[target] >= largest && !isnan(p->nats[n]);
     }
 }
 

@@ -266,7 +266,7 @@ static void ref_loss_forward(double *nats, double *lse, bool *hit, const REAL *l
             sum += exp((double)row[i] - (double)row[best]);
         lse[n] = (double)row[best] + log(sum);
         nats[n] = lse[n] - (double)row[targets[n]];
-        hit[n] = best == targets[n];
+        hit[n] = best == targets[n] && !isnan(nats[n]);
     }
 }
 

@@ -1,109 +1,226 @@
+/* The table of operations: see kernel_cases.h. */
 #include "kernel_cases.h"
 
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
 
-#define GUARD       64
-#define GUARD_VALUE 1234567.0f
-
-struct guarded guarded_new(size_t count)
-{
-    struct guarded g = {.count = count, .whole = malloc((count + 2 * GUARD) * sizeof(float))};
-    ASSERT(g.whole != NULL);
-    for (size_t i = 0; i < count + 2 * GUARD; i++)
-        g.whole[i] = i < GUARD || i >= count + GUARD ? GUARD_VALUE : NAN;
-    g.data = g.whole + GUARD;
-    return g;
-}
-
-int guarded_is_intact(const struct guarded *g)
-{
-    for (size_t i = 0; i < GUARD; i++)
-        if (g->whole[i] < GUARD_VALUE || g->whole[i] > GUARD_VALUE ||
-            g->whole[g->count + GUARD + i] < GUARD_VALUE ||
-            g->whole[g->count + GUARD + i] > GUARD_VALUE)
-            return 0;
-    return 1;
-}
-
-void guarded_free(struct guarded *g)
-{
-    free(g->whole);
-}
-
-struct values values_zero(size_t count)
-{
-    struct values v = {calloc(count + 1, sizeof(float)), calloc(count + 1, sizeof(double)), count};
-    ASSERT(v.f != NULL);
-    ASSERT(v.d != NULL);
-    return v;
-}
-
-struct values values_random(struct rng *rng, size_t count, double spread)
-{
-    struct values v = values_zero(count);
-    for (size_t i = 0; i < count; i++) {
-        v.f[i] = (float)(spread * rng_normal(rng));
-        v.d[i] = (double)v.f[i];
+/* One call, written once and compiled for both precisions; REAL is the type of the arrays. */
+#define RUN(NAME, ...)                                                                             \
+    static void NAME##_f32(const struct kernel_ops *ops, const struct problem *p, float *const *x) \
+    {                                                                                              \
+        typedef float REAL;                                                                        \
+        const struct case_shape *s = &p->shape;                                                    \
+        (void)s;                                                                                   \
+        (void)sizeof(REAL);                                                                        \
+        __VA_ARGS__                                                                                \
+    }                                                                                              \
+    static void NAME##_f64(const struct kernel_ops_f64 *ops, const struct problem *p,              \
+                           double *const *x)                                                       \
+    {                                                                                              \
+        typedef double REAL;                                                                       \
+        const struct case_shape *s = &p->shape;                                                    \
+        (void)s;                                                                                   \
+        (void)sizeof(REAL);                                                                        \
+        __VA_ARGS__                                                                                \
     }
-    return v;
+
+#define EPSILON     1e-5
+#define FACTOR      0.37
+#define ROWS(WIDTH) ((size_t)p->N * (size_t)s->WIDTH)
+
+static const struct kernel_adamw adamw_step = {.learning_rate = 1e-2,
+                                               .beta1 = 0.9,
+                                               .beta2 = 0.95,
+                                               .epsilon = 1e-8,
+                                               .weight_decay = 0.1,
+                                               .correction1 = 0.19,
+                                               .correction2 = 0.0975};
+
+RUN(gather, ops->gather(x[0], p->ids, x[1], p->N, s->C);)
+RUN(scatter_add, ops->scatter_add(x[0], p->ids, x[1], p->N, s->C);)
+RUN(norm_forward, ops->norm_forward(x[0], x[1], x[2], x[3], EPSILON, p->N, s->C);)
+RUN(norm_backward, ops->norm_backward(x[0], x[1], x[2], x[3], x[4], x[5], p->N, s->C);)
+RUN(rope_forward, ops->rope_forward(x[0], p->positions, x[1], p->N, s->H, s->D);)
+RUN(rope_backward, ops->rope_backward(x[0], p->positions, x[1], p->N, s->H, s->D);)
+RUN(attention_forward,
+    ops->attention_forward(x[0], x[1], x[2], x[3], x[4], &p->batch, s->H, s->G, s->D, p->work);)
+RUN(attention_backward, ops->attention_backward(x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7],
+                                                x[8], &p->batch, s->H, s->G, s->D, p->work);)
+RUN(swiglu_forward, ops->swiglu_forward(x[0], x[1], x[2], ROWS(O));)
+RUN(swiglu_backward, ops->swiglu_backward(x[0], x[1], x[2], x[3], x[4], ROWS(O));)
+RUN(matmul_forward, ops->matmul_forward(x[0], x[1], x[2], p->N, s->C, s->O);)
+RUN(matmul_input, ops->matmul_backward_input(x[0], x[1], x[2], p->N, s->C, s->O, false);)
+RUN(matmul_input_add, ops->matmul_backward_input(x[0], x[1], x[2], p->N, s->C, s->O, true);)
+RUN(matmul_weight, ops->matmul_backward_weight(x[0], x[1], x[2], p->N, s->C, s->O);)
+RUN(
+    loss_forward, ops->loss_forward(p->nats, p->lse, p->hit, x[3], p->targets, p->N, s->O);
+    for (int n = 0; n < p->N; n++) {
+        x[0][n] = (REAL)p->nats[n];
+        x[1][n] = (REAL)p->lse[n];
+        x[2][n] = p->hit[n] ? 1 : 0;
+    })
+RUN(loss_backward, for (int n = 0; n < p->N; n++) p->lse[n] = (double)x[1][n];
+    ops->loss_backward(x[0], p->lse, p->targets, CASE_LOSS_SCALE, p->N, s->O);)
+RUN(add, ops->add(x[0], x[1], ROWS(C));)
+RUN(scale, ops->scale(x[0], FACTOR, ROWS(C));)
+RUN(sum_squares, x[0][0] = (REAL)ops->sum_squares(x[1], ROWS(C));)
+RUN(adamw, ops->adamw(x[0], x[1], x[2], x[3], &adamw_step, ROWS(C));)
+
+/* ---- the forward passes of the backward operations, in double ---- */
+
+static const struct kernel_ops_f64 *const ref = &kernels_ref_f64;
+
+static void forward_gather(const struct problem *p, double *const *x, double *out)
+{
+    ref->gather(out, p->ids, x[2], p->N, p->shape.C);
 }
 
-void values_free(struct values *v)
+static void forward_norm(const struct problem *p, double *const *x, double *out)
 {
-    free(v->f);
-    free(v->d);
+    ref->norm_forward(out, x[5], x[3], x[4], EPSILON, p->N, p->shape.C);
 }
 
-void layout_make(struct layout *l, const int *lens, int count)
+static void forward_rope(const struct problem *p, double *const *x, double *out)
 {
-    int rows = 0;
-    for (int b = 0; b < count; b++) {
-        l->start[b] = rows;
-        l->len[b] = lens[b];
-        rows += kernel_rows_padded(lens[b]);
+    memcpy(out, x[2], p->count[2] * sizeof *out);
+    ref->rope_forward(out, p->positions, x[1], p->N, p->shape.H, p->shape.D);
+}
+
+static void forward_attention(const struct problem *p, double *const *x, double *out)
+{
+    ref->attention_forward(out, x[5], x[6], x[7], x[8], &p->batch, p->shape.H, p->shape.G,
+                           p->shape.D, NULL);
+    memcpy(x[4], out, p->count[4] * sizeof *out);
+}
+
+static void forward_swiglu(const struct problem *p, double *const *x, double *out)
+{
+    ref->swiglu_forward(out, x[3], x[4], p->count[3]);
+}
+
+static void forward_matmul_input(const struct problem *p, double *const *x, double *out)
+{
+    ref->matmul_forward(out, x[3], x[2], p->N, p->shape.C, p->shape.O);
+}
+
+static void forward_matmul_weight(const struct problem *p, double *const *x, double *out)
+{
+    ref->matmul_forward(out, x[2], x[3], p->N, p->shape.C, p->shape.O);
+}
+
+static void forward_loss(const struct problem *p, double *const *x, double *out)
+{
+    ref->loss_forward(out, x[1], p->hit, x[0], p->targets, p->N, p->shape.O);
+}
+
+/* ---- what a call costs ---- */
+
+static double matmul_flops(const struct problem *p)
+{
+    return 2.0 * p->N * p->shape.C * p->shape.O;
+}
+
+/* Two products over the causal half. */
+static double attention_flops(const struct problem *p)
+{
+    double pairs = 0;
+    for (int b = 0; b < p->batch.sequence_count; b++)
+        pairs += 0.5 * p->len[b] * p->len[b];
+    return 4.0 * pairs * p->shape.H * p->shape.D;
+}
+
+/* Five products: the scores are computed again. */
+static double attention_backward_flops(const struct problem *p)
+{
+    return 2.5 * attention_flops(p);
+}
+
+/* ---- the table ---- */
+
+#define IN_ROWS(E)                                                                                 \
+    {                                                                                              \
+        ROLE_IN, true, EXTENT_##E, 0                                                               \
     }
-    l->batch = (struct kernel_batch){
-        .sequence_count = count, .rows = rows, .start = l->start, .len = l->len};
-    l->positions = calloc((size_t)rows, sizeof *l->positions);
-    ASSERT(l->positions != NULL);
-    for (int b = 0; b < count; b++)
-        for (int t = 0; t < lens[b]; t++)
-            l->positions[l->start[b] + t] = t;
-}
-
-void layout_free(struct layout *l)
-{
-    free(l->positions);
-}
-
-void layout_clear_padding(const struct layout *l, float *x, int width)
-{
-    for (int b = 0; b < l->batch.sequence_count; b++)
-        for (int r = l->len[b]; r < kernel_rows_padded(l->len[b]); r++)
-            memset(x + (size_t)(l->start[b] + r) * (size_t)width, 0, (size_t)width * sizeof *x);
-}
-
-void layout_clear_padding_f64(const struct layout *l, double *x, int width)
-{
-    for (int b = 0; b < l->batch.sequence_count; b++)
-        for (int r = l->len[b]; r < kernel_rows_padded(l->len[b]); r++)
-            memset(x + (size_t)(l->start[b] + r) * (size_t)width, 0, (size_t)width * sizeof *x);
-}
-
-double relative_error(const float *a, const double *b, size_t count)
-{
-    double largest = 1e-30;
-    double worst = 0;
-    for (size_t i = 0; i < count; i++) {
-        const double difference = fabs((double)a[i] - b[i]);
-        if (isnan(difference))
-            return NAN;
-        worst = difference > worst ? difference : worst;
-        largest = fabs(b[i]) > largest ? fabs(b[i]) : largest;
+#define OUT_ROWS(E)                                                                                \
+    {                                                                                              \
+        ROLE_OUT, true, EXTENT_##E, 0                                                              \
     }
-    return worst / largest;
-}
+#define INOUT_ROWS(E)                                                                              \
+    {                                                                                              \
+        ROLE_INOUT, true, EXTENT_##E, 0                                                            \
+    }
+#define IN_ALL(E)                                                                                  \
+    {                                                                                              \
+        ROLE_IN, false, EXTENT_##E, 0                                                              \
+    }
+#define OUT_ALL(E)                                                                                 \
+    {                                                                                              \
+        ROLE_OUT, false, EXTENT_##E, 0                                                             \
+    }
+#define INOUT_ALL(E)                                                                               \
+    {                                                                                              \
+        ROLE_INOUT, false, EXTENT_##E, 0                                                           \
+    }
+#define RUNS(NAME) .run_f32 = NAME##_f32, .run_f64 = NAME##_f64
+
+/* Bounds: one rounding is 6e-8; sums add the root of their number of terms, and cancel. */
+#define BOUND_ELEMENT 1e-6
+#define BOUND_SUM     5e-6
+#define BOUND_CHAIN   5e-5 /* sums of products of rounded exponentials */
+
+/* clang-format off */
+const struct kernel_case kernel_cases[] = {
+    {"gather", {OUT_ROWS(C), IN_ALL(TC)}, 0, RUNS(gather)},
+    {"scatter_add", {INOUT_ALL(TC), IN_ROWS(C), IN_ALL(TC)}, BOUND_SUM, RUNS(scatter_add),
+     .forward = forward_gather, .upstream = 1, .input = {2}, .gradient = {0}, .gradient_count = 1},
+    {"norm_forward", {OUT_ROWS(C), OUT_ROWS(ONE), IN_ROWS(C), IN_ALL(C)}, BOUND_SUM,
+     RUNS(norm_forward)},
+    {"norm_backward",
+     {INOUT_ROWS(C), INOUT_ALL(C), IN_ROWS(C), IN_ROWS(C), IN_ALL(C), IN_ROWS(ONE)}, BOUND_SUM,
+     RUNS(norm_backward), .forward = forward_norm, .upstream = 2, .input = {3, 4},
+     .gradient = {0, 1}, .gradient_count = 2},
+    {"rope_forward", {INOUT_ROWS(HD), IN_ALL(TD)}, BOUND_ELEMENT, RUNS(rope_forward)},
+    {"rope_backward", {INOUT_ROWS(HD), IN_ALL(TD), IN_ROWS(HD)}, BOUND_ELEMENT,
+     RUNS(rope_backward), .forward = forward_rope, .upstream = 0, .input = {2}, .gradient = {0},
+     .gradient_count = 1},
+    {"attention_forward",
+     {OUT_ROWS(HD), OUT_ROWS(H), {ROLE_IN, true, EXTENT_HD, 1.5}, IN_ROWS(GD), IN_ROWS(GD)},
+     BOUND_SUM, RUNS(attention_forward), .flops = attention_flops},
+    {"attention_backward",
+     {OUT_ROWS(HD), OUT_ROWS(GD), OUT_ROWS(GD), IN_ROWS(HD), IN_ROWS(HD), IN_ROWS(H),
+      {ROLE_IN, true, EXTENT_HD, 1.5}, IN_ROWS(GD), IN_ROWS(GD)}, BOUND_CHAIN,
+     RUNS(attention_backward), .forward = forward_attention, .upstream = 3, .input = {6, 7, 8},
+     .gradient = {0, 1, 2}, .gradient_count = 3, .flops = attention_backward_flops},
+    {"swiglu_forward", {OUT_ROWS(O), {ROLE_IN, true, EXTENT_O, 8}, IN_ROWS(O)}, BOUND_ELEMENT,
+     RUNS(swiglu_forward)},
+    {"swiglu_backward",
+     {OUT_ROWS(O), OUT_ROWS(O), IN_ROWS(O), {ROLE_IN, true, EXTENT_O, 2}, IN_ROWS(O)},
+     BOUND_ELEMENT, RUNS(swiglu_backward), .forward = forward_swiglu, .upstream = 2,
+     .input = {3, 4}, .gradient = {0, 1}, .gradient_count = 2},
+    {"matmul_forward", {OUT_ROWS(O), IN_ROWS(C), IN_ALL(OC)}, BOUND_SUM, RUNS(matmul_forward),
+     .flops = matmul_flops},
+    {"matmul_backward_input", {OUT_ROWS(C), IN_ROWS(O), IN_ALL(OC), IN_ROWS(C)}, BOUND_SUM,
+     RUNS(matmul_input), .forward = forward_matmul_input, .upstream = 1, .input = {3},
+     .gradient = {0}, .gradient_count = 1, .flops = matmul_flops},
+    {"matmul_backward_input, added", {INOUT_ROWS(C), IN_ROWS(O), IN_ALL(OC), IN_ROWS(C)}, BOUND_SUM,
+     RUNS(matmul_input_add), .forward = forward_matmul_input, .upstream = 1, .input = {3},
+     .gradient = {0}, .gradient_count = 1, .flops = matmul_flops},
+    {"matmul_backward_weight", {INOUT_ALL(OC), IN_ROWS(O), IN_ROWS(C), IN_ALL(OC)}, BOUND_SUM,
+     RUNS(matmul_weight), .forward = forward_matmul_weight, .upstream = 1, .input = {3},
+     .gradient = {0}, .gradient_count = 1, .flops = matmul_flops},
+    {"loss_forward",
+     {OUT_ROWS(ONE), OUT_ROWS(ONE), OUT_ROWS(ONE), {ROLE_IN, true, EXTENT_O, 4}}, BOUND_ELEMENT,
+     RUNS(loss_forward)},
+    {"loss_backward", {{ROLE_INOUT, true, EXTENT_O, 4}, IN_ROWS(ONE)}, BOUND_SUM,
+     RUNS(loss_backward), .forward = forward_loss, .upstream = -1, .input = {0}, .gradient = {0},
+     .gradient_count = 1},
+    {"add", {INOUT_ROWS(C), IN_ROWS(C)}, BOUND_ELEMENT, RUNS(add)},
+    {"scale", {INOUT_ROWS(C)}, BOUND_ELEMENT, RUNS(scale)},
+    {"sum_squares", {OUT_ALL(ONE), IN_ROWS(C)}, BOUND_ELEMENT, RUNS(sum_squares)},
+    {"adamw", {INOUT_ROWS(C), INOUT_ROWS(C), {ROLE_INOUT, true, EXTENT_C, -1}, IN_ROWS(C)},
+     BOUND_ELEMENT, RUNS(adamw)},
+};
+/* clang-format on */
+
+const size_t kernel_case_count = ARRAY_COUNT(kernel_cases);

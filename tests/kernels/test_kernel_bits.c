@@ -1,0 +1,132 @@
+/* The bit contract: what a sequence's rows give does not depend on its company, its place in the
+ * batch or the number of threads; what is summed over sequences does not depend on the threads. */
+#include "cmocka_all.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "kernel_cases.h"
+
+#define KEY_WATCHED 7
+#define LEN_WATCHED 150
+
+struct batch_case {
+    int lens[4];
+    uint64_t keys[4];
+    int count, watched; /* which sequence is the watched one */
+};
+
+static const struct batch_case batches[] = {
+    {{LEN_WATCHED}, {KEY_WATCHED}, 1, 0},
+    {{3, LEN_WATCHED, 64, 129}, {1, KEY_WATCHED, 2, 3}, 4, 1},
+    {{200, 1, LEN_WATCHED}, {4, 5, KEY_WATCHED}, 3, 2},
+    {{LEN_WATCHED, 90, LEN_WATCHED}, {KEY_WATCHED, 6, 8}, 3, 0},
+};
+
+static const struct case_shape shapes[] = {
+    {.C = 128, .O = 200, .H = 4, .G = 2, .D = 32},
+    {.C = 100, .O = 1030, .H = 3, .G = 1, .D = 20},
+};
+
+static void run(struct problem *p, const struct kernel_case *c, const struct case_shape *shape,
+                const struct batch_case *b, int threads)
+{
+    kernel_threads_set(2);
+    problem_make(p, c, shape, b->lens, b->keys, b->count);
+    kernel_threads_set(threads);
+    c->run_f32(kernel_select(), p, p->f);
+    kernel_threads_set(2);
+}
+
+/* Where the rows of sequence `index` lie in array `a`, and how many bytes they have. */
+static const float *rows_of(const struct problem *p, int a, int index, size_t *bytes_out)
+{
+    const size_t width = p->count[a] / (size_t)p->N;
+    *bytes_out = (size_t)p->len[index] * width * sizeof(float);
+    return p->f[a] + (size_t)p->start[index] * width;
+}
+
+/* Rows of sequence `index_a` of `a` and `index_b` of `b`: equal in every array that is written? */
+static bool rows_equal(const struct problem *a, int index_a, const struct problem *b, int index_b)
+{
+    bool equal = true;
+    for (int i = 0; i < CASE_ARRAYS_MAX; i++) {
+        const struct case_array *array = &a->kernel_case->arrays[i];
+        if (a->count[i] == 0 || !array->per_row || array->role == ROLE_IN)
+            continue;
+        size_t bytes = 0;
+        const float *rows_a = rows_of(a, i, index_a, &bytes);
+        equal = equal && memcmp(rows_a, rows_of(b, i, index_b, &bytes), bytes) == 0;
+    }
+    return equal;
+}
+
+static bool sums_equal(const struct problem *a, const struct problem *b)
+{
+    bool equal = true;
+    for (int i = 0; i < CASE_ARRAYS_MAX; i++)
+        if (a->count[i] > 0 && !a->kernel_case->arrays[i].per_row)
+            equal = equal && memcmp(a->f[i], b->f[i], a->count[i] * sizeof(float)) == 0;
+    return equal;
+}
+
+static bool writes_rows(const struct kernel_case *c)
+{
+    bool writes = false;
+    for (int i = 0; i < CASE_ARRAYS_MAX; i++)
+        writes = writes || (c->arrays[i].extent != EXTENT_NONE && c->arrays[i].per_row &&
+                            c->arrays[i].role != ROLE_IN);
+    return writes;
+}
+
+static void test_bits(void **state)
+{
+    const struct kernel_case *c = *state;
+    for (size_t s = 0; s < ARRAY_COUNT(shapes); s++) {
+        struct problem alone;
+        run(&alone, c, &shapes[s], &batches[0], 1);
+        for (size_t i = 0; i < ARRAY_COUNT(batches); i++) {
+            struct problem one, two;
+            run(&one, c, &shapes[s], &batches[i], 1);
+            run(&two, c, &shapes[s], &batches[i], 2);
+            assert_true(rows_equal(&alone, 0, &one, batches[i].watched));
+            assert_true(rows_equal(&alone, 0, &two, batches[i].watched));
+            assert_true(sums_equal(&one, &two));
+            /* The comparison can fail: another sequence of the same length differs. */
+            if (i == 3 && writes_rows(c))
+                assert_false(rows_equal(&alone, 0, &one, 2));
+            problem_release(&one);
+            problem_release(&two);
+        }
+        problem_release(&alone);
+    }
+}
+
+/* ---- the start-up probe ---- */
+
+static void test_probe_passes_here(void **state)
+{
+    char text[256] = "";
+    (void)state;
+    const bool passes = kernel_probe(text, sizeof text);
+    if (!passes)
+        print_error("%s\n", text);
+    assert_true(passes);
+    print_message("numeric class %s\n", kernel_class());
+}
+
+int main(void)
+{
+    static struct CMUnitTest tests[64];
+    size_t count = 0;
+    ASSERT(kernel_case_count < ARRAY_COUNT(tests));
+    for (; count < kernel_case_count; count++)
+        tests[count] =
+            (struct CMUnitTest){.name = kernel_cases[count].name,
+                                .test_func = test_bits,
+                                .initial_state = (void *)(uintptr_t)&kernel_cases[count]};
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_probe_passes_here);
+    return _cmocka_run_group_tests("kernel bits", tests, count, NULL, NULL);
+}
