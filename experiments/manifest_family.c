@@ -144,7 +144,7 @@ static enum err_code find_origin(struct manifest *m, const struct manifest_varia
                          variant->name, manifest_origin_name(variant->origin));
     if (!follows && variant->from)
         return yaml_fail(&m->doc, yaml_get(variant->node, "from"), err,
-                         "variant '%s' is a %s and starts from nothing: remove 'from'",
+                         "variant '%s' has '%s' and starts from nothing: remove 'from'",
                          variant->name, manifest_origin_name(variant->origin));
     return ERR_OK;
 }

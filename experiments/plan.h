@@ -128,9 +128,10 @@ struct plan {
     size_t warning_count;
 };
 
-/* Make the plan. `manifest` must outlive it (its arena may grow). The same manifest, files and
- * environment give the same bytes. ERR_INVALID with the place in the manifest or mix where there is
- * one: unknown task or mix, a task with fewer than 3 usable examples, a held-out source in a mix.
+/* Make the plan. `manifest` must outlive it at the same address (its arena may grow). The same
+ * manifest, files and environment give the same bytes. ERR_INVALID with the place in the manifest
+ * or mix where there is one: unknown task or mix, a task with fewer than 3 usable examples, a
+ * held-out source in a mix.
  */
 NODISCARD enum err_code plan_build(struct manifest *manifest, const struct plan_env *env,
                                    struct plan *out, struct err *err);

@@ -80,6 +80,26 @@ static struct digest training_finish(struct training *t, const char *format)
     return plan_add_blob(t->f->planner, strbuf_take(&file), len, what);
 }
 
+static enum err_code no_such_mix(struct planner *p, const struct yaml_node *at, const char *name,
+                                 struct err *err)
+{
+    struct arena *arena = &p->plan->arena;
+    const char **files = NULL;
+    size_t count = 0;
+    char hint[300];
+    const char *folder = arena_printf(arena, "%s/mixes", p->env->root);
+    enum err_code code =
+        p->env->reader.list(p->env->reader.ctx, folder, arena, &files, &count, err);
+    if (code)
+        return code;
+    for (size_t i = 0; i < count; i++) {
+        const char *dot = strrchr(files[i], '.');
+        files[i] = dot ? arena_strndup(arena, files[i], (size_t)(dot - files[i])) : files[i];
+    }
+    fields_suggest(name, files, count, hint, sizeof hint);
+    return yaml_fail(&p->manifest->doc, at, err, "no mix is called '%s'%s", name, hint);
+}
+
 static enum err_code open_mix(struct family_plan *f, const struct manifest_variant *v,
                               enum mix_purpose purpose, uint64_t seed, struct mix *mix,
                               struct mix_stream **stream, struct err *err)
@@ -92,8 +112,7 @@ static enum err_code open_mix(struct family_plan *f, const struct manifest_varia
         yaml_get(yaml_get(v->node, manifest_origin_name(v->origin)), "mix");
     enum err_code code = mix_load(&p->env->reader, p->env->root, v->stage.mix, mix, err);
     if (code == ERR_NOT_FOUND)
-        return yaml_fail(&p->manifest->doc, at, err, "no mix is called '%s' (%s/mixes/%s.yaml)",
-                         v->stage.mix, p->env->root, v->stage.mix);
+        return no_such_mix(p, at, v->stage.mix, err);
     if (code)
         return code;
     if (mix->purpose != (int)purpose) {

@@ -333,7 +333,7 @@ static enum err_code plan_stage(struct family_plan *f, const struct manifest_var
     if (!code)
         code = plan_training_data(f, v, seed_value, &data, &inputs[0].digest, err);
     if (!code)
-        code = plan_check_sources(p, &data, err);
+        code = plan_check_sources(p, v, &data, err);
     if (code)
         return code;
     size_t token_count = turn_style_tokens(f->family->turns, tokens, &turn_first);

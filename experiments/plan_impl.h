@@ -83,8 +83,9 @@ NODISCARD enum err_code plan_evaluation(struct family_plan *f, const struct entr
 
 /* No source of a test task or an evaluated one may be trained on: collect them, and check. */
 void plan_collect_held_out(struct planner *p);
-NODISCARD enum err_code plan_check_sources(struct planner *p, const struct plan_data *data,
-                                           struct err *err);
+NODISCARD enum err_code plan_check_sources(struct planner *p,
+                                           const struct manifest_variant *variant,
+                                           const struct plan_data *data, struct err *err);
 /* Add an id to a sorted set. */
 void plan_add_source(struct arena *arena, const char ***sources, size_t *count, const char *source);
 

@@ -48,16 +48,18 @@ static const char *held_out_by(const struct planner *p, const char *source)
     return "?";
 }
 
-enum err_code plan_check_sources(struct planner *p, const struct plan_data *data, struct err *err)
+enum err_code plan_check_sources(struct planner *p, const struct manifest_variant *variant,
+                                 const struct plan_data *data, struct err *err)
 {
+    const struct yaml_node *at = yaml_get(variant->node, manifest_origin_name(variant->origin));
     for (size_t i = 0; i < data->source_count; i++) {
         for (size_t j = 0; j < p->plan->held_out_count; j++) {
-            if (strcmp(data->sources[i], p->plan->held_out[j]) == 0)
-                return err_set(err, ERR_INVALID,
-                               "%s of %s holds the source '%s', which is held out for the task "
-                               "'%s'; remove it from the training data",
-                               data->what, data->label, data->sources[i],
-                               held_out_by(p, data->sources[i]));
+            const char *source = data->sources[i];
+            if (strcmp(source, p->plan->held_out[j]) == 0)
+                return yaml_fail(&p->manifest->doc, at, err,
+                                 "source '%s' is held out for the task '%s', but '%s' would train "
+                                 "on it: it is in %s",
+                                 source, held_out_by(p, source), variant->name, data->what);
         }
     }
     return ERR_OK;

@@ -37,8 +37,13 @@ char *fields_suggest(const char *word, const char *const *candidates, size_t cou
         return out;
     }
     size_t len = (size_t)snprintf(out, size, "; known are");
-    for (size_t i = 0; i < count && len + 64 < size; i++)
-        len += (size_t)snprintf(out + len, size - len, "%s %s", i ? "," : "", candidates[i]);
+    for (size_t i = 0; i < count; i++) {
+        bool fits = len + strlen(candidates[i]) + sizeof ", ..." + 1 < size;
+        len += (size_t)snprintf(out + len, size - len, "%s %s", i ? "," : "",
+                                fits ? candidates[i] : "...");
+        if (!fits)
+            break;
+    }
     return out;
 }
 
@@ -87,7 +92,7 @@ static enum err_code read_text(const struct place *at, const struct field *f,
 static enum err_code out_of_range(const struct place *at, const struct field *f,
                                   const struct yaml_node *node, struct err *err)
 {
-    return yaml_fail(at->doc, node, err, "'%s' is %.40s, allowed is %.17g to %.17g", f->key,
+    return yaml_fail(at->doc, node, err, "'%s' is %.40s, allowed is %.15g to %.15g", f->key,
                      node->text, f->min, f->max);
 }
 

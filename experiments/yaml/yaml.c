@@ -178,22 +178,20 @@ static void close_collection(struct builder *b)
     }
 }
 
-static bool node_is_plain(struct fy_event *event)
-{
-    return !event->scalar.value || fy_token_scalar_style(event->scalar.value) == FYSS_PLAIN;
-}
-
 static enum err_code take_scalar(struct builder *b, struct fy_event *event, struct err *err)
 {
     struct yaml_node *node = new_node(b, YAML_SCALAR, event);
     size_t len = 0;
     const char *text = event->scalar.value ? fy_token_get_text(event->scalar.value, &len) : NULL;
+    enum fy_scalar_style style =
+        event->scalar.value ? fy_token_scalar_style(event->scalar.value) : FYSS_PLAIN;
+    bool quoted = style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED;
+    if (quoted && node->column > 1)
+        node->column--; /* the mark stands behind the opening quote */
     if (text && memchr(text, '\0', len))
         return yaml_fail(b->doc, node, err, "a text may not hold a NUL character");
-    if (!node_is_plain(event) && node->column > 1)
-        node->column--; /* the mark stands behind the opening quote */
     node->text = text ? arena_strndup(&b->doc->arena, text, len) : "";
-    node->plain = node_is_plain(event);
+    node->plain = style == FYSS_PLAIN;
     return attach(b, node, err);
 }
 

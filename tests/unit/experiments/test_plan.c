@@ -1,0 +1,275 @@
+/* Plans of the manifests that ship with Triad, on real tokenizers. */
+#include "cmocka_all.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataset.h"
+#include "file.h"
+#include "plan_lm.h"
+
+/* A manifest from a file, with some text replaced. */
+struct planned {
+    char *text;
+    struct manifest manifest;
+    struct plan plan;
+};
+
+static enum err_code try_plan(const char *file, const char *old, const char *new,
+                              struct planned *out, struct err *err)
+{
+    char path[600];
+    char *bytes = NULL;
+    size_t len = 0;
+    struct strbuf text = {0};
+    struct plan_env env = plan_lm_env(TRIAD_SOURCE_DIR "/experiments");
+    snprintf(path, sizeof path, TRIAD_SOURCE_DIR "/experiments/manifests/%s", file);
+    assert_int_equal(file_read(path, 0, &bytes, &len, err), ERR_OK);
+    const char *at = old ? strstr(bytes, old) : bytes + len;
+    assert_non_null(at);
+    strbuf_append(&text, bytes, (size_t)(at - bytes));
+    strbuf_puts(&text, old ? new : "");
+    strbuf_puts(&text, at + (old ? strlen(old) : 0));
+    free(bytes);
+    len = text.len;
+    out->text = strbuf_take(&text);
+    enum err_code code = manifest_parse(out->text, len, path, &out->manifest, err);
+    if (!code) {
+        code = plan_build(&out->manifest, &env, &out->plan, err);
+        if (code)
+            manifest_release(&out->manifest);
+    }
+    if (code)
+        free(out->text);
+    return code;
+}
+
+/* The plan points to its manifest, so neither may move. */
+static void plan_of(const char *file, const char *old, const char *new, struct planned *out)
+{
+    struct err err;
+    if (try_plan(file, old, new, out, &err) != ERR_OK)
+        fail_msg("%s", err.text);
+}
+
+static void release(struct planned *p)
+{
+    plan_release(&p->plan);
+    manifest_release(&p->manifest);
+    free(p->text);
+}
+
+static const struct plan_job *job_labelled(const struct plan *plan, const char *label)
+{
+    for (size_t i = 0; i < plan->job_count; i++) {
+        if (strcmp(plan->jobs[i].label, label) == 0)
+            return &plan->jobs[i];
+    }
+    fail_msg("no job '%s'", label);
+    return NULL;
+}
+
+static const struct plan_blob *blob_of(const struct plan *plan, const struct digest *digest)
+{
+    for (size_t i = 0; i < plan->blob_count; i++) {
+        if (digest_equal(&plan->blobs[i].digest, digest))
+            return &plan->blobs[i];
+    }
+    fail_msg("an input is in no blob");
+    return NULL;
+}
+
+static void quickstart_keeps_its_promises(void **state)
+{
+    (void)state;
+    struct planned p;
+    plan_of("quickstart.yaml", NULL, NULL, &p);
+    const struct plan *plan = &p.plan;
+    assert_int_equal(plan->task_count, 4);
+    assert_int_equal(plan->cell_count, 12);
+    assert_int_equal(plan->job_count, 3 + 12);
+    assert_int_equal(plan->warning_count, 0);
+    for (size_t i = 0; i < plan->task_count; i++) {
+        assert_true(plan->tasks[i].k >= 8);
+        assert_true(plan->tasks[i].tokens_max <= 768);
+        assert_true(plan->tasks[i].sequences >= 100);
+    }
+    /* Parents come before children, and every input is among the blobs. */
+    for (size_t i = 0; i < plan->job_count; i++) {
+        const struct plan_job *job = &plan->jobs[i];
+        for (size_t d = 0; d < job->parent_count; d++) {
+            size_t before = 0;
+            while (before < i &&
+                   !digest_equal(&plan->jobs[before].identity, &job->parents[d].digest))
+                before++;
+            assert_true(before < i);
+        }
+        for (size_t d = 0; d < job->input_count; d++)
+            blob_of(plan, &job->inputs[d].digest);
+        struct digest identity = hash_bytes(job->spec.data, job->spec.len);
+        assert_true(digest_equal(&identity, &job->identity));
+    }
+    assert_int_equal(job_labelled(plan, "llama-tiny/ST/42")->parent_count, 2);
+    release(&p);
+}
+
+/* All formats of a task hold the same examples: same pairing, same items, and each example once. */
+static void formats_score_the_same_positions(void **state)
+{
+    (void)state;
+    struct planned p;
+    plan_of("quickstart.yaml", NULL, NULL, &p);
+    for (size_t c = 0; c < p.plan.cell_count; c++) {
+        const struct plan_cell *cell = &p.plan.cells[c];
+        const struct plan_job *job = &p.plan.jobs[cell->job];
+        const struct plan_blob *blob = blob_of(&p.plan, &job->inputs[0].digest);
+        struct dataset dataset;
+        struct err err;
+        assert_int_equal(dataset_parse(blob->data, (size_t)blob->bytes, "d", &dataset, &err),
+                         ERR_OK);
+        assert_true(str_equal(dataset.format, str_from(cell->format)));
+        assert_true(str_equal(dataset.pairing, str_from(cell->pairing)));
+        assert_int_equal(cell->items, (int64_t)dataset.sequence_count * (cell->k + 1));
+        for (uint32_t s = 0; s < dataset.sequence_count; s++) {
+            const struct sequence *sequence = &dataset.sequences[s];
+            uint32_t terminators = 0;
+            for (uint32_t g = 0; g < sequence->segment_count; g++) {
+                if (sequence->segments[g].loss == LOSS_TERMINATOR) {
+                    assert_int_equal(sequence->segments[g].example, terminators);
+                    terminators++;
+                }
+            }
+            assert_int_equal(terminators, cell->k + 1);
+            assert_int_equal(sequence->segments[sequence->segment_count - 1].loss, LOSS_TERMINATOR);
+        }
+        dataset_release(&dataset);
+    }
+    release(&p);
+}
+
+static void planning_twice_gives_the_same_bytes(void **state)
+{
+    (void)state;
+    struct planned a, b;
+    plan_of("stories.yaml", NULL, NULL, &a);
+    plan_of("stories.yaml", NULL, NULL, &b);
+    struct strbuf one = {0}, two = {0};
+    plan_json(&a.plan, NULL, NULL, &one);
+    plan_json(&b.plan, NULL, NULL, &two);
+    assert_string_equal(strbuf_text(&one), strbuf_text(&two));
+    plan_text(&a.plan, NULL, NULL, &one);
+    assert_non_null(strstr(strbuf_text(&one), "none of them is held out"));
+    assert_int_equal(a.plan.jobs[0].kind, JOB_IMPORT);
+    assert_int_equal(a.plan.warning_count, 1);
+    assert_non_null(strstr(a.plan.warnings[0], "embeddings_from is none"));
+    strbuf_release(&one);
+    strbuf_release(&two);
+    release(&a);
+    release(&b);
+}
+
+static bool same_identity(const struct planned *a, const struct planned *b, const char *label)
+{
+    return digest_equal(&job_labelled(&a->plan, label)->identity,
+                        &job_labelled(&b->plan, label)->identity);
+}
+
+/* An edit changes the identities of what it touches and of what follows, and no other. */
+static void an_edit_changes_only_what_follows(void **state)
+{
+    (void)state;
+    struct planned a;
+    plan_of("quickstart.yaml", NULL, NULL, &a);
+    struct planned st;
+    plan_of("quickstart.yaml", "steps: 80", "steps: 81", &st);
+    assert_true(same_identity(&a, &st, "llama-tiny/PT/42"));
+    assert_true(same_identity(&a, &st, "llama-tiny/IT/42"));
+    assert_false(same_identity(&a, &st, "llama-tiny/ST/42"));
+    assert_true(same_identity(&a, &st, "llama-tiny/IT/flight/42"));
+    assert_false(same_identity(&a, &st, "llama-tiny/ST/flight/42"));
+    release(&st);
+    struct planned threads;
+    plan_of("quickstart.yaml", "threads: 2", "threads: 1", &threads);
+    assert_true(same_identity(&a, &threads, "llama-tiny/ST/flight/42"));
+    release(&threads);
+    struct planned rate;
+    plan_of("quickstart.yaml", "learning_rate: 0.003", "learning_rate: 0.004", &rate);
+    assert_false(same_identity(&a, &rate, "llama-tiny/PT/42"));
+    assert_false(same_identity(&a, &rate, "llama-tiny/ST/flight/42"));
+    release(&rate);
+    release(&a);
+}
+
+static void filters_prune_the_training_nobody_needs(void **state)
+{
+    (void)state;
+    struct planned p;
+    plan_of("quickstart.yaml",
+            "compare:", "exclude: [{variant: ST}, {task: flight}]\ncompare:", &p);
+    assert_int_equal(p.plan.cell_count, 2 * 3);
+    assert_int_equal(p.plan.job_count, 2 + 6);
+    release(&p);
+    plan_of("quickstart.yaml", "compare:", "include: [{variant: ST, task: urn_icl}]\ncompare:", &p);
+    assert_int_equal(p.plan.cell_count, 1);
+    assert_int_equal(p.plan.job_count, 3 + 1); /* ST needs PT, and IT's rows */
+    assert_int_equal(p.plan.tasks[0].k,
+                     28); /* as without the filter: formats left out still count */
+    release(&p);
+}
+
+static void held_out_sources_are_refused(void **state)
+{
+    (void)state;
+    struct planned p;
+    struct err err;
+    assert_int_equal(
+        try_plan("quickstart.yaml", "tasks: train", "tasks: [train, urn_icl]", &p, &err),
+        ERR_INVALID);
+    assert_non_null(strstr(err.text, "source 'generator-urn' is held out for the task 'urn_icl', "
+                                     "but 'ST' would train on it"));
+}
+
+static enum err_code no_wordnet(void *ctx, const char *path, size_t bytes_max, char **data_out,
+                                size_t *len_out, struct err *err)
+{
+    if (strstr(path, "/wordnet/"))
+        return err_set(err, ERR_NOT_FOUND, "open '%s': none", path);
+    return reader_disk().read(ctx, path, bytes_max, data_out, len_out, err);
+}
+
+static void a_missing_corpus_names_its_package(void **state)
+{
+    (void)state;
+    struct plan_env env = plan_lm_env(TRIAD_SOURCE_DIR "/experiments");
+    struct manifest manifest;
+    struct plan plan;
+    struct err err;
+    char *bytes;
+    size_t len;
+    env.reader.read = no_wordnet;
+    assert_int_equal(
+        file_read(TRIAD_SOURCE_DIR "/experiments/manifests/quickstart.yaml", 0, &bytes, &len, &err),
+        ERR_OK);
+    assert_int_equal(manifest_parse(bytes, len, "m", &manifest, &err), ERR_OK);
+    assert_int_equal(plan_build(&manifest, &env, &plan, &err), ERR_NOT_FOUND);
+    assert_string_equal(err.text, "mix 'pretrain-small': corpus 'wordnet' needs "
+                                  "'/usr/share/wordnet/data.noun'; install it with: apt-get "
+                                  "install wordnet-base");
+    manifest_release(&manifest);
+    free(bytes);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(quickstart_keeps_its_promises),
+        cmocka_unit_test(formats_score_the_same_positions),
+        cmocka_unit_test(planning_twice_gives_the_same_bytes),
+        cmocka_unit_test(an_edit_changes_only_what_follows),
+        cmocka_unit_test(filters_prune_the_training_nobody_needs),
+        cmocka_unit_test(held_out_sources_are_refused),
+        cmocka_unit_test(a_missing_corpus_names_its_package),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
