@@ -1,5 +1,6 @@
 #include "blob_cache.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -7,11 +8,13 @@
 #include <string.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "file.h"
 
-#define BLOB_MODE 0444 /* a link in somebody's folder must not be a way to change the blob */
+#define PART_AGE_MAX_S 3600
+#define BLOB_MODE      0444 /* a link in somebody's folder must not be a way to change the blob */
 
 char *blob_cache_path(const char *cache, const struct digest *digest, struct arena *arena)
 {
@@ -25,6 +28,25 @@ bool blob_cache_has(const char *cache, const struct digest *digest)
     bool has = file_exists(blob_cache_path(cache, digest, &arena));
     arena_release(&arena);
     return has;
+}
+
+enum err_code blob_cache_open(const char *cache, struct err *err)
+{
+    enum err_code rc = file_mkdirs(cache, 0700, err);
+    DIR *dir = rc == ERR_OK ? opendir(cache) : NULL;
+    if (rc == ERR_OK && !dir)
+        rc = err_os(err, errno, "open folder '%s'", cache);
+    if (rc != ERR_OK)
+        return rc;
+    const time_t oldest = time(NULL) - PART_AGE_MAX_S;
+    for (struct dirent *e = readdir(dir); e; e = readdir(dir)) {
+        struct stat status;
+        if (strstr(e->d_name, ".part.") && fstatat(dirfd(dir), e->d_name, &status, 0) == 0 &&
+            status.st_mtime < oldest)
+            unlinkat(dirfd(dir), e->d_name, 0); /* whoever else removed it: fine */
+    }
+    closedir(dir);
+    return ERR_OK;
 }
 
 enum err_code blob_cache_add_bytes(const char *cache, const void *bytes, size_t len,

@@ -15,6 +15,10 @@
 char *blob_cache_path(const char *cache, const struct digest *digest, struct arena *arena);
 bool blob_cache_has(const char *cache, const struct digest *digest);
 
+/* Make the folder if it is missing, and remove what downloads of dead processes left behind: parts
+ * ("<digest>.part.…") that nobody wrote to for an hour. */
+NODISCARD enum err_code blob_cache_open(const char *cache, struct err *err);
+
 NODISCARD enum err_code blob_cache_add_bytes(const char *cache, const void *bytes, size_t len,
                                              struct digest *digest_out, struct err *err);
 /* Add a file: hashed, then linked (same file system) or copied. It must not change afterwards; it

@@ -499,7 +499,7 @@ static void on_status(void *ctx, int connected, const char *text)
 enum err_code blob_client_new(const struct blob_client_options *options, struct blob_client **out,
                               struct err *err)
 {
-    enum err_code rc = file_mkdirs(options->cache, 0700, err);
+    enum err_code rc = blob_cache_open(options->cache, err);
     if (rc != ERR_OK)
         return rc;
     struct blob_client *client = calloc(1, sizeof *client);

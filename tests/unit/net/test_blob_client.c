@@ -4,6 +4,7 @@
 #include "cmocka_all.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -447,6 +448,25 @@ static void test_cache_links_are_read_only(void **state)
     arena_release(&arena);
 }
 
+static void test_old_parts_are_removed(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    char path[256];
+    write_file(f->cache, "00.part.old", "left by a dead process");
+    write_file(f->cache, "00.part.new", "somebody is writing this");
+    write_file(f->cache, "blob", "old, but whole");
+    const struct timespec long_ago[2] = {{1000000000, 0}, {1000000000, 0}};
+    snprintf(path, sizeof path, "%s/00.part.old", f->cache);
+    assert_int_equal(utimensat(AT_FDCWD, path, long_ago, 0), 0);
+    snprintf(path, sizeof path, "%s/blob", f->cache);
+    assert_int_equal(utimensat(AT_FDCWD, path, long_ago, 0), 0);
+    assert_int_equal(blob_cache_open(f->cache, &err), ERR_OK);
+    assert_int_equal(cache_entries(f->cache), 2);
+    snprintf(path, sizeof path, "%s/00.part.old", f->cache);
+    assert_false(file_exists(path));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -463,6 +483,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_cancelled_transfers_do_not_call_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_callback_may_free_the_client, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cache_links_are_read_only, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_old_parts_are_removed, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
