@@ -1,0 +1,173 @@
+#include "progress.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "human.h"
+
+#define PLAIN_LINE_MS       10000 /* without a terminal: a line this often */
+#define RUNNING_SHOWN_MAX   16
+#define LABEL_WIDTH_MAX     44
+#define TERMINAL_WIDTH_ELSE 80
+
+void progress_begin(struct progress *p, bool quiet, int64_t now_ms)
+{
+    *p = (struct progress){.out = quiet ? NULL : stderr,
+                           .is_terminal = isatty(STDERR_FILENO) == 1,
+                           .begin_ms = now_ms};
+}
+
+static uint64_t job_count(const struct experiment_row *row)
+{
+    uint64_t total = 0;
+    for (int s = 0; s < JOB_STATE_COUNT; s++)
+        total += row->counts[s];
+    return total;
+}
+
+void progress_summary(const struct experiment_row *row, int64_t elapsed_ms, struct strbuf *out)
+{
+    char text[HUMAN_SIZE];
+    strbuf_printf(out, "%s: %" PRIu64 " of %" PRIu64 " jobs done", row->name,
+                  row->counts[JOB_DONE], job_count(row));
+    const uint64_t running = row->counts[JOB_RUNNING] + row->counts[JOB_LEASED];
+    if (running)
+        strbuf_printf(out, ", %" PRIu64 " running", running);
+    if (row->counts[JOB_WAITING])
+        strbuf_printf(out, ", %" PRIu64 " waiting", row->counts[JOB_WAITING]);
+    for (int s = JOB_DONE + 1; s < JOB_STATE_COUNT; s++)
+        if (row->counts[s])
+            strbuf_printf(out, ", %" PRIu64 " %s", row->counts[s],
+                          job_state_name((enum job_state)s));
+    strbuf_printf(out, ", %s", human_duration(elapsed_ms, text));
+    if (row->eta_ms > 0)
+        strbuf_printf(out, ", about %s left", human_duration(row->eta_ms, text));
+}
+
+void progress_running(const struct running_row *row, int label_width, struct strbuf *out)
+{
+    char text[HUMAN_SIZE];
+    char share[48] = "";
+    if (row->total)
+        snprintf(share, sizeof share, "%" PRIu64 "/%" PRIu64, row->done, row->total);
+    strbuf_printf(out, "  %-*s  %11s", label_width, row->label, share);
+    if (isfinite(row->loss_nats) || row->done)
+        strbuf_printf(out, "  loss %-6.4g", row->loss_nats);
+    if (row->tokens_per_s > 0)
+        strbuf_printf(out, "  %s tokens/s", human_count(row->tokens_per_s, text));
+    strbuf_printf(out, "  (%s)", row->worker);
+}
+
+static int terminal_width(void)
+{
+    struct winsize size;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20)
+        return size.ws_col;
+    return TERMINAL_WIDTH_ELSE;
+}
+
+/* Go back to where the block began and clear it. */
+static void erase(struct progress *p)
+{
+    if (p->drawn_lines)
+        fprintf(p->out, "\033[%dA\r\033[J", p->drawn_lines);
+    p->drawn_lines = 0;
+}
+
+static int label_width(const struct msg_status *status)
+{
+    size_t width = 0;
+    for (size_t i = 0; i < status->running_count; i++) {
+        size_t len = strlen(status->running[i].label);
+        width = len > width ? len : width;
+    }
+    return width < LABEL_WIDTH_MAX ? (int)width : LABEL_WIDTH_MAX;
+}
+
+/* One line of the block, cut at the terminal's edge: a wrapped line would count as two. */
+static void draw_line(struct progress *p, const struct strbuf *line, int width)
+{
+    fprintf(p->out, "%.*s\n", width - 1, strbuf_text(line));
+    p->drawn_lines++;
+}
+
+static void show_block(struct progress *p, const struct msg_status *status, int64_t now_ms)
+{
+    struct strbuf line = {0};
+    const int width = terminal_width();
+    erase(p);
+    for (size_t i = 0; i < status->experiment_count; i++) {
+        strbuf_clear(&line);
+        progress_summary(&status->experiments[i], now_ms - p->begin_ms, &line);
+        draw_line(p, &line, width);
+    }
+    const int labels = label_width(status);
+    for (size_t i = 0; i < status->running_count && i < RUNNING_SHOWN_MAX; i++) {
+        strbuf_clear(&line);
+        progress_running(&status->running[i], labels, &line);
+        draw_line(p, &line, width);
+    }
+    strbuf_release(&line);
+}
+
+static void show_plain(struct progress *p, const struct msg_status *status, int64_t now_ms)
+{
+    struct strbuf line = {0};
+    for (size_t i = 0; i < status->experiment_count; i++) {
+        strbuf_clear(&line);
+        progress_summary(&status->experiments[i], now_ms - p->begin_ms, &line);
+        for (size_t r = 0; r < status->running_count && i == 0 && r < RUNNING_SHOWN_MAX; r++) {
+            strbuf_puts(&line, r ? "; " : " |");
+            struct strbuf running = {0};
+            progress_running(&status->running[r], 0, &running);
+            strbuf_puts(&line, strbuf_text(&running) + 1);
+            strbuf_release(&running);
+        }
+        fprintf(p->out, "%s\n", strbuf_text(&line));
+    }
+    p->line_ms = now_ms;
+    strbuf_release(&line);
+}
+
+void progress_show(struct progress *p, const struct msg_status *status, int64_t now_ms)
+{
+    if (!p->out)
+        return;
+    if (p->is_terminal)
+        show_block(p, status, now_ms);
+    else if (p->line_ms == 0 || now_ms - p->line_ms >= PLAIN_LINE_MS)
+        show_plain(p, status, now_ms);
+    fflush(p->out);
+}
+
+void progress_say(struct progress *p, const char *format, ...)
+{
+    if (!p->out)
+        return;
+    erase(p);
+    va_list args;
+    va_start(args, format);
+    vfprintf(p->out, format, args);
+    va_end(args);
+    fputc('\n', p->out);
+    fflush(p->out);
+}
+
+void progress_job_ended(struct progress *p, const struct job_row *row)
+{
+    char text[HUMAN_SIZE] = "";
+    if (row->started_ms && row->ended_ms >= row->started_ms)
+        human_duration(row->ended_ms - row->started_ms, text);
+    progress_say(p, "  %-9s %s%s%s%s%s%s", job_state_name(row->state), row->label,
+                 *text ? "  (" : "", text, *text ? ")" : "", *row->reason ? ": " : "", row->reason);
+}
+
+void progress_end(struct progress *p)
+{
+    if (p->out)
+        erase(p);
+}
