@@ -43,6 +43,20 @@ enum err_code cli_integer(const struct cli *cli, const char *name, long long min
     return ERR_OK;
 }
 
+enum err_code cli_real(const struct cli *cli, const char *name, double min, double max, double *out,
+                       struct err *err)
+{
+    const char *text = cli_value(cli, name);
+    double value = 0;
+    if (!text || !str_to_double(text, &value))
+        return err_set(err, ERR_INVALID, "--%s wants a number, not '%s'", name, text ? text : "");
+    if (value < min || value > max)
+        return err_set(err, ERR_INVALID, "--%s must be between %g and %g, not %s", name, min, max,
+                       text);
+    *out = value;
+    return ERR_OK;
+}
+
 enum err_code cli_duration_ms(const struct cli *cli, const char *name, long long *out,
                               struct err *err)
 {

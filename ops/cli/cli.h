@@ -72,6 +72,9 @@ bool cli_flag(const struct cli *cli, const char *name);
 /* Whole-number value within [min, max]; ERR_INVALID names the option. */
 NODISCARD enum err_code cli_integer(const struct cli *cli, const char *name, long long min,
                                     long long max, long long *out, struct err *err);
+/* A number within [min, max]. */
+NODISCARD enum err_code cli_real(const struct cli *cli, const char *name, double min, double max,
+                                 double *out, struct err *err);
 /* A duration such as 90s, 5m, 1h30m or 250ms, in milliseconds. */
 NODISCARD enum err_code cli_duration_ms(const struct cli *cli, const char *name, long long *out,
                                         struct err *err);

@@ -78,34 +78,52 @@ static void print_padded(const char *text, int width, bool right)
     printf("%*s%s%*s", right && pad > 0 ? pad : 0, "", text, !right && pad > 0 ? pad : 0, "");
 }
 
+static int column_width(const struct rows *r, int c)
+{
+    char buffer[CELL_TEXT_SIZE];
+    const struct rows_column *column = &r->columns[c];
+    int width = display_width(column->title);
+    for (int i = 0; i < r->row_count; i++) {
+        int w =
+            display_width(cell_text(column, &r->cells[i * r->column_count + c], false, buffer));
+        width = w > width ? w : width;
+    }
+    return width;
+}
+
 static void print_table(const struct rows *r)
 {
     char buffer[CELL_TEXT_SIZE];
+    int *widths = arena_array(r->arena, (size_t)r->column_count, sizeof *widths);
+    int last = 0;
+    for (int c = 0; c < r->column_count; c++) {
+        if (r->columns[c].title) {
+            widths[c] = column_width(r, c);
+            last = c;
+        }
+    }
     for (int row = -1; row < r->row_count; row++) {
-        bool first = true;
+        const char *gap = "";
         for (int c = 0; c < r->column_count; c++) {
             const struct rows_column *column = &r->columns[c];
             if (!column->title)
                 continue;
-            int width = display_width(column->title);
-            for (int i = 0; i < r->row_count; i++) {
-                int w = display_width(
-                    cell_text(column, &r->cells[i * r->column_count + c], false, buffer));
-                width = w > width ? w : width;
-            }
             const char *text =
                 row < 0 ? column->title
                         : cell_text(column, &r->cells[row * r->column_count + c], false, buffer);
-            printf("%s", first ? "" : "  ");
-            bool last = true; /* no trailing blanks */
-            for (int later = c + 1; later < r->column_count; later++)
-                last = last && !r->columns[later].title;
-            bool right = column->kind == ROWS_INTEGER || column->kind == ROWS_REAL;
-            print_padded(text, last && !right ? 0 : width, right);
-            first = false;
+            const bool right = column->kind == ROWS_INTEGER || column->kind == ROWS_REAL;
+            fputs(gap, stdout);
+            print_padded(text, c == last && !right ? 0 : widths[c], right);
+            gap = "  ";
         }
         putchar('\n');
     }
+}
+
+/* JSON has no NaN and no infinity. */
+static json_t *real_json(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
 }
 
 static json_t *cell_json(const struct rows_column *column, const struct rows_cell *cell)
@@ -118,7 +136,7 @@ static json_t *cell_json(const struct rows_column *column, const struct rows_cel
     case ROWS_INTEGER:
         return json_integer(cell->integer);
     case ROWS_REAL:
-        return isfinite(cell->real) ? json_real(cell->real) : json_null();
+        return real_json(cell->real);
     case ROWS_TIME:
         return cell->integer ? json_string(clock_iso(cell->integer, buffer)) : json_null();
     }
@@ -138,6 +156,8 @@ static void print_json(const struct rows *r)
         json_array_append_new(list, object);
     }
     json_object_set_new(root, "rows", list);
+    for (int i = 0; i < r->total_count; i++)
+        json_object_set_new(root, r->totals[i].name, real_json(r->totals[i].value));
     json_dumpf(root, stdout, JSON_INDENT(2));
     putchar('\n');
     json_decref(root);

@@ -27,12 +27,20 @@ struct rows_cell {
     double real;
 };
 
+/* A figure over all rows: a key beside "rows" in JSON. */
+struct rows_total {
+    const char *name;
+    double value;
+};
+
 struct rows {
     const char *schema; /* "triad.jobs/1" */
     const struct rows_column *columns;
     int column_count;
     struct rows_cell *cells; /* row-major, in the arena */
     int row_count, row_cap;
+    const struct rows_total *totals; /* JSON only; the caller words them for people */
+    int total_count;
     struct arena *arena;
 };
 

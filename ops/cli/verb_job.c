@@ -1,0 +1,286 @@
+/* triad job list | show | logs | cancel | retry. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "human.h"
+#include "job_table.h"
+#include "limits.h"
+#include "rows.h"
+#include "verbs.h"
+
+static const struct rows_column job_columns[] = {
+    {"job", "JOB", ROWS_DIGEST},
+    {"label", "LABEL", ROWS_TEXT},
+    {"kind", "KIND", ROWS_TEXT},
+    {"state", "STATE", ROWS_TEXT},
+    {"family", NULL, ROWS_TEXT},
+    {"variant", NULL, ROWS_TEXT},
+    {"task", NULL, ROWS_TEXT},
+    {"seed", NULL, ROWS_INTEGER},
+    {"done", "DONE", ROWS_INTEGER},
+    {"total", "TOTAL", ROWS_INTEGER},
+    {"items", NULL, ROWS_INTEGER},
+    {"attempts", "TRIES", ROWS_INTEGER},
+    {"worker", "WORKER", ROWS_TEXT},
+    {"submitted", NULL, ROWS_TIME},
+    {"started", NULL, ROWS_TIME},
+    {"ended", NULL, ROWS_TIME},
+    {"seconds", "SECONDS", ROWS_REAL},
+    {"artifact", NULL, ROWS_DIGEST},
+    {"records", NULL, ROWS_DIGEST},
+    {"numeric_class", NULL, ROWS_TEXT},
+    {"reason", "REASON", ROWS_TEXT},
+};
+enum { JOB_COLUMNS = sizeof job_columns / sizeof job_columns[0] };
+
+/* Hexadecimal text in the arena; NULL for none. */
+static const char *hex_of(struct arena *arena, const struct digest *digest)
+{
+    char hex[DIGEST_HEX_SIZE];
+    return digest_is_none(digest) ? NULL : arena_strdup(arena, digest_hex(digest, hex));
+}
+
+static void add_job(struct rows *rows, const struct job_row *row)
+{
+    struct rows_cell *cell = rows_add(rows);
+    const bool has_time = row->started_ms != 0 && row->ended_ms >= row->started_ms;
+    const struct rows_cell values[] = {
+        {.text = hex_of(rows->arena, &row->job)},
+        {.text = row->label},
+        {.text = job_kind_name(row->kind)},
+        {.text = job_state_name(row->state)},
+        {.text = row->family},
+        {.text = row->variant},
+        {.text = row->task},
+        {.integer = (int64_t)row->seed},
+        {.integer = (int64_t)row->done},
+        {.integer = (int64_t)row->total},
+        {.integer = (int64_t)row->items},
+        {.integer = row->attempts},
+        {.text = row->worker},
+        {.integer = row->submitted_ms},
+        {.integer = row->started_ms},
+        {.integer = row->ended_ms},
+        {.real = has_time ? (double)(row->ended_ms - row->started_ms) / 1e3 : NAN},
+        {.text = hex_of(rows->arena, &row->artifact)},
+        {.text = hex_of(rows->arena, &row->records)},
+        {.text = row->numeric_class},
+        {.text = row->reason},
+    };
+    _Static_assert(sizeof values / sizeof values[0] == JOB_COLUMNS, "a value per column");
+    memcpy(cell, values, sizeof values);
+}
+
+enum cli_exit verb_job_list(struct cli *cli)
+{
+    struct err err;
+    struct connection c = {0};
+    struct job_table table = {0};
+    uint32_t mask = 0;
+    const char *experiment = cli_value(cli, "experiment");
+    enum err_code rc = job_table_state_mask(cli_value(cli, "jobs-state"), &mask, &err);
+    if (rc == ERR_OK)
+        rc = connection_open(cli, CONNECTION_STATE, &c, &err);
+    if (rc == ERR_OK && *experiment)
+        rc = connection_check_experiment(&c, experiment, &cli->arena, &err);
+    if (rc == ERR_OK)
+        rc = job_table_fetch(&c, experiment, mask, &cli->arena, &table, &err);
+    connection_close(&c);
+    if (rc != ERR_OK)
+        return cli_fail(cli, &err);
+    struct rows rows;
+    rows_init(&rows, &cli->arena, "triad.jobs/1", job_columns, JOB_COLUMNS);
+    for (size_t i = 0; i < table.count; i++)
+        add_job(&rows, table.rows[i]);
+    rows_print(&rows, cli);
+    return EXIT_OK;
+}
+
+static const struct rows_column attempt_columns[] = {
+    {"job", NULL, ROWS_DIGEST},
+    {"label", NULL, ROWS_TEXT},
+    {"state", NULL, ROWS_TEXT},
+    {"spec", NULL, ROWS_TEXT},
+    {"epoch", "TRY", ROWS_INTEGER},
+    {"worker", "WORKER", ROWS_TEXT},
+    {"outcome", "OUTCOME", ROWS_TEXT},
+    {"committed", "KEPT", ROWS_TEXT},
+    {"start_step", "FROM STEP", ROWS_INTEGER},
+    {"started", "STARTED", ROWS_TIME},
+    {"ended", NULL, ROWS_TIME},
+    {"wall_s", "SECONDS", ROWS_REAL},
+    {"cpu_s", "CPU S", ROWS_REAL},
+    {"memory_peak_bytes", NULL, ROWS_INTEGER},
+    {"memory_peak", "MEMORY", ROWS_TEXT},
+    {"exit_code", NULL, ROWS_INTEGER},
+    {"exit_signal", NULL, ROWS_INTEGER},
+    {"artifact", "ARTIFACT", ROWS_DIGEST},
+    {"reason", "REASON", ROWS_TEXT},
+};
+enum { ATTEMPT_COLUMNS = sizeof attempt_columns / sizeof attempt_columns[0] };
+
+static void add_attempt(struct rows *rows, const struct msg_job *job, const struct attempt_row *a)
+{
+    struct arena *arena = rows->arena;
+    char text[HUMAN_SIZE];
+    struct rows_cell *cell = rows_add(rows);
+    const struct rows_cell values[] = {
+        {.text = hex_of(arena, &job->row.job)},
+        {.text = job->row.label},
+        {.text = job_state_name(job->row.state)},
+        {.text = arena_strndup(arena, (const char *)job->spec.data, job->spec.len)},
+        {.integer = a->epoch},
+        {.text = a->worker},
+        {.text = a->ended ? outcome_name(a->outcome) : "running"},
+        {.text = a->committed ? "yes" : "no"},
+        {.integer = (int64_t)a->start_step},
+        {.integer = a->started_ms},
+        {.integer = a->ended_ms},
+        {.real = a->ended ? (double)a->wall_ms / 1e3 : NAN},
+        {.real = a->ended ? (double)a->cpu_ms / 1e3 : NAN},
+        {.integer = (int64_t)a->memory_peak_bytes},
+        {.text = arena_strdup(arena, human_bytes(a->memory_peak_bytes, text))},
+        {.integer = a->exit_code},
+        {.integer = a->exit_signal},
+        {.text = hex_of(arena, &a->artifact)},
+        {.text = a->reason},
+    };
+    _Static_assert(sizeof values / sizeof values[0] == ATTEMPT_COLUMNS, "a value per column");
+    memcpy(cell, values, sizeof values);
+}
+
+static void print_job_head(const struct msg_job *job)
+{
+    char hex[DIGEST_HEX_SIZE];
+    const struct job_row *row = &job->row;
+    printf("job       %s\nlabel     %s\nkind      %s\nstate     %s%s%s\n",
+           digest_hex(&row->job, hex), row->label, job_kind_name(row->kind),
+           job_state_name(row->state), *row->reason ? ": " : "", row->reason);
+    if (row->total)
+        printf("progress  %" PRIu64 " of %" PRIu64 "\n", row->done, row->total);
+    if (!digest_is_none(&row->artifact))
+        printf("artifact  %s\n", digest_hex(&row->artifact, hex));
+    if (!digest_is_none(&row->records))
+        printf("records   %s (%" PRIu64 " items)\n", digest_hex(&row->records, hex), row->items);
+    if (*row->numeric_class)
+        printf("numerics  %s\n", row->numeric_class);
+    printf("spec      %.*s\n\n", (int)job->spec.len, (const char *)job->spec.data);
+}
+
+enum cli_exit verb_job_show(struct cli *cli)
+{
+    struct err err;
+    struct connection c = {0};
+    const struct job_row *row = NULL;
+    struct msg reply;
+    enum err_code rc = connection_open(cli, CONNECTION_STATE, &c, &err);
+    if (rc == ERR_OK)
+        rc = job_table_resolve(&c, cli->arguments[0], &cli->arena, &row, &err);
+    if (rc == ERR_OK) {
+        const struct msg request = {.kind = MSG_SHOW_JOB, .show_job = {.job = row->job}};
+        rc = connection_call(&c, &request, MSG_JOB, &cli->arena, &reply, &err);
+    }
+    connection_close(&c);
+    if (rc != ERR_OK)
+        return cli_fail(cli, &err);
+    struct rows rows;
+    rows_init(&rows, &cli->arena, "triad.job/1", attempt_columns, ATTEMPT_COLUMNS);
+    for (size_t i = 0; i < reply.job.attempt_count; i++)
+        add_attempt(&rows, &reply.job, &reply.job.attempts[i]);
+    if (cli->output == OUTPUT_TABLE)
+        print_job_head(&reply.job);
+    rows_print(&rows, cli);
+    return EXIT_OK;
+}
+
+/* Log text is the user's and the machine's: nothing in it may steer the terminal. */
+static void print_log(struct bytes payload)
+{
+    for (size_t i = 0; i < payload.len; i++) {
+        const uint8_t byte = payload.data[i];
+        putchar(byte >= 0x20 || byte == '\n' || byte == '\t' ? byte : '?');
+    }
+}
+
+enum cli_exit verb_job_logs(struct cli *cli)
+{
+    struct err err;
+    struct connection c = {0};
+    const struct job_row *row = NULL;
+    long long epoch = 0;
+    enum err_code rc = cli_integer(cli, "epoch", 0, UINT32_MAX, &epoch, &err);
+    if (rc == ERR_OK)
+        rc = connection_open(cli, CONNECTION_STATE, &c, &err);
+    if (rc == ERR_OK)
+        rc = job_table_resolve(&c, cli->arguments[0], &cli->arena, &row, &err);
+    struct msg request = {.kind = MSG_READ_STREAM,
+                          .read_stream = {.epoch = (uint32_t)epoch, .stream = STREAM_LOG}};
+    bool is_over = rc != ERR_OK;
+    while (!is_over) {
+        struct msg reply;
+        struct arena arena = {0};
+        request.read_stream.job = row->job;
+        rc = connection_call(&c, &request, MSG_BATCHES, &arena, &reply, &err);
+        if (rc == ERR_OK) {
+            for (size_t i = 0; i < reply.batches.payload_count; i++)
+                print_log(reply.batches.payloads[i]);
+            request.read_stream.from += (uint32_t)reply.batches.payload_count;
+        }
+        is_over = rc != ERR_OK || reply.batches.end || reply.batches.payload_count == 0;
+        arena_release(&arena);
+    }
+    connection_close(&c);
+    return rc == ERR_OK ? EXIT_OK : cli_fail(cli, &err);
+}
+
+static enum cli_exit act(struct cli *cli, enum job_action action, const char *done_text)
+{
+    struct err err;
+    struct connection c = {0};
+    struct msg request = {.kind = MSG_ACT,
+                          .act = {.action = action,
+                                  .experiment = cli_value(cli, "experiment"),
+                                  .reason = cli_value(cli, "reason")}};
+    const bool has_job = cli->argument_count > 0;
+    if (has_job == (*request.act.experiment != '\0')) {
+        err_set(&err, ERR_INVALID, "name either a JOB or --experiment NAME");
+        cli_fail(cli, &err);
+        return EXIT_USAGE;
+    }
+    struct msg reply;
+    enum err_code rc = connection_open(cli, CONNECTION_STATE, &c, &err);
+    if (rc == ERR_OK && has_job) {
+        const struct job_row *row = NULL;
+        rc = job_table_resolve(&c, cli->arguments[0], &cli->arena, &row, &err);
+        if (rc == ERR_OK)
+            request.act.job = row->job;
+    } else if (rc == ERR_OK) {
+        rc = connection_check_experiment(&c, request.act.experiment, &cli->arena, &err);
+    }
+    if (rc == ERR_OK)
+        rc = connection_call(&c, &request, MSG_OK, &cli->arena, &reply, &err);
+    connection_close(&c);
+    if (rc != ERR_OK)
+        return cli_fail(cli, &err);
+    static const struct rows_column columns[] = {{"changed", "CHANGED", ROWS_INTEGER}};
+    struct rows rows;
+    rows_init(&rows, &cli->arena, "triad.act/1", columns, 1);
+    rows_add(&rows)[0].integer = (int64_t)reply.ok.count;
+    if (cli->output == OUTPUT_TABLE)
+        cli_note(cli, "%" PRIu64 " %s", reply.ok.count, done_text);
+    else
+        rows_print(&rows, cli);
+    return EXIT_OK;
+}
+
+enum cli_exit verb_job_cancel(struct cli *cli)
+{
+    return act(cli, ACTION_CANCEL, "jobs cancelled");
+}
+
+enum cli_exit verb_job_retry(struct cli *cli)
+{
+    return act(cli, ACTION_RETRY, "jobs wait anew");
+}

@@ -1,0 +1,110 @@
+/* triad worker list | drain (`worker start` is in start.c). */
+#include <inttypes.h>
+#include <string.h>
+
+#include "connection.h"
+#include "human.h"
+#include "rows.h"
+#include "str.h"
+#include "verbs.h"
+
+static const struct rows_column worker_columns[] = {
+    {"worker", "WORKER", ROWS_TEXT},        {"state", "STATE", ROWS_TEXT},
+    {"host", "HOST", ROWS_TEXT},            {"leases", "JOBS", ROWS_INTEGER},
+    {"threads_busy", "BUSY", ROWS_INTEGER}, {"threads", "THREADS", ROWS_INTEGER},
+    {"memory_bytes", NULL, ROWS_INTEGER},   {"memory", "MEMORY", ROWS_TEXT},
+    {"seen", "SEEN", ROWS_TIME},            {"numeric_class", "NUMERICS", ROWS_TEXT},
+    {"version", NULL, ROWS_TEXT},
+};
+enum { WORKER_COLUMNS = sizeof worker_columns / sizeof worker_columns[0] };
+
+static enum err_code list_workers(struct connection *c, struct arena *arena,
+                                  struct msg_workers *out, struct err *err)
+{
+    struct msg reply;
+    const struct msg request = {.kind = MSG_LIST_WORKERS};
+    enum err_code rc = connection_call(c, &request, MSG_WORKERS, arena, &reply, err);
+    if (rc == ERR_OK)
+        *out = reply.workers;
+    return rc;
+}
+
+static void add_worker(struct rows *rows, const struct worker_row *w)
+{
+    char text[HUMAN_SIZE];
+    struct rows_cell *cell = rows_add(rows);
+    const struct rows_cell values[] = {
+        {.text = w->worker},
+        {.text = w->state},
+        {.text = w->host},
+        {.integer = w->leases},
+        {.integer = w->threads_busy},
+        {.integer = w->threads},
+        {.integer = (int64_t)w->memory_bytes},
+        {.text = arena_strdup(rows->arena, human_bytes(w->memory_bytes, text))},
+        {.integer = w->seen_ms},
+        {.text = w->numeric_class},
+        {.text = w->version},
+    };
+    _Static_assert(sizeof values / sizeof values[0] == WORKER_COLUMNS, "a value per column");
+    memcpy(cell, values, sizeof values);
+}
+
+enum cli_exit verb_worker_list(struct cli *cli)
+{
+    struct err err;
+    struct connection c = {0};
+    struct msg_workers workers = {0};
+    enum err_code rc = connection_open(cli, CONNECTION_RUNNING, &c, &err);
+    if (rc == ERR_OK)
+        rc = list_workers(&c, &cli->arena, &workers, &err);
+    connection_close(&c);
+    if (rc != ERR_OK)
+        return cli_fail(cli, &err);
+    struct rows rows;
+    rows_init(&rows, &cli->arena, "triad.workers/1", worker_columns, WORKER_COLUMNS);
+    for (size_t i = 0; i < workers.row_count; i++)
+        add_worker(&rows, &workers.rows[i]);
+    rows_print(&rows, cli);
+    return EXIT_OK;
+}
+
+/* ERR_NOT_FOUND with a likely name when no worker is called that. */
+static enum err_code check_worker(struct connection *c, const char *name, struct arena *arena,
+                                  struct err *err)
+{
+    struct msg_workers workers = {0};
+    enum err_code rc = list_workers(c, arena, &workers, err);
+    if (rc != ERR_OK)
+        return rc;
+    const char **names = arena_array(arena, workers.row_count, sizeof *names);
+    for (size_t i = 0; i < workers.row_count; i++) {
+        names[i] = workers.rows[i].worker;
+        if (strcmp(names[i], name) == 0)
+            return ERR_OK;
+    }
+    const char *near = str_did_you_mean(name, names, workers.row_count);
+    return near ? err_set(err, ERR_NOT_FOUND, "no worker '%s'; did you mean '%s'?", name, near)
+                : err_set(err, ERR_NOT_FOUND, "no worker '%s'; 'triad worker list' shows them",
+                          name);
+}
+
+enum cli_exit verb_worker_drain(struct cli *cli)
+{
+    struct err err;
+    struct connection c = {0};
+    struct msg reply;
+    const char *name = cli->arguments[0];
+    const struct msg request = {.kind = MSG_DRAIN_WORKER, .drain_worker = {.worker = name}};
+    enum err_code rc = connection_open(cli, CONNECTION_RUNNING, &c, &err);
+    if (rc == ERR_OK)
+        rc = check_worker(&c, name, &cli->arena, &err);
+    if (rc == ERR_OK)
+        rc = connection_call(&c, &request, MSG_OK, &cli->arena, &reply, &err);
+    connection_close(&c);
+    if (rc != ERR_OK)
+        return cli_fail(cli, &err);
+    cli_note(cli, "worker '%s' takes no more jobs; it leaves when it has finished what it holds",
+             name);
+    return EXIT_OK;
+}
