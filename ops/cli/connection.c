@@ -67,8 +67,9 @@ static enum err_code make_sure_it_runs(struct cli *cli, enum connection_mode mod
         return nobody_answers(cli, err);
     const char *database = arena_printf(&cli->arena, "%s/triad.db", cli_state_dir(cli));
     if (!file_exists(database))
-        return err_set(err, ERR_NOT_FOUND,
-                       "nothing is stored in '%s' yet; 'triad run MANIFEST' or "
+        return err_set(err, ERR_UNAVAILABLE,
+                       "no coordinator runs in '%s' and nothing is stored there yet; "
+                       "'triad run MANIFEST' or "
                        "'triad coordinator start' begins there, --state DIR names another folder",
                        cli_state_dir(cli));
     return start_private(cli, c, err);

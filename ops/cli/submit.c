@@ -1,0 +1,246 @@
+#include "submit.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "blob_cache.h"
+#include "job_table.h"
+#include "limits.h"
+
+/* What one part may carry beside the manifest: with it, and a spec of SPEC_BYTES_MAX on top, a
+ * frame stays below FRAME_BYTES_MAX. */
+#define PART_JOB_BYTES  (32 * 1024)
+#define PART_PLAN_BYTES (24 * 1024)
+/* A part that a new connection of ours does not know of: begin again, this often. */
+#define SUBMIT_TRIES 3
+/* Attempts that failed by themselves; lost ones do not count (docs/protocol.md section 3). */
+#define ATTEMPTS_MAX 3
+/* Models first: everything else waits for them. */
+#define PRIORITY_MODEL 1
+
+struct fate {
+    struct digest job;
+    enum job_state state;
+};
+
+/* ---- fates ---- */
+
+static int compare_fates(const void *a, const void *b)
+{
+    const struct fate *x = a, *y = b;
+    return memcmp(x->job.bytes, y->job.bytes, DIGEST_BYTES);
+}
+
+enum err_code fates_fetch(struct connection *c, struct arena *arena, struct fates *out,
+                          struct err *err)
+{
+    struct job_table table;
+    enum err_code rc = job_table_fetch(c, "", 0, arena, &table, err);
+    if (rc != ERR_OK)
+        return rc;
+    out->count = table.count;
+    out->list = arena_array(arena, table.count, sizeof *out->list);
+    for (size_t i = 0; i < table.count; i++)
+        out->list[i] = (struct fate){table.rows[i]->job, table.rows[i]->state};
+    if (table.count)
+        qsort(out->list, table.count, sizeof *out->list, compare_fates);
+    return ERR_OK;
+}
+
+static const struct fate *find_fate(const struct fates *fates, const struct plan_job *job)
+{
+    const struct fate key = {.job = job->identity};
+    return fates->count
+               ? bsearch(&key, fates->list, fates->count, sizeof key, compare_fates)
+               : NULL;
+}
+
+const char *fates_word(void *ctx, const struct plan_job *job)
+{
+    static const char *const words[JOB_STATE_COUNT] = {
+        [JOB_WAITING] = "waiting", [JOB_LEASED] = "running",  [JOB_RUNNING] = "running",
+        [JOB_DONE] = "reuse",      [JOB_FAILED] = "retry",    [JOB_CANCELLED] = "retry",
+        [JOB_ABORTED] = "retry",   [JOB_QUARANTINED] = "blocked",
+    };
+    const struct fate *fate = find_fate(ctx, job);
+    return fate ? words[fate->state] : "new";
+}
+
+struct fate_counts fates_count(const struct fates *fates, const struct plan *plan)
+{
+    struct fate_counts counts = {0};
+    for (size_t i = 0; i < plan->job_count; i++) {
+        const struct fate *fate = find_fate(fates, &plan->jobs[i]);
+        if (!fate)
+            counts.fresh++;
+        else if (fate->state == JOB_DONE)
+            counts.done++;
+        else if (!job_state_is_final(fate->state))
+            counts.open++;
+        else if (fate->state == JOB_QUARANTINED)
+            counts.quarantined++;
+        else
+            counts.again++;
+    }
+    return counts;
+}
+
+/* ---- inputs ---- */
+
+/* A blob that exists only in memory travels by way of the cache, and leaves it again. */
+static enum err_code put_bytes(struct connection *c, const char *cache, const struct plan_blob *blob,
+                               struct arena *arena, struct err *err)
+{
+    struct digest digest;
+    enum err_code rc =
+        blob_cache_add_bytes(cache, blob->data, (size_t)blob->bytes, &digest, err);
+    if (rc == ERR_OK && !digest_equal(&digest, &blob->digest))
+        rc = err_set(err, ERR_CORRUPT, "the bytes do not have the digest that was planned");
+    if (rc != ERR_OK)
+        return rc;
+    const char *path = blob_cache_path(cache, &digest, arena);
+    rc = client_put_file(c->client, &digest, path, err);
+    unlink(path);
+    return rc;
+}
+
+enum err_code submit_inputs(struct cli *cli, struct connection *c, const struct plan *plan,
+                            struct err *err)
+{
+    const char *cache = arena_printf(&cli->arena, "%s/cache", cli_state_dir(cli));
+    for (size_t i = 0; i < plan->blob_count; i++) {
+        const struct plan_blob *blob = &plan->blobs[i];
+        enum err_code rc = blob->data
+                               ? put_bytes(c, cache, blob, &cli->arena, err)
+                               : client_put_file(c->client, &blob->digest, blob->path, err);
+        if (rc != ERR_OK)
+            return err_wrap(err, "send %s", blob->what);
+    }
+    return ERR_OK;
+}
+
+/* ---- jobs ---- */
+
+static struct submit_job job_to_submit(const struct plan_job *job)
+{
+    return (struct submit_job){
+        .identity = job->identity,
+        .kind = job->kind,
+        .label = job->label,
+        .family = job->family,
+        .variant = job->variant,
+        .task = job->task,
+        .seed = job->seed,
+        .spec = {(const uint8_t *)job->spec.data, job->spec.len},
+        .inputs = job->inputs,
+        .input_count = job->input_count,
+        .parents = job->parents,
+        .parent_count = job->parent_count,
+        .threads = job->threads,
+        .memory_bytes = (uint64_t)job->memory_bytes,
+        .items_expected = (uint64_t)job->items,
+        .priority = job->kind == JOB_EVALUATE ? 0 : PRIORITY_MODEL,
+        .attempts_max = ATTEMPTS_MAX,
+    };
+}
+
+/* Upper bound of a job's bytes in a frame. */
+static size_t job_bytes(const struct submit_job *job)
+{
+    size_t bytes = 256 + job->spec.len + strlen(job->label) + strlen(job->family) +
+                   strlen(job->variant) + strlen(job->task);
+    for (size_t i = 0; i < job->input_count; i++)
+        bytes += 64 + strlen(job->inputs[i].name);
+    for (size_t i = 0; i < job->parent_count; i++)
+        bytes += 64 + strlen(job->parents[i].name);
+    return bytes;
+}
+
+/* How many jobs from `first` on go into one part: at least one, if there is one. */
+static size_t jobs_in_part(const struct submit_job *jobs, size_t first, size_t job_count)
+{
+    size_t count = 0, bytes = 0;
+    while (first + count < job_count && count < SUBMIT_JOBS_PER_FRAME) {
+        bytes += job_bytes(&jobs[first + count]);
+        if (count > 0 && bytes > PART_JOB_BYTES)
+            break;
+        count++;
+    }
+    return count;
+}
+
+static uint32_t part_count_of(const struct submit_job *jobs, size_t job_count, size_t plan_bytes)
+{
+    size_t parts = 0;
+    for (size_t first = 0; first < job_count; parts++)
+        first += jobs_in_part(jobs, first, job_count);
+    const size_t slices = (plan_bytes + PART_PLAN_BYTES - 1) / PART_PLAN_BYTES;
+    parts = parts > slices ? parts : slices;
+    return parts ? (uint32_t)parts : 1;
+}
+
+static enum err_code send_parts(struct connection *c, const struct planned *planned,
+                                const struct submit_job *jobs, const struct strbuf *plan_text,
+                                bool dry_run, struct arena *arena, struct msg_submitted *out,
+                                struct err *err)
+{
+    const size_t job_count = planned->plan.job_count;
+    const uint32_t parts = part_count_of(jobs, job_count, plan_text->len);
+    size_t next_job = 0, plan_offset = 0;
+    enum err_code rc = ERR_OK;
+    for (uint32_t part = 0; rc == ERR_OK && part < parts; part++) {
+        struct msg reply;
+        const size_t left = plan_text->len - plan_offset;
+        const size_t slice = left < PART_PLAN_BYTES ? left : PART_PLAN_BYTES;
+        struct msg request = {
+            .kind = MSG_SUBMIT,
+            .submit = {.experiment = planned->plan.experiment,
+                       .part_index = part,
+                       .part_count = parts,
+                       .plan_json = {(const uint8_t *)strbuf_text(plan_text) + plan_offset, slice},
+                       .job_count = jobs_in_part(jobs, next_job, job_count),
+                       .dry_run = dry_run}};
+        /* Requests are only read, but vocab.h serves both directions. */
+        request.submit.jobs =
+            request.submit.job_count ? (struct submit_job *)(uintptr_t)&jobs[next_job] : NULL;
+        if (part == 0)
+            request.submit.manifest = (struct bytes){(const uint8_t *)planned->manifest_text,
+                                                     planned->manifest_len};
+        rc = connection_call(c, &request, part + 1 < parts ? MSG_OK : MSG_SUBMITTED, arena, &reply,
+                             err);
+        if (rc == ERR_OK && part + 1 == parts)
+            *out = reply.submitted;
+        next_job += request.submit.job_count;
+        plan_offset += slice;
+    }
+    return rc;
+}
+
+enum err_code submit_jobs(struct connection *c, const struct planned *planned, bool dry_run,
+                          struct arena *arena, struct msg_submitted *out, struct err *err)
+{
+    const struct plan *plan = &planned->plan;
+    struct strbuf plan_text = {0};
+    struct submit_job *jobs = arena_array(arena, plan->job_count, sizeof *jobs);
+    for (size_t i = 0; i < plan->job_count; i++)
+        jobs[i] = job_to_submit(&plan->jobs[i]);
+    plan_json(plan, NULL, NULL, &plan_text);
+    enum err_code rc = ERR_CONFLICT;
+    for (int i = 0; i < SUBMIT_TRIES && rc == ERR_CONFLICT; i++)
+        rc = send_parts(c, planned, jobs, &plan_text, dry_run, arena, out, err);
+    strbuf_release(&plan_text);
+    return rc == ERR_OK ? rc : err_wrap(err, "submit '%s'", plan->experiment);
+}
+
+void submit_summary(const struct msg_submitted *s, struct strbuf *out)
+{
+    const uint64_t total = s->jobs_new + s->jobs_reused + s->jobs_requeued + s->jobs_running;
+    strbuf_printf(out, "%" PRIu64 " jobs: %" PRIu64 " new, %" PRIu64 " done already", total,
+                  s->jobs_new, s->jobs_reused);
+    if (s->jobs_requeued)
+        strbuf_printf(out, ", %" PRIu64 " again", s->jobs_requeued);
+    if (s->jobs_running)
+        strbuf_printf(out, ", %" PRIu64 " waiting or running", s->jobs_running);
+}

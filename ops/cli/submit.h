@@ -1,0 +1,37 @@
+/* Giving a plan to a coordinator: what it would mean there, its inputs, and its jobs. */
+#ifndef TRIAD_SUBMIT_H
+#define TRIAD_SUBMIT_H
+
+#include "connection.h"
+#include "planner.h"
+
+/* What the coordinator knows of a plan's jobs. */
+struct fates {
+    struct fate *list; /* by identity */
+    size_t count;
+};
+
+/* Ask for the states of all jobs. What `out` holds belongs to `arena`. */
+NODISCARD enum err_code fates_fetch(struct connection *c, struct arena *arena, struct fates *out,
+                                    struct err *err);
+/* A plan_fate (ctx: struct fates): "new"; "reuse" (done); "running", "waiting" (shared); "retry"
+ * (failed, cancelled or aborted before); "blocked" (quarantined: wants `job retry`). */
+const char *fates_word(void *ctx, const struct plan_job *job);
+
+struct fate_counts {
+    size_t fresh, done, open, again, quarantined;
+};
+struct fate_counts fates_count(const struct fates *fates, const struct plan *plan);
+
+/* Put the plan's blobs into the coordinator's store; what is there already is not sent. */
+NODISCARD enum err_code submit_inputs(struct cli *cli, struct connection *c,
+                                      const struct plan *plan, struct err *err);
+/* Submit the jobs with manifest and plan document, in as many parts as needed. */
+NODISCARD enum err_code submit_jobs(struct connection *c, const struct planned *planned,
+                                    bool dry_run, struct arena *arena, struct msg_submitted *out,
+                                    struct err *err);
+
+/* "15 jobs: 3 new, 12 done already": the first line of run, the result of submit. */
+void submit_summary(const struct msg_submitted *submitted, struct strbuf *out);
+
+#endif

@@ -1,0 +1,110 @@
+/* triad records export, triad metrics export. */
+#include <stdio.h>
+#include <string.h>
+
+#include "collect.h"
+#include "metrics.h"
+#include "record_export.h"
+#include "rows.h"
+#include "verbs.h"
+
+static enum err_code record_format(const struct cli *cli, enum record_format *out, struct err *err)
+{
+    const char *name = cli_value(cli, "format");
+    *out = strcmp(name, "jsonl") == 0 || cli->output == OUTPUT_JSON ? RECORD_JSONL : RECORD_CSV;
+    return *out == RECORD_JSONL || strcmp(name, "csv") == 0
+               ? ERR_OK
+               : err_set(err, ERR_INVALID, "--format is csv or jsonl, not '%s'", name);
+}
+
+enum cli_exit verb_records_export(struct cli *cli)
+{
+    struct err err;
+    struct connection c = {0};
+    struct collected collected = {0};
+    enum record_format format = RECORD_CSV;
+    if (record_format(cli, &format, &err) != ERR_OK) {
+        cli_fail(cli, &err);
+        return EXIT_USAGE;
+    }
+    enum err_code rc = connection_open(cli, CONNECTION_STATE, &c, &err);
+    if (rc == ERR_OK)
+        rc = collect_experiment(&c, cli->arguments[0], cli_value(cli, "task"), &collected, &err);
+    connection_close(&c);
+    if (rc == ERR_OK) {
+        struct strbuf text = {0};
+        record_export_header(format, &text);
+        for (size_t i = 0; i < collected.cell_count; i++) {
+            record_export_cell(format, collected.experiment, &collected.cells[i], &text);
+            fwrite(strbuf_text(&text), 1, text.len, stdout);
+            strbuf_clear(&text);
+        }
+        strbuf_release(&text);
+        if (collected.missing_count)
+            cli_note(cli, "%zu of %zu cells are missing", collected.missing_count,
+                     collected.cell_count);
+    }
+    collected_release(&collected);
+    return rc == ERR_OK ? EXIT_OK : cli_fail(cli, &err);
+}
+
+static const struct rows_column metric_columns[] = {
+    {"step", "STEP", ROWS_INTEGER},
+    {"time", "TIME", ROWS_TIME},
+    {"name", "NAME", ROWS_TEXT},
+    {"value", "VALUE", ROWS_REAL},
+};
+enum { METRIC_COLUMNS = sizeof metric_columns / sizeof metric_columns[0] };
+
+/* Read one reply's batches into rows, which keep what they need in the command's arena. */
+static enum err_code add_metrics(struct rows *rows, const struct msg_batches *batches,
+                                 struct err *err)
+{
+    for (size_t i = 0; i < batches->payload_count; i++) {
+        struct metric_point *points = NULL;
+        uint32_t count = 0;
+        enum err_code rc = metrics_decode(batches->payloads[i].data, batches->payloads[i].len,
+                                          rows->arena, &points, &count, err);
+        if (rc != ERR_OK)
+            return rc;
+        for (uint32_t p = 0; p < count; p++) {
+            struct rows_cell *cell = rows_add(rows);
+            cell[0].integer = points[p].step;
+            cell[1].integer = points[p].time_ms;
+            cell[2].text = points[p].name;
+            cell[3].real = points[p].value;
+        }
+    }
+    return ERR_OK;
+}
+
+enum cli_exit verb_metrics_export(struct cli *cli)
+{
+    struct err err;
+    struct connection c = {0};
+    const struct job_row *row = NULL;
+    struct rows rows;
+    rows_init(&rows, &cli->arena, "triad.metrics/1", metric_columns, METRIC_COLUMNS);
+    enum err_code rc = connection_open(cli, CONNECTION_STATE, &c, &err);
+    if (rc == ERR_OK)
+        rc = job_table_resolve(&c, cli->arguments[0], &cli->arena, &row, &err);
+    struct msg request = {.kind = MSG_READ_STREAM, .read_stream = {.stream = STREAM_METRICS}};
+    bool is_over = rc != ERR_OK;
+    while (!is_over) {
+        struct msg reply;
+        struct arena arena = {0};
+        request.read_stream.job = row->job;
+        rc = connection_call(&c, &request, MSG_BATCHES, &arena, &reply, &err);
+        if (rc == ERR_OK)
+            rc = add_metrics(&rows, &reply.batches, &err);
+        is_over = rc != ERR_OK || reply.batches.end || reply.batches.payload_count == 0;
+        if (rc == ERR_OK)
+            request.read_stream.from += (uint32_t)reply.batches.payload_count;
+        arena_release(&arena);
+    }
+    connection_close(&c);
+    if (rc != ERR_OK)
+        return cli_fail(cli, &err);
+    rows_print(&rows, cli);
+    return EXIT_OK;
+}

@@ -1,0 +1,68 @@
+/* triad submit. */
+#include "clock.h"
+#include "interrupt.h"
+#include "rows.h"
+#include "submit.h"
+#include "verbs.h"
+#include "watch.h"
+
+#define SUBMIT_POLL_MS     500
+#define SUBMIT_PATIENCE_MS 60000
+
+static const struct rows_column submit_columns[] = {
+    {"experiment", "EXPERIMENT", ROWS_TEXT}, {"new", "NEW", ROWS_INTEGER},
+    {"reused", "REUSED", ROWS_INTEGER},      {"again", "AGAIN", ROWS_INTEGER},
+    {"running", "RUNNING", ROWS_INTEGER},
+};
+enum { SUBMIT_COLUMNS = sizeof submit_columns / sizeof submit_columns[0] };
+
+static void print_submitted(struct cli *cli, const char *experiment, const struct msg_submitted *s)
+{
+    struct strbuf summary = {0};
+    struct rows rows;
+    submit_summary(s, &summary);
+    cli_note(cli, "%s: %s", experiment, strbuf_text(&summary));
+    strbuf_release(&summary);
+    rows_init(&rows, &cli->arena, "triad.submitted/1", submit_columns, SUBMIT_COLUMNS);
+    struct rows_cell *cell = rows_add(&rows);
+    cell[0].text = experiment;
+    cell[1].integer = (int64_t)s->jobs_new;
+    cell[2].integer = (int64_t)s->jobs_reused;
+    cell[3].integer = (int64_t)s->jobs_requeued;
+    cell[4].integer = (int64_t)s->jobs_running;
+    rows_print(&rows, cli);
+}
+
+enum cli_exit verb_submit(struct cli *cli)
+{
+    struct err err;
+    struct planned planned = {0};
+    struct connection c = {0};
+    struct msg_submitted submitted;
+    uint64_t counts[JOB_STATE_COUNT] = {0};
+    const bool dry_run = cli_flag(cli, "dry-run");
+    const bool wait = cli_flag(cli, "wait") && !dry_run;
+    enum err_code rc = connection_open(cli, CONNECTION_RUNNING, &c, &err);
+    if (rc == ERR_OK)
+        rc = planner_make(cli, cli->arguments[0], &planned, &err);
+    if (rc == ERR_OK && !dry_run)
+        rc = submit_inputs(cli, &c, &planned.plan, &err);
+    if (rc == ERR_OK)
+        rc = submit_jobs(&c, &planned, dry_run, &cli->arena, &submitted, &err);
+    if (rc == ERR_OK)
+        print_submitted(cli, planned.plan.experiment, &submitted);
+    if (rc == ERR_OK && wait) {
+        struct progress progress;
+        const struct watch_options options = {.experiment = planned.plan.experiment,
+                                              .poll_ms = SUBMIT_POLL_MS,
+                                              .patience_ms = SUBMIT_PATIENCE_MS};
+        interrupt_catch();
+        progress_begin(&progress, cli->quiet, clock_mono_ms());
+        rc = watch_until_final(&c, &options, &progress, counts, &err);
+    }
+    connection_close(&c);
+    planned_release(&planned);
+    if (rc != ERR_OK)
+        return cli_fail(cli, &err);
+    return wait ? watch_exit(counts) : EXIT_OK;
+}
