@@ -3,6 +3,7 @@
 #define TRIAD_STAGES_H
 
 #include "job_table.h"
+#include "str.h"
 
 /* What this program did itself, in milliseconds. */
 struct stages {

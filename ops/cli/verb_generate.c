@@ -230,7 +230,7 @@ static void fill_scores(struct rows *rows, const struct voice *voice, const stru
         cell[0].integer = (int64_t)i;
         cell[1].integer = ids->ids[i];
         cell[2].text = printable(rows->arena, tokenizer_token(voice->tokenizer, ids->ids[i]));
-        cell[3].real = i ? logprob[i - 1] : NAN;
+        cell[3].real = i ? logprob[i - 1] : (double)NAN;
         cell[4].text = !i ? "" : hit[i - 1] ? "yes" : "no";
     }
 }

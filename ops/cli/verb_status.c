@@ -36,7 +36,7 @@ static void add_experiment(struct rows *rows, const struct experiment_row *e)
         cell[FIRST_STATE_COLUMN + s].integer = (int64_t)e->counts[s];
     }
     cell[11].real = e->work_done_ratio;
-    cell[12].real = e->eta_ms < 0 ? NAN : (double)e->eta_ms / 1e3;
+    cell[12].real = e->eta_ms < 0 ? (double)NAN : (double)e->eta_ms / 1e3;
     cell[13].text =
         e->eta_ms < 0 ? "-" : arena_strdup(rows->arena, human_duration(e->eta_ms, text));
 }
