@@ -101,7 +101,7 @@ static enum err_code take_rules(struct collected *c, const json_t *list, struct 
                strcmp(adjust_method_name(rule->correction), correction) != 0)
             rule->correction++;
         rule->test = strcmp(test, stat_test_name(STAT_TEST_PAIRED)) == 0 ? STAT_TEST_PAIRED
-                                                                        : STAT_TEST_PAPER_LIKE;
+                                                                         : STAT_TEST_PAPER_LIKE;
         if (strcmp(correction, adjust_method_name(rule->correction)) != 0 ||
             strcmp(test, stat_test_name(rule->test)) != 0)
             return err_set(err, ERR_VERSION,
@@ -139,15 +139,15 @@ static void take_batch(struct stat_cell *cell, struct stat_record *to, const str
                        uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
-        to[cell->record_count + i] = (struct stat_record){.sequence = from[i].sequence,
-                                                          .position = from[i].position,
-                                                          .content_nats = from[i].content_nats,
-                                                          .terminator_nats =
-                                                              from[i].terminator_nats,
-                                                          .token_count = from[i].token_count,
-                                                          .hit_tokens = from[i].hit_tokens,
-                                                          .first_hit = from[i].first_hit,
-                                                          .hit = from[i].hit};
+        to[cell->record_count + i] =
+            (struct stat_record){.sequence = from[i].sequence,
+                                 .position = from[i].position,
+                                 .content_nats = from[i].content_nats,
+                                 .terminator_nats = from[i].terminator_nats,
+                                 .token_count = from[i].token_count,
+                                 .hit_tokens = from[i].hit_tokens,
+                                 .first_hit = from[i].first_hit,
+                                 .hit = from[i].hit};
     cell->record_count += count;
 }
 
@@ -157,8 +157,7 @@ static enum err_code fetch_records(struct connection *c, const struct job_row *r
 {
     struct record *batch = calloc(RECORDS_PER_BATCH_MAX, sizeof *batch);
     ASSERT(batch != NULL);
-    struct stat_record *records =
-        arena_array(keep, (size_t)row->items + 1, sizeof *records);
+    struct stat_record *records = arena_array(keep, (size_t)row->items + 1, sizeof *records);
     struct msg request = {.kind = MSG_READ_STREAM,
                           .read_stream = {.job = row->job, .stream = STREAM_RECORDS}};
     enum err_code rc = ERR_OK;

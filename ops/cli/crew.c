@@ -36,8 +36,8 @@ static enum err_code pin_ports(struct crew *crew, struct err *err)
     enum err_code rc =
         net_access_load(arena_printf(arena, "%s/client.access", crew->state_dir), &client, err);
     if (rc == ERR_OK)
-        rc = net_access_load(arena_printf(arena, "%s/worker.access", crew->state_dir), &worker,
-                             err);
+        rc =
+            net_access_load(arena_printf(arena, "%s/worker.access", crew->state_dir), &worker, err);
     if (rc == ERR_OK) {
         struct local_child *child = &crew->coordinator.child;
         local_argument(child, "--client-port", port_of(arena, client.endpoint));

@@ -11,7 +11,7 @@
 
 struct crew_member {
     struct local_child child;
-    int ready_ms;        /* how long a start may take; 0: it does not say when it is ready */
+    int ready_ms;          /* how long a start may take; 0: it does not say when it is ready */
     int64_t not_before_ms; /* monotonic; when to start it again */
     int64_t deaths_ms[CREW_DEATHS_REMEMBERED]; /* the last ones, oldest first; 0: none */
 };

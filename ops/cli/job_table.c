@@ -46,10 +46,21 @@ static bool is_hex_prefix(const char *text)
            strspn(text, "0123456789abcdef") == strlen(text);
 }
 
+/* Labels end in the seed: "llama-tiny/ST/42". Most experiments have one, so it may be left out. */
+static bool is_label(const char *label, const char *text)
+{
+    const size_t len = strlen(text);
+    if (strncmp(label, text, len) != 0)
+        return false;
+    const char *rest = label + len;
+    return *rest == '\0' ||
+           (*rest == '/' && rest[1] && strspn(rest + 1, "0123456789") == strlen(rest + 1));
+}
+
 static bool matches(const struct job_row *row, const char *text, bool as_prefix)
 {
     char hex[DIGEST_HEX_SIZE];
-    if (strcmp(row->label, text) == 0)
+    if (is_label(row->label, text))
         return true;
     return as_prefix && strncmp(digest_hex(&row->job, hex), text, strlen(text)) == 0;
 }
@@ -122,8 +133,7 @@ enum err_code job_table_state_mask(const char *text, uint32_t *mask_out, struct 
     }
     const char *near = str_did_you_mean(text, names, JOB_STATE_COUNT);
     err_set(err, ERR_INVALID, "no job state '%s'%s%s%s; states: %s", text,
-            near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "",
-            strbuf_text(&list));
+            near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "", strbuf_text(&list));
     strbuf_release(&list);
     return ERR_INVALID;
 }

@@ -19,8 +19,9 @@ NODISCARD enum err_code job_table_fetch(struct connection *c, const char *experi
                                         uint32_t state_mask, struct arena *arena,
                                         struct job_table *out, struct err *err);
 
-/* The job called `text`: a full identity, the first digits of one, or an exact label. ERR_NOT_FOUND
- * when there is none, ERR_INVALID with the matches when there are several. */
+/* The job called `text`: a full identity, the first digits of one, or a label, with or
+ * without the seed at its end. ERR_NOT_FOUND when there is none, ERR_INVALID with the matches when
+ * there are several. */
 NODISCARD enum err_code job_table_find(const struct job_table *table, const char *text,
                                        const struct job_row **row_out, struct err *err);
 

@@ -106,9 +106,8 @@ static enum err_code env_tokenizer_train(void *ctx, const struct str *texts, siz
     const struct digest recipe = recipe_digest(texts, count, vocabulary, specials, special_count);
     const char *path = arena_printf(&planner->cli->arena, "%s/tokenizer-%s.json", planner->cache,
                                     digest_hex(&recipe, hex));
-    const struct tokenizer_train_options options = {.vocabulary = (int32_t)vocabulary,
-                                                    .specials = specials,
-                                                    .specials_count = special_count};
+    const struct tokenizer_train_options options = {
+        .vocabulary = (int32_t)vocabulary, .specials = specials, .specials_count = special_count};
     if (read_cached(path, json_out))
         return ERR_OK;
     const size_t before = json_out->len;
@@ -126,7 +125,8 @@ static enum err_code env_tokenizer_open(void *ctx, const char *json, size_t len,
 {
     struct tokenizer *tokenizer = NULL;
     (void)ctx;
-    return wrap_tokenizer(tokenizer_parse(json, len, name, &tokenizer, err), tokenizer, out);
+    enum err_code rc = tokenizer_parse(json, len, name, &tokenizer, err);
+    return wrap_tokenizer(rc, tokenizer, out);
 }
 
 static struct plan_model model_of(const struct model_config *config)
@@ -183,15 +183,17 @@ static enum err_code env_checkpoint_open(void *ctx, enum checkpoint_layout layou
                                          struct plan_model *model_out, struct err *err)
 {
     struct tokenizer *tokenizer = NULL;
+    enum err_code rc = ERR_INVALID;
     (void)ctx;
     switch (layout) {
     case CHECKPOINT_HUGGINGFACE:
-        return wrap_tokenizer(open_huggingface(path, &tokenizer, model_out, err), tokenizer, out);
+        rc = open_huggingface(path, &tokenizer, model_out, err);
+        break;
     case CHECKPOINT_LLAMA2C:
-        return wrap_tokenizer(open_llama2c(path, tokenizer_path, &tokenizer, model_out, err),
-                              tokenizer, out);
+        rc = open_llama2c(path, tokenizer_path, &tokenizer, model_out, err);
+        break;
     }
-    return err_set(err, ERR_INVALID, "open checkpoint '%s': unknown layout", path);
+    return wrap_tokenizer(rc, tokenizer, out);
 }
 
 static enum err_code env_tokenizer_count(void *ctx, struct plan_tokenizer *tokenizer,
@@ -256,10 +258,10 @@ enum err_code planner_root(struct cli *cli, const char *manifest_path, const cha
     const char *given = getenv("TRIAD_EXPERIMENTS");
     if (given && *given) {
         *root_out = given;
-        return is_root(given) ? ERR_OK
-                              : err_set(err, ERR_NOT_FOUND,
-                                        "$TRIAD_EXPERIMENTS: there is no suite/tasks in '%s'",
-                                        given);
+        return is_root(given)
+                   ? ERR_OK
+                   : err_set(err, ERR_NOT_FOUND,
+                             "$TRIAD_EXPERIMENTS: there is no suite/tasks in '%s'", given);
     }
     char *copy = arena_strdup(&cli->arena, manifest_path);
     *root_out = root_above(cli, dirname(copy));
@@ -298,11 +300,11 @@ enum err_code planner_make(struct cli *cli, const char *manifest_path, struct pl
                            struct err *err)
 {
     const char *root = NULL;
-    struct planner_ctx ctx = {
-        .cli = cli, .cache = arena_printf(&cli->arena, "%s/cache", cli_state_dir(cli))};
+    struct planner_ctx ctx = {.cli = cli,
+                              .cache = arena_printf(&cli->arena, "%s/cache", cli_state_dir(cli))};
     *out = (struct planned){0};
-    enum err_code rc = file_read(manifest_path, MANIFEST_BYTES_MAX, &out->manifest_text,
-                                 &out->manifest_len, err);
+    enum err_code rc =
+        file_read(manifest_path, MANIFEST_BYTES_MAX, &out->manifest_text, &out->manifest_len, err);
     if (rc == ERR_OK) {
         rc = manifest_parse(out->manifest_text, out->manifest_len, manifest_path, &out->manifest,
                             err);

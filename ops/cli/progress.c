@@ -32,8 +32,8 @@ static uint64_t job_count(const struct experiment_row *row)
 void progress_summary(const struct experiment_row *row, int64_t elapsed_ms, struct strbuf *out)
 {
     char text[HUMAN_SIZE];
-    strbuf_printf(out, "%s: %" PRIu64 " of %" PRIu64 " jobs done", row->name,
-                  row->counts[JOB_DONE], job_count(row));
+    strbuf_printf(out, "%s: %" PRIu64 " of %" PRIu64 " jobs done", row->name, row->counts[JOB_DONE],
+                  job_count(row));
     const uint64_t running = row->counts[JOB_RUNNING] + row->counts[JOB_LEASED];
     if (running)
         strbuf_printf(out, ", %" PRIu64 " running", running);

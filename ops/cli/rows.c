@@ -84,8 +84,7 @@ static int column_width(const struct rows *r, int c)
     const struct rows_column *column = &r->columns[c];
     int width = display_width(column->title);
     for (int i = 0; i < r->row_count; i++) {
-        int w =
-            display_width(cell_text(column, &r->cells[i * r->column_count + c], false, buffer));
+        int w = display_width(cell_text(column, &r->cells[i * r->column_count + c], false, buffer));
         width = w > width ? w : width;
     }
     return width;

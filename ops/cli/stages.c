@@ -23,8 +23,8 @@ int64_t stages_busy_ms(const struct job_table *jobs, enum job_kind kind, int64_t
     for (size_t i = 0; i < jobs->count; i++) {
         const struct job_row *row = jobs->rows[i];
         if (row->kind == kind && row->started_ms && row->ended_ms > begin_ms)
-            spans[count++] = (struct span){
-                row->started_ms > begin_ms ? row->started_ms : begin_ms, row->ended_ms};
+            spans[count++] = (struct span){row->started_ms > begin_ms ? row->started_ms : begin_ms,
+                                           row->ended_ms};
     }
     qsort(spans, count, sizeof *spans, compare_spans);
     int64_t busy_ms = 0, covered_until_ms = 0;
@@ -57,8 +57,7 @@ void stages_print(const struct stages *stages, const struct job_table *jobs, str
     line(out, "start", stages->start_ms, 0);
     for (int kind = 0; kind < JOB_KIND_COUNT; kind++) {
         size_t count = 0;
-        const int64_t ms =
-            stages_busy_ms(jobs, (enum job_kind)kind, stages->begin_wall_ms, &count);
+        const int64_t ms = stages_busy_ms(jobs, (enum job_kind)kind, stages->begin_wall_ms, &count);
         if (count)
             line(out, job_kind_name((enum job_kind)kind), ms, count);
     }

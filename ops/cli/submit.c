@@ -52,16 +52,15 @@ enum err_code fates_fetch(struct connection *c, struct arena *arena, struct fate
 static const struct fate *find_fate(const struct fates *fates, const struct plan_job *job)
 {
     const struct fate key = {.job = job->identity};
-    return fates->count
-               ? bsearch(&key, fates->list, fates->count, sizeof key, compare_fates)
-               : NULL;
+    return fates->count ? bsearch(&key, fates->list, fates->count, sizeof key, compare_fates)
+                        : NULL;
 }
 
 const char *fates_word(void *ctx, const struct plan_job *job)
 {
     static const char *const words[JOB_STATE_COUNT] = {
-        [JOB_WAITING] = "waiting", [JOB_LEASED] = "running",  [JOB_RUNNING] = "running",
-        [JOB_DONE] = "reuse",      [JOB_FAILED] = "retry",    [JOB_CANCELLED] = "retry",
+        [JOB_WAITING] = "waiting", [JOB_LEASED] = "running",      [JOB_RUNNING] = "running",
+        [JOB_DONE] = "reuse",      [JOB_FAILED] = "retry",        [JOB_CANCELLED] = "retry",
         [JOB_ABORTED] = "retry",   [JOB_QUARANTINED] = "blocked",
     };
     const struct fate *fate = find_fate(ctx, job);
@@ -90,12 +89,11 @@ struct fate_counts fates_count(const struct fates *fates, const struct plan *pla
 /* ---- inputs ---- */
 
 /* A blob that exists only in memory travels by way of the cache, and leaves it again. */
-static enum err_code put_bytes(struct connection *c, const char *cache, const struct plan_blob *blob,
-                               struct arena *arena, struct err *err)
+static enum err_code put_bytes(struct connection *c, const char *cache,
+                               const struct plan_blob *blob, struct arena *arena, struct err *err)
 {
     struct digest digest;
-    enum err_code rc =
-        blob_cache_add_bytes(cache, blob->data, (size_t)blob->bytes, &digest, err);
+    enum err_code rc = blob_cache_add_bytes(cache, blob->data, (size_t)blob->bytes, &digest, err);
     if (rc == ERR_OK && !digest_equal(&digest, &blob->digest))
         rc = err_set(err, ERR_CORRUPT, "the bytes do not have the digest that was planned");
     if (rc != ERR_OK)
@@ -112,9 +110,8 @@ enum err_code submit_inputs(struct cli *cli, struct connection *c, const struct 
     const char *cache = arena_printf(&cli->arena, "%s/cache", cli_state_dir(cli));
     for (size_t i = 0; i < plan->blob_count; i++) {
         const struct plan_blob *blob = &plan->blobs[i];
-        enum err_code rc = blob->data
-                               ? put_bytes(c, cache, blob, &cli->arena, err)
-                               : client_put_file(c->client, &blob->digest, blob->path, err);
+        enum err_code rc = blob->data ? put_bytes(c, cache, blob, &cli->arena, err)
+                                      : client_put_file(c->client, &blob->digest, blob->path, err);
         if (rc != ERR_OK)
             return err_wrap(err, "send %s", blob->what);
     }
@@ -206,8 +203,8 @@ static enum err_code send_parts(struct connection *c, const struct planned *plan
         request.submit.jobs =
             request.submit.job_count ? (struct submit_job *)(uintptr_t)&jobs[next_job] : NULL;
         if (part == 0)
-            request.submit.manifest = (struct bytes){(const uint8_t *)planned->manifest_text,
-                                                     planned->manifest_len};
+            request.submit.manifest =
+                (struct bytes){(const uint8_t *)planned->manifest_text, planned->manifest_len};
         rc = connection_call(c, &request, part + 1 < parts ? MSG_OK : MSG_SUBMITTED, arena, &reply,
                              err);
         if (rc == ERR_OK && part + 1 == parts)

@@ -101,11 +101,11 @@ static const struct {
     const char *name;
     bool is_remote;
 } file_systems[] = {
-    {0x6969, "nfs", true},          {0xff534d42, "cifs", true},    {0xfe534d42, "smb2", true},
-    {0x0bd00bd0, "lustre", true},   {0x00c36400, "ceph", true},    {0x65735546, "fuse", true},
-    {0x47504653, "gpfs", true},     {0x19830326, "beegfs", true},  {0x01021997, "9p", true},
-    {0xef53, "ext4", false},        {0x58465342, "xfs", false},    {0x9123683e, "btrfs", false},
-    {0x01021994, "tmpfs", false},   {0x794c7630, "overlay", false}, {0x2fc12fc1, "zfs", false},
+    {0x6969, "nfs", true},        {0xff534d42, "cifs", true},     {0xfe534d42, "smb2", true},
+    {0x0bd00bd0, "lustre", true}, {0x00c36400, "ceph", true},     {0x65735546, "fuse", true},
+    {0x47504653, "gpfs", true},   {0x19830326, "beegfs", true},   {0x01021997, "9p", true},
+    {0xef53, "ext4", false},      {0x58465342, "xfs", false},     {0x9123683e, "btrfs", false},
+    {0x01021994, "tmpfs", false}, {0x794c7630, "overlay", false}, {0x2fc12fc1, "zfs", false},
     {0xf2f52010, "f2fs", false},
 };
 
@@ -183,8 +183,8 @@ static void check_programs(struct rows *rows, struct cli *cli)
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
         const char *path = local_program(&cli->arena, names[i]);
         const bool found = strchr(path, '/') != NULL;
-        say(rows, names[i], found ? FINE : WARN, found ? "%s" : "%s: not beside triad, left to PATH",
-            path);
+        say(rows, names[i], found ? FINE : WARN,
+            found ? "%s" : "%s: not beside triad, left to PATH", path);
     }
 }
 

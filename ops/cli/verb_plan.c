@@ -7,10 +7,16 @@
 #include "verbs.h"
 
 static const struct rows_column plan_columns[] = {
-    {"job", NULL, ROWS_DIGEST},       {"label", NULL, ROWS_TEXT},  {"kind", NULL, ROWS_TEXT},
-    {"fate", NULL, ROWS_TEXT},        {"format", NULL, ROWS_TEXT}, {"threads", NULL, ROWS_INTEGER},
-    {"memory_bytes", NULL, ROWS_INTEGER}, {"tokens", NULL, ROWS_INTEGER},
-    {"items", NULL, ROWS_INTEGER},    {"hours", NULL, ROWS_REAL},
+    {"job", NULL, ROWS_DIGEST},
+    {"label", NULL, ROWS_TEXT},
+    {"kind", NULL, ROWS_TEXT},
+    {"fate", NULL, ROWS_TEXT},
+    {"format", NULL, ROWS_TEXT},
+    {"threads", NULL, ROWS_INTEGER},
+    {"memory_bytes", NULL, ROWS_INTEGER},
+    {"tokens", NULL, ROWS_INTEGER},
+    {"items", NULL, ROWS_INTEGER},
+    {"hours", NULL, ROWS_REAL},
 };
 enum { PLAN_COLUMNS = sizeof plan_columns / sizeof plan_columns[0] };
 

@@ -51,8 +51,7 @@ static enum err_code take_options(struct run *run, struct err *err)
     if (rc == ERR_OK) {
         if (run->worker_count > threads)
             run->worker_count = threads; /* a worker without a core could do nothing */
-        run->worker_threads =
-            arena_printf(&cli->arena, "%lld", threads / run->worker_count);
+        run->worker_threads = arena_printf(&cli->arena, "%lld", threads / run->worker_count);
     }
     return rc;
 }

@@ -13,13 +13,20 @@
 #define WATCH_PATIENCE_MS 60000 /* a coordinator that is being restarted */
 
 static const struct rows_column experiment_columns[] = {
-    {"experiment", "EXPERIMENT", ROWS_TEXT}, {"created", NULL, ROWS_TIME},
-    {"jobs", "JOBS", ROWS_INTEGER},          {"waiting", "WAITING", ROWS_INTEGER},
-    {"leased", NULL, ROWS_INTEGER},          {"running", "RUNNING", ROWS_INTEGER},
-    {"done", "DONE", ROWS_INTEGER},          {"failed", "FAILED", ROWS_INTEGER},
-    {"cancelled", "CANCELLED", ROWS_INTEGER}, {"aborted", "ABORTED", ROWS_INTEGER},
-    {"quarantined", "QUARANTINED", ROWS_INTEGER}, {"work_done", "WORK", ROWS_REAL},
-    {"eta_s", NULL, ROWS_REAL},              {"eta", "LEFT", ROWS_TEXT},
+    {"experiment", "EXPERIMENT", ROWS_TEXT},
+    {"created", NULL, ROWS_TIME},
+    {"jobs", "JOBS", ROWS_INTEGER},
+    {"waiting", "WAITING", ROWS_INTEGER},
+    {"leased", NULL, ROWS_INTEGER},
+    {"running", "RUNNING", ROWS_INTEGER},
+    {"done", "DONE", ROWS_INTEGER},
+    {"failed", "FAILED", ROWS_INTEGER},
+    {"cancelled", "CANCELLED", ROWS_INTEGER},
+    {"aborted", "ABORTED", ROWS_INTEGER},
+    {"quarantined", "QUARANTINED", ROWS_INTEGER},
+    {"work_done", "WORK", ROWS_REAL},
+    {"eta_s", NULL, ROWS_REAL},
+    {"eta", "LEFT", ROWS_TEXT},
 };
 enum { EXPERIMENT_COLUMNS = sizeof experiment_columns / sizeof experiment_columns[0] };
 /* Columns 3 … 10 are the states in the order of enum job_state. */

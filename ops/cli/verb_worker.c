@@ -9,11 +9,16 @@
 #include "verbs.h"
 
 static const struct rows_column worker_columns[] = {
-    {"worker", "WORKER", ROWS_TEXT},        {"state", "STATE", ROWS_TEXT},
-    {"host", "HOST", ROWS_TEXT},            {"leases", "JOBS", ROWS_INTEGER},
-    {"threads_busy", "BUSY", ROWS_INTEGER}, {"threads", "THREADS", ROWS_INTEGER},
-    {"memory_bytes", NULL, ROWS_INTEGER},   {"memory", "MEMORY", ROWS_TEXT},
-    {"seen", "SEEN", ROWS_TIME},            {"numeric_class", "NUMERICS", ROWS_TEXT},
+    {"worker", "WORKER", ROWS_TEXT},
+    {"state", "STATE", ROWS_TEXT},
+    {"host", "HOST", ROWS_TEXT},
+    {"leases", "JOBS", ROWS_INTEGER},
+    {"threads_busy", "BUSY", ROWS_INTEGER},
+    {"threads", "THREADS", ROWS_INTEGER},
+    {"memory_bytes", NULL, ROWS_INTEGER},
+    {"memory", "MEMORY", ROWS_TEXT},
+    {"seen", "SEEN", ROWS_TIME},
+    {"numeric_class", "NUMERICS", ROWS_TEXT},
     {"version", NULL, ROWS_TEXT},
 };
 enum { WORKER_COLUMNS = sizeof worker_columns / sizeof worker_columns[0] };

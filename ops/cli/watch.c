@@ -34,8 +34,7 @@ static void total_counts(const struct msg_status *status, uint64_t counts[JOB_ST
 
 static bool was_final(const struct seen_jobs *seen, size_t index, const struct job_row *row)
 {
-    return index < seen->table.count &&
-           digest_equal(&seen->table.rows[index]->job, &row->job) &&
+    return index < seen->table.count && digest_equal(&seen->table.rows[index]->job, &row->job) &&
            job_state_is_final(seen->table.rows[index]->state);
 }
 
