@@ -1,0 +1,428 @@
+/* A real worker process with real children, spoken to by a scripted coordinator over real sockets:
+ * jobs from lease to acknowledged result, and what happens when a child, the worker or the
+ * coordinator goes away in the middle. Weights: stories260K (tests/golden/stories260K). */
+#include "cmocka_all.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "dataset.h"
+#include "file.h"
+#include "records.h"
+#include "scripted_coordinator.h"
+#include "tree.h"
+
+#define GOLDEN TRIAD_SOURCE_DIR "/tests/golden/stories260K/"
+
+/* ---- material ---- */
+
+static char *hex_of(struct scripted *s, struct digest digest)
+{
+    char hex[DIGEST_HEX_SIZE];
+    return arena_strdup(&s->arena, digest_hex(&digest, hex));
+}
+
+static struct digest put_text(struct scripted *s, const struct strbuf *text)
+{
+    return scripted_put(s, text->data, text->len);
+}
+
+#define NUMERICS                                                                                   \
+    "\"numerics\":{\"backend\":\"blas\",\"core_type\":\"\",\"mode\":\"strict\","                   \
+    "\"precision\":\"f32\"},\"numerics_version\":1"
+
+/* The import of stories260K: a tree of the two llama2.c files. */
+static struct scripted_job *lease_import(struct scripted *s)
+{
+    struct tree_file files[] = {
+        {.name = "stories260K.bin", .digest = scripted_put_file(s, GOLDEN "stories260K.bin")},
+        {.name = "tok512.bin", .digest = scripted_put_file(s, GOLDEN "tok512.bin")},
+    };
+    for (int i = 0; i < 2; i++)
+        files[i].size_bytes = scripted_blob(s, &files[i].digest)->bytes.len;
+    struct tree tree = {.files = files, .file_count = 2};
+    struct strbuf list = {0};
+    tree_encode(&tree, &list);
+    struct named_digest input = {"checkpoint", put_text(s, &list)};
+    strbuf_release(&list);
+    char *spec = arena_printf(&s->arena,
+                              "{\"inputs\":{\"checkpoint\":\"%s\"},\"kind\":\"import\","
+                              "\"layout\":\"llama2c\"," NUMERICS ",\"parents\":{},\"seed\":1,"
+                              "\"special_tokens\":[\"<|end|>\"]}",
+                              hex_of(s, input.digest));
+    return scripted_lease(s, JOB_IMPORT, spec, &input, 1, NULL, 0);
+}
+
+/* `sequences` sequences of two scored examples each. */
+static struct digest evaluation_data(struct scripted *s, uint32_t sequences)
+{
+    struct segment segments[] = {
+        {.kind = SEGMENT_TEXT, .example = -1, .text = str_from("Once upon a time")},
+        {.kind = SEGMENT_TEXT, .loss = LOSS_CONTENT, .example = 0, .text = str_from(" there")},
+        {.kind = SEGMENT_SPECIAL,
+         .loss = LOSS_TERMINATOR,
+         .example = 0,
+         .text = str_from("<|end|>")},
+        {.kind = SEGMENT_TEXT, .loss = LOSS_CONTENT, .example = 1, .text = str_from(" was")},
+    };
+    struct dataset dataset = {.purpose = DATASET_EVALUATE,
+                              .name = str_from("test"),
+                              .format = str_from("colon"),
+                              .pairing = str_from(""),
+                              .sequence_count = sequences};
+    struct strbuf text = {0};
+    dataset_write_header(&text, &dataset);
+    for (uint32_t i = 0; i < sequences; i++) {
+        char *id = arena_printf(&s->arena, "test/%u", i);
+        segments[0].text = str_from(i % 2 ? "Once upon a time" : "One day, a girl named Lily");
+        struct sequence sequence = {.id = str_from(id), .segments = segments, .segment_count = 4};
+        dataset_write_sequence(&text, &sequence);
+    }
+    struct digest digest = put_text(s, &text);
+    strbuf_release(&text);
+    return digest;
+}
+
+static struct scripted_job *lease_evaluate(struct scripted *s, struct digest model,
+                                           uint32_t sequences, const char *task)
+{
+    struct named_digest data = {"data", evaluation_data(s, sequences)};
+    struct named_digest parent = {"model", model};
+    char *spec = arena_printf(
+        &s->arena,
+        "{\"evaluate\":{\"format\":\"colon\",\"items\":%u,\"k\":2,\"sequences\":%u,\"suite\":\"s\","
+        "\"task\":\"%s\"},\"inputs\":{\"data\":\"%s\"},\"kind\":\"evaluate\"," NUMERICS
+        ",\"parents\":{\"model\":\"%s\"}}",
+        2 * sequences, sequences, task, hex_of(s, data.digest), hex_of(s, model));
+    return scripted_lease(s, JOB_EVALUATE, spec, &data, 1, &parent, 1);
+}
+
+/* A tiny model trained from nothing for `steps` steps; `rate` 1e6 makes it diverge. */
+static struct scripted_job *lease_pretrain(struct scripted *s, int steps, int checkpoint_steps,
+                                           const char *rate)
+{
+    struct segment segment = {.loss = LOSS_CONTENT,
+                              .example = -1,
+                              .text = str_from("Once upon a time, there was a little girl named "
+                                               "Lily. She loved to play outside in the sun.")};
+    struct dataset dataset = {.purpose = DATASET_TRAIN,
+                              .name = str_from("text"),
+                              .format = str_from("text"),
+                              .pairing = str_from(""),
+                              .sequence_count = 7};
+    struct sequence sequence = {.id = str_from("t"), .segments = &segment, .segment_count = 1};
+    struct strbuf text = {0};
+    dataset_write_header(&text, &dataset);
+    for (int i = 0; i < 7; i++)
+        dataset_write_sequence(&text, &sequence);
+    struct named_digest inputs[] = {
+        {"data", put_text(s, &text)},
+        {"tokenizer", scripted_put_file(s, GOLDEN "tokenizer.json")},
+    };
+    strbuf_release(&text);
+    char *spec = arena_printf(
+        &s->arena,
+        "{\"architecture\":{\"context\":64,\"head_dim\":8,\"heads\":4,\"init_std\":0.02,\"kind\":"
+        "\"llama\",\"kv_heads\":2,\"layers\":2,\"mlp\":64,\"norm_eps\":1e-05,\"rope_theta\":10000,"
+        "\"tied\":true,\"width\":32},\"inputs\":{\"data\":\"%s\",\"tokenizer\":\"%s\"},\"kind\":"
+        "\"pretrain\"," NUMERICS ",\"parents\":{},\"train\":{\"accumulate\":1,\"batch_tokens\":64,"
+        "\"beta1\":0.9,\"beta2\":0.95,\"checkpoint_steps\":%d,\"clip_norm\":0,\"epsilon\":1e-08,"
+        "\"learning_rate\":%s,\"loss\":\"all\",\"minimum_lr_ratio\":0.1,\"schedule\":\"constant\","
+        "\"seed\":7,\"sequence_tokens\":48,\"steps\":%d,\"warmup_steps\":0,\"weight_decay\":0.1}}",
+        hex_of(s, inputs[0].digest), hex_of(s, inputs[1].digest), checkpoint_steps, rate, steps);
+    return scripted_lease(s, JOB_PRETRAIN, spec, inputs, 2, NULL, 0);
+}
+
+/* ---- conditions ---- */
+
+static bool has_session(struct scripted *s)
+{
+    return s->session > 0;
+}
+
+static bool all_ended(struct scripted *s)
+{
+    for (size_t i = 0; i < s->job_count; i++) {
+        if (!s->jobs[i].ended)
+            return false;
+    }
+    return true;
+}
+
+static bool nothing_held(struct scripted *s)
+{
+    return s->held_count == 0;
+}
+
+static bool has_metrics(struct scripted *s)
+{
+    return s->jobs[s->job_count - 1].next[STREAM_METRICS] > 0;
+}
+
+static bool has_checkpoint(struct scripted *s)
+{
+    return s->jobs[s->job_count - 1].checkpoint_step > 0;
+}
+
+static bool has_started(struct scripted *s)
+{
+    return s->jobs[s->job_count - 1].starts > 0;
+}
+
+static bool said_bye(struct scripted *s)
+{
+    return s->byes > 0;
+}
+
+static void begin(struct scripted *s, const char *threads)
+{
+    scripted_begin(s);
+    scripted_worker_start(s, threads);
+    scripted_until(s, has_session, 30);
+}
+
+/* The worker's first child process; 0 when it has none. */
+static pid_t child_of(pid_t worker)
+{
+    char path[64], line[256] = "";
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)worker, (int)worker);
+    FILE *file = fopen(path, "r");
+    if (!file)
+        return 0;
+    size_t n = fread(line, 1, sizeof line - 1, file);
+    fclose(file);
+    return n ? (pid_t)atoi(line) : 0;
+}
+
+static void expect_outcome(const struct scripted_job *job, enum outcome outcome)
+{
+    if (job->result.outcome != outcome)
+        fail_msg("outcome %s: %s\n%s", outcome_name(job->result.outcome), job->reason,
+                 strbuf_text(&job->streams[STREAM_LOG]));
+}
+
+/* ---- tests ---- */
+
+static void test_import_then_evaluate_twice_on_a_warm_child(void **state)
+{
+    (void)state;
+    struct scripted s;
+    begin(&s, "1");
+    struct scripted_job *import = lease_import(&s);
+    scripted_until(&s, all_ended, 60);
+    expect_outcome(import, OUTCOME_OK);
+    assert_non_null(scripted_blob(&s, &import->result.artifact));
+    assert_non_null(strstr(strbuf_text(&import->streams[STREAM_LOG]), "<|end|>"));
+
+    struct scripted_job *first = lease_evaluate(&s, import->result.artifact, 300, "a");
+    scripted_until(&s, all_ended, 60);
+    expect_outcome(first, OUTCOME_OK);
+    pid_t warm = child_of(s.worker);
+    struct scripted_job *second = lease_evaluate(&s, import->result.artifact, 300, "b");
+    scripted_until(&s, all_ended, 60);
+    expect_outcome(second, OUTCOME_OK);
+    assert_int_equal(child_of(s.worker), warm);
+
+    assert_int_equal(first->result.items, 600);
+    assert_int_equal(first->result.batches[STREAM_RECORDS], 3); /* 256 + 256 + 88 */
+    struct strbuf *bytes = &first->streams[STREAM_RECORDS];
+    struct digest expected = hash_bytes(bytes->data, bytes->len);
+    assert_true(digest_equal(&first->result.records, &expected));
+    assert_true(digest_equal(&second->result.records, &expected));
+    static struct record records[RECORDS_PER_BATCH_MAX];
+    uint32_t count;
+    assert_int_equal(
+        records_decode(bytes->data, 16 + 256 * 29, records, RECORDS_PER_BATCH_MAX, &count, NULL),
+        ERR_OK);
+    assert_true(records[0].content_nats > 0.0 && records[0].content_nats < 30.0);
+    assert_true(records[0].terminator_nats > 0.0);
+    assert_true(first->result.memory_peak_bytes > 1000000);
+    assert_non_null(strstr(first->numeric_class, "blas/f32/"));
+    scripted_until(&s, nothing_held, 10);
+    scripted_end(&s);
+}
+
+static void test_a_wrong_job_fails_with_its_sentence(void **state)
+{
+    (void)state;
+    struct scripted s;
+    begin(&s, "1");
+    struct scripted_job *job =
+        scripted_lease(&s, JOB_EVALUATE, "{\"kind\":\"evaluate\",\"x\":1}", NULL, 0, NULL, 0);
+    scripted_until(&s, all_ended, 30);
+    expect_outcome(job, OUTCOME_FAILED);
+    assert_string_equal(job->reason, "job spec: unknown key 'x'");
+    scripted_end(&s);
+}
+
+static void test_divergence_is_an_outcome(void **state)
+{
+    (void)state;
+    struct scripted s;
+    begin(&s, "1");
+    struct scripted_job *job = lease_pretrain(&s, 50, 0, "1e6");
+    scripted_until(&s, all_ended, 60);
+    expect_outcome(job, OUTCOME_DIVERGED);
+    assert_non_null(strstr(job->reason, "is not finite at step"));
+    assert_true(job->result.batches[STREAM_METRICS] > 0);
+    scripted_end(&s);
+}
+
+static void test_a_killed_child_is_a_crash(void **state)
+{
+    (void)state;
+    struct scripted s;
+    begin(&s, "1");
+    struct scripted_job *job = lease_pretrain(&s, 100000000, 0, "0.001");
+    scripted_until(&s, has_metrics, 60);
+    pid_t child = child_of(s.worker);
+    assert_true(child > 1);
+    kill(child, SIGKILL);
+    scripted_until(&s, all_ended, 30);
+    expect_outcome(job, OUTCOME_CRASHED);
+    assert_int_equal(job->result.exit_signal, SIGKILL);
+    assert_non_null(strstr(job->reason, "killed by signal 9"));
+    scripted_end(&s);
+}
+
+static void test_a_revoked_attempt_is_killed_and_forgotten(void **state)
+{
+    (void)state;
+    struct scripted s;
+    begin(&s, "1");
+    struct scripted_job *job = lease_pretrain(&s, 100000000, 0, "0.001");
+    scripted_until(&s, has_metrics, 60);
+    pid_t child = child_of(s.worker);
+    scripted_revoke(&s, job);
+    scripted_until(&s, nothing_held, 10);
+    uint32_t beats = s.beats;
+    while (kill(child, 0) == 0 && s.beats < beats + 400)
+        uv_run(&s.loop, UV_RUN_ONCE);
+    assert_int_not_equal(kill(child, 0), 0);
+    assert_false(job->ended);
+    assert_int_equal(job->checkpoint_step, 0);
+    scripted_end(&s);
+}
+
+static void test_a_silent_coordinator_is_waited_for(void **state)
+{
+    (void)state;
+    struct scripted s;
+    begin(&s, "1");
+    struct scripted_job *job = lease_pretrain(&s, 100000000, 0, "0.001");
+    scripted_until(&s, has_metrics, 60);
+    uint64_t session = s.session;
+    uint32_t batches = job->next[STREAM_METRICS];
+    s.mute = true;
+    uint64_t end = uv_hrtime() + 1500000000; /* 30 beats: far more than the worker's patience */
+    while (uv_hrtime() < end)
+        uv_run(&s.loop, UV_RUN_ONCE);
+    s.mute = false;
+    uint64_t *seen = &s.session;
+    while (*seen == session)
+        uv_run(&s.loop, UV_RUN_ONCE); /* ctest's limit is the test's */
+    assert_int_equal(s.held_count, 1);
+    scripted_until(&s, has_metrics, 10);
+    while (job->next[STREAM_METRICS] <= batches)
+        uv_run(&s.loop, UV_RUN_ONCE);
+    assert_false(job->ended); /* it went on computing */
+    scripted_end(&s);
+}
+
+static void test_a_killed_worker_delivers_after_its_restart(void **state)
+{
+    (void)state;
+    struct scripted s;
+    begin(&s, "1");
+    s.keep_result_acks = true;
+    struct scripted_job *job = lease_pretrain(&s, 20, 0, "0.001");
+    scripted_until(&s, all_ended, 60);
+    expect_outcome(job, OUTCOME_OK);
+    struct digest artifact = job->result.artifact;
+    struct digest instance = s.instance;
+    assert_int_equal(WTERMSIG(scripted_worker_stop(&s, SIGKILL)), SIGKILL);
+    job->ended = false;
+    s.keep_result_acks = false;
+    s.hellos = 0;
+    scripted_worker_start(&s, "1");
+    scripted_until(&s, all_ended, 30);
+    assert_int_equal(s.finished_in_hello, 1);
+    assert_false(digest_equal(&instance, &s.instance));
+    assert_true(digest_equal(&artifact, &job->result.artifact));
+    expect_outcome(job, OUTCOME_OK);
+    scripted_until(&s, nothing_held, 10);
+    scripted_end(&s);
+}
+
+static void test_children_die_with_a_killed_worker(void **state)
+{
+    (void)state;
+    struct scripted s;
+    begin(&s, "1");
+    lease_pretrain(&s, 100000000, 0, "0.001");
+    scripted_until(&s, has_started, 60);
+    pid_t child = child_of(s.worker);
+    scripted_worker_stop(&s, SIGKILL);
+    for (int i = 0; i < 500 && kill(child, 0) == 0; i++)
+        uv_run(&s.loop, UV_RUN_ONCE);
+    assert_int_not_equal(kill(child, 0), 0);
+    scripted_end(&s);
+}
+
+/* The heart of resuming: stopped by SIGTERM in the middle and continued by another process, the
+ * weights are bit for bit those of the undisturbed run. */
+static void test_a_stopped_training_resumes_bit_for_bit(void **state)
+{
+    (void)state;
+    struct scripted s;
+    begin(&s, "1");
+    struct scripted_job *whole = lease_pretrain(&s, 600, 200, "0.001");
+    scripted_until(&s, all_ended, 120);
+    expect_outcome(whole, OUTCOME_OK);
+    assert_int_equal(whole->result.start_step, 0);
+    struct digest artifact = whole->result.artifact;
+    scripted_until(&s, nothing_held, 10);
+
+    scripted_lease_again(&s, whole, 2);
+    scripted_until(&s, has_checkpoint, 60);
+    int status = scripted_worker_stop(&s, SIGTERM);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_true(said_bye(&s));
+    expect_outcome(whole, OUTCOME_CANCELLED);
+    assert_true(whole->checkpoint_step >= 200);
+
+    uint64_t step = whole->checkpoint_step;
+    whole->lease.resume = whole->checkpoint;
+    whole->lease.resume_step = step;
+    s.session = 0;
+    scripted_worker_start(&s, "2");
+    scripted_until(&s, has_session, 30);
+    whole->lease.threads = 2;
+    scripted_lease_again(&s, whole, 3);
+    scripted_until(&s, all_ended, 120);
+    expect_outcome(whole, OUTCOME_OK);
+    assert_true(whole->result.start_step == step);
+    assert_true(digest_equal(&artifact, &whole->result.artifact));
+    scripted_end(&s);
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_import_then_evaluate_twice_on_a_warm_child),
+        cmocka_unit_test(test_a_wrong_job_fails_with_its_sentence),
+        cmocka_unit_test(test_divergence_is_an_outcome),
+        cmocka_unit_test(test_a_killed_child_is_a_crash),
+        cmocka_unit_test(test_a_revoked_attempt_is_killed_and_forgotten),
+        cmocka_unit_test(test_a_silent_coordinator_is_waited_for),
+        cmocka_unit_test(test_a_killed_worker_delivers_after_its_restart),
+        cmocka_unit_test(test_children_die_with_a_killed_worker),
+        cmocka_unit_test(test_a_stopped_training_resumes_bit_for_bit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
