@@ -2,7 +2,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
-#include "kernels.h"
+#include "kernel_probe.h"
 
 static pthread_once_t selected_once = PTHREAD_ONCE_INIT;
 static char class_text[64];
@@ -30,4 +30,9 @@ const char *kernel_class(void)
 const char *kernel_library(void)
 {
     return openblas_get_config();
+}
+
+bool kernel_library_is_serial(void)
+{
+    return openblas_get_num_threads() == 1;
 }

@@ -145,8 +145,9 @@ void kernel_threads_set(int threads);
 int kernel_threads(void);
 
 /* Check on this machine that the bit contract's premise holds: a block gives the same bits wherever
- * it lies in memory, on every thread, alone and between others, for each of the products above.
- * False with one sentence in `text` when it does not. Takes some milliseconds. */
+ * it lies in memory, on every thread, alone and between others, for each of the products above, and
+ * so does a sequence's attention; and that OpenBLAS keeps to one thread. False with one sentence in
+ * `text` when it does not. Takes some ten milliseconds. */
 bool kernel_probe(char *text, size_t text_size);
 
 #endif

@@ -2,12 +2,14 @@
  * batch or the number of threads; what is summed over sequences does not depend on the threads. */
 #include "cmocka_all.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
 #include "kernel_cases.h"
+#include "kernel_probe.h"
 
 #define KEY_WATCHED 7
 #define LEN_WATCHED 150
@@ -117,6 +119,54 @@ static void test_probe_passes_here(void **state)
     print_message("numeric class %s\n", kernel_class());
 }
 
+/* Tables whose results depend on the batch, each by one unit in the last place of one element: the
+ * probe must name what is wrong with each. */
+static void nudge(float *x)
+{
+    *x = nextafterf(*x, 2.0f);
+}
+
+static void planted_forward(float *out, const float *in, const float *weight, int N, int C, int O)
+{
+    kernels_blas.matmul_forward(out, in, weight, N, C, O);
+    if (N > KERNEL_ROW_BLOCK)
+        nudge(&out[(size_t)N * (size_t)O - 1]);
+}
+
+static void planted_weight(float *grad_weight, const float *grad_out, const float *in, int N, int C,
+                           int O)
+{
+    kernels_blas.matmul_backward_weight(grad_weight, grad_out, in, N, C, O);
+    if (kernel_threads() > 1)
+        nudge(grad_weight);
+}
+
+static void planted_attention(float *out, float *lse, const float *q, const float *k,
+                              const float *v, const struct kernel_batch *batch, int H, int G, int D,
+                              void *work)
+{
+    kernels_blas.attention_forward(out, lse, q, k, v, batch, H, G, D, work);
+    if (batch->sequence_count > 1)
+        nudge(&out[(size_t)batch->start[1] * (size_t)(H * D)]);
+}
+
+static void test_probe_finds_planted_faults(void **state)
+{
+    struct kernel_ops forward = kernels_blas, weight = kernels_blas, attention = kernels_blas;
+    forward.matmul_forward = planted_forward;
+    weight.matmul_backward_weight = planted_weight;
+    attention.attention_forward = planted_attention;
+    char text[256] = "";
+    (void)state;
+    kernel_threads_set(2);
+    assert_false(kernel_probe_ops(&forward, text, sizeof text));
+    assert_non_null(strstr(text, "the forward product of 128 by 128"));
+    if (kernel_threads() > 1) /* without OpenMP there is one thread, and nothing to find */
+        assert_false(kernel_probe_ops(&weight, text, sizeof text));
+    assert_false(kernel_probe_ops(&attention, text, sizeof text));
+    assert_non_null(strstr(text, "attention with 16"));
+}
+
 int main(void)
 {
     static struct CMUnitTest tests[64];
@@ -128,5 +178,6 @@ int main(void)
                                 .test_func = test_bits,
                                 .initial_state = (void *)(uintptr_t)&kernel_cases[count]};
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_probe_passes_here);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_probe_finds_planted_faults);
     return _cmocka_run_group_tests("kernel bits", tests, count, NULL, NULL);
 }
