@@ -5,9 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "batch.h"
+#include "corpus.h"
 #include "dataset.h"
 #include "file.h"
 #include "plan_lm.h"
+#include "spec.h"
+#include "tokenizer.h"
 
 /* A manifest from a file, with some text replaced. */
 struct planned {
@@ -148,6 +152,80 @@ static void formats_score_the_same_positions(void **state)
     release(&p);
 }
 
+/* Steps and tokens of a training job, as worker/lm counts them. */
+static void check_training(const struct planned *p, const struct plan_job *job,
+                           struct tokenizer *tokenizer)
+{
+    struct err err;
+    struct spec spec;
+    struct dataset dataset;
+    struct corpus corpus = {0};
+    const struct plan_blob *blob = blob_of(&p->plan, &job->inputs[0].digest);
+    assert_int_equal(spec_parse(job->spec.data, job->spec.len, &spec, &err), ERR_OK);
+    assert_int_equal(dataset_parse(blob->data, (size_t)blob->bytes, "d", &dataset, &err), ERR_OK);
+    if (corpus_for_training(&dataset, tokenizer, (size_t)spec.train.sequence_tokens,
+                            CORPUS_LOSS_OUTPUTS, &corpus, &err) != ERR_OK)
+        fail_msg("%s", err.text);
+    struct batch_plan batches = {&corpus, (size_t)spec.train.batch_tokens,
+                                 (uint32_t)spec.train.accumulate};
+    assert_int_equal(corpus.dropped_count, 0);
+    assert_int_equal(batch_steps_per_pass(&batches), job->steps);
+    if (job->kind == JOB_PRETRAIN) { /* continued documents repeat one token each */
+        assert_int_equal(spec.train.steps, 0);
+        assert_in_range(corpus.starts[corpus.sequence_count] - (size_t)job->tokens, 0,
+                        corpus.sequence_count);
+    } else {
+        assert_int_equal(spec.train.steps, job->steps);
+        assert_int_equal(corpus.starts[corpus.sequence_count], (size_t)job->tokens);
+    }
+    corpus_release(&corpus);
+    dataset_release(&dataset);
+    spec_release(&spec);
+}
+
+static void check_evaluation(const struct planned *p, const struct plan_job *job,
+                             struct tokenizer *tokenizer, size_t context)
+{
+    struct err err;
+    struct spec spec;
+    struct dataset dataset;
+    struct corpus corpus = {0};
+    const struct plan_blob *blob = blob_of(&p->plan, &job->inputs[0].digest);
+    assert_int_equal(spec_parse(job->spec.data, job->spec.len, &spec, &err), ERR_OK);
+    assert_int_equal(spec.evaluate.items, job->items);
+    assert_int_equal(dataset_parse(blob->data, (size_t)blob->bytes, "d", &dataset, &err), ERR_OK);
+    if (corpus_for_evaluation(&dataset, tokenizer, context, &corpus, &err) != ERR_OK)
+        fail_msg("%s", err.text);
+    assert_int_equal(corpus.starts[corpus.sequence_count], (size_t)job->tokens);
+    corpus_release(&corpus);
+    dataset_release(&dataset);
+    spec_release(&spec);
+}
+
+/* The worker's own readers accept every spec and data set, and count what was planned. */
+static void workers_count_what_was_planned(void **state)
+{
+    (void)state;
+    struct planned p;
+    struct err err;
+    struct tokenizer *tokenizer = NULL;
+    plan_of("quickstart.yaml", NULL, NULL, &p);
+    const struct plan_job *pretrain = job_labelled(&p.plan, "llama-tiny/PT/42");
+    assert_string_equal(pretrain->inputs[1].name, "tokenizer");
+    const struct plan_blob *json = blob_of(&p.plan, &pretrain->inputs[1].digest);
+    assert_int_equal(tokenizer_parse(json->data, (size_t)json->bytes, "t", &tokenizer, &err),
+                     ERR_OK);
+    assert_int_equal(tokenizer_vocabulary(tokenizer), 1024);
+    for (size_t i = 0; i < p.plan.job_count; i++) {
+        if (p.plan.jobs[i].kind == JOB_EVALUATE)
+            check_evaluation(&p, &p.plan.jobs[i], tokenizer, 768);
+        else
+            check_training(&p, &p.plan.jobs[i], tokenizer);
+    }
+    tokenizer_free(tokenizer);
+    release(&p);
+}
+
 static void planning_twice_gives_the_same_bytes(void **state)
 {
     (void)state;
@@ -265,6 +343,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quickstart_keeps_its_promises),
         cmocka_unit_test(formats_score_the_same_positions),
+        cmocka_unit_test(workers_count_what_was_planned),
         cmocka_unit_test(planning_twice_gives_the_same_bytes),
         cmocka_unit_test(an_edit_changes_only_what_follows),
         cmocka_unit_test(filters_prune_the_training_nobody_needs),
