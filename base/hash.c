@@ -105,18 +105,43 @@ bool digest_from_hex(const char *hex, struct digest *out)
     return true;
 }
 
-uint32_t hash_crc32c(const void *bytes, size_t len)
+/* Nibble table: 64 bytes of table, for processors without the instruction. */
+static uint32_t crc32c_table(uint32_t crc, const uint8_t *p, size_t len)
 {
-    /* Nibble table: 64 bytes of table, fast enough for 64 KiB columns. */
     static const uint32_t table[16] = {0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1,
                                        0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
                                        0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9,
                                        0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75};
-    const uint8_t *p = bytes;
-    uint32_t crc = 0xffffffffu;
     for (size_t i = 0; i < len; i++) {
         crc = table[(crc ^ p[i]) & 15] ^ crc >> 4;
         crc = table[(crc ^ (uint32_t)p[i] >> 4) & 15] ^ crc >> 4;
     }
-    return ~crc;
+    return crc;
+}
+
+#ifdef __x86_64__
+/* SSE 4.2 has this very polynomial: eight bytes in three cycles. */
+__attribute__((target("sse4.2"))) static uint32_t crc32c_sse42(uint32_t crc, const uint8_t *p,
+                                                               size_t len)
+{
+    uint64_t wide = crc;
+    for (; len >= 8; p += 8, len -= 8) {
+        uint64_t word;
+        memcpy(&word, p, sizeof word);
+        wide = __builtin_ia32_crc32di(wide, word);
+    }
+    crc = (uint32_t)wide;
+    for (; len > 0; p++, len--)
+        crc = __builtin_ia32_crc32qi(crc, *p);
+    return crc;
+}
+#endif
+
+uint32_t hash_crc32c(const void *bytes, size_t len)
+{
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("sse4.2"))
+        return ~crc32c_sse42(0xffffffffu, bytes, len);
+#endif
+    return ~crc32c_table(0xffffffffu, bytes, len);
 }

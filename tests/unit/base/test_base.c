@@ -41,6 +41,25 @@ static void test_crc32c_known_answer(void **state)
     assert_int_equal(hash_crc32c("123456789", 9), 0xe3069283);
 }
 
+/* Bit by bit from the polynomial 0x82f63b78 (reversed), whatever path the processor takes. */
+static void test_crc32c_every_length(void **state)
+{
+    (void)state;
+    uint8_t bytes[67];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i * 37 + 11);
+    for (size_t start = 0; start < 8; start++) {
+        for (size_t len = 0; start + len <= sizeof bytes; len++) {
+            uint32_t crc = 0xffffffffu;
+            for (size_t i = 0; i < 8 * len; i++) {
+                uint32_t bit = (crc ^ (uint32_t)bytes[start + i / 8] >> i % 8) & 1;
+                crc = crc >> 1 ^ (bit ? 0x82f63b78u : 0);
+            }
+            assert_int_equal(hash_crc32c(bytes + start, len), ~crc);
+        }
+    }
+}
+
 static void test_blake2b_known_answer(void **state)
 {
     (void)state;
@@ -186,15 +205,11 @@ static void test_utf8(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_err_wraps_outer_first),
-        cmocka_unit_test(test_crc32c_known_answer),
-        cmocka_unit_test(test_blake2b_known_answer),
-        cmocka_unit_test(test_philox_known_answer),
-        cmocka_unit_test(test_rng_streams),
-        cmocka_unit_test(test_str_parsing),
-        cmocka_unit_test(test_arena_bounds),
-        cmocka_unit_test(test_file_atomic),
-        cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_err_wraps_outer_first), cmocka_unit_test(test_crc32c_known_answer),
+        cmocka_unit_test(test_crc32c_every_length),   cmocka_unit_test(test_blake2b_known_answer),
+        cmocka_unit_test(test_philox_known_answer),   cmocka_unit_test(test_rng_streams),
+        cmocka_unit_test(test_str_parsing),           cmocka_unit_test(test_arena_bounds),
+        cmocka_unit_test(test_file_atomic),           cmocka_unit_test(test_utf8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
