@@ -65,7 +65,7 @@ static enum err_code make_sure_it_runs(struct cli *cli, enum connection_mode mod
         return ERR_OK;
     if (mode == CONNECTION_RUNNING)
         return nobody_answers(cli, err);
-    const char *database = arena_printf(&cli->arena, "%s/triad.db", cli_state_dir(cli));
+    const char *database = arena_printf(&cli->arena, "%s/state.db", cli_state_dir(cli));
     if (!file_exists(database))
         return err_set(err, ERR_UNAVAILABLE,
                        "no coordinator runs in '%s' and nothing is stored there yet; "
