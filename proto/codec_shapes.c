@@ -385,6 +385,7 @@ static const struct field job_fields[] = {
     PART(msg_job, row, job_row_shape),
     BYTES(msg_job, spec, SPEC_BYTES_MAX),
     PARTS(msg_job, attempts, attempt_count, LIST_ROWS_PER_FRAME, attempt_row_shape),
+    NUMBER(U64, msg_job, resume_step),
 };
 
 static const struct field workers_fields[] = {

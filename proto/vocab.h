@@ -339,6 +339,7 @@ struct msg_job {
     struct bytes spec;
     struct attempt_row *attempts; /* newest LIST_ROWS_PER_FRAME at most */
     size_t attempt_count;
+    uint64_t resume_step; /* of the last acknowledged checkpoint; 0: none */
 };
 
 enum job_action { ACTION_CANCEL, ACTION_RETRY };

@@ -142,24 +142,38 @@ static json_t *cell_json(const struct rows_column *column, const struct rows_cel
     UNREACHABLE("column kind");
 }
 
-static void print_json(const struct rows *r)
+json_t *rows_json_row(const struct rows *r, int row)
 {
-    json_t *root = json_object();
+    json_t *object = json_object();
+    for (int c = 0; c < r->column_count; c++)
+        json_object_set_new(object, r->columns[c].name,
+                            cell_json(&r->columns[c], &r->cells[row * r->column_count + c]));
+    return object;
+}
+
+json_t *rows_json(const struct rows *r)
+{
     json_t *list = json_array();
-    json_object_set_new(root, "schema", json_string(r->schema));
-    for (int row = 0; row < r->row_count; row++) {
-        json_t *object = json_object();
-        for (int c = 0; c < r->column_count; c++)
-            json_object_set_new(object, r->columns[c].name,
-                                cell_json(&r->columns[c], &r->cells[row * r->column_count + c]));
-        json_array_append_new(list, object);
-    }
-    json_object_set_new(root, "rows", list);
-    for (int i = 0; i < r->total_count; i++)
-        json_object_set_new(root, r->totals[i].name, real_json(r->totals[i].value));
+    for (int row = 0; row < r->row_count; row++)
+        json_array_append_new(list, rows_json_row(r, row));
+    return list;
+}
+
+void rows_print_document(json_t *root)
+{
     json_dumpf(root, stdout, JSON_INDENT(2));
     putchar('\n');
     json_decref(root);
+}
+
+static void print_json(const struct rows *r)
+{
+    json_t *root = json_object();
+    json_object_set_new(root, "schema", json_string(r->schema));
+    json_object_set_new(root, "rows", rows_json(r));
+    for (int i = 0; i < r->total_count; i++)
+        json_object_set_new(root, r->totals[i].name, real_json(r->totals[i].value));
+    rows_print_document(root);
 }
 
 static void print_csv_field(const char *text)

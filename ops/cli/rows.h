@@ -2,6 +2,7 @@
 #ifndef TRIAD_ROWS_H
 #define TRIAD_ROWS_H
 
+#include <jansson.h>
 #include <stdint.h>
 
 #include "arena.h"
@@ -48,6 +49,11 @@ void rows_init(struct rows *r, struct arena *arena, const char *schema,
                const struct rows_column *columns, int column_count);
 /* Append a row; returns its column_count cells to be filled (text must outlive the rows). */
 struct rows_cell *rows_add(struct rows *r);
+/* One row as a JSON object, all rows as an array of them; the caller owns the reference. */
+json_t *rows_json_row(const struct rows *r, int row);
+json_t *rows_json(const struct rows *r);
+/* Print a JSON document on stdout and drop the reference. */
+void rows_print_document(json_t *root);
 /* Print on stdout in the output format of `cli`. */
 void rows_print(const struct rows *r, const struct cli *cli);
 

@@ -89,10 +89,6 @@ enum cli_exit verb_job_list(struct cli *cli)
 }
 
 static const struct rows_column attempt_columns[] = {
-    {"job", NULL, ROWS_DIGEST},
-    {"label", NULL, ROWS_TEXT},
-    {"state", NULL, ROWS_TEXT},
-    {"spec", NULL, ROWS_TEXT},
     {"epoch", "TRY", ROWS_INTEGER},
     {"worker", "WORKER", ROWS_TEXT},
     {"outcome", "OUTCOME", ROWS_TEXT},
@@ -111,16 +107,12 @@ static const struct rows_column attempt_columns[] = {
 };
 enum { ATTEMPT_COLUMNS = sizeof attempt_columns / sizeof attempt_columns[0] };
 
-static void add_attempt(struct rows *rows, const struct msg_job *job, const struct attempt_row *a)
+static void add_attempt(struct rows *rows, const struct attempt_row *a)
 {
     struct arena *arena = rows->arena;
     char text[HUMAN_SIZE];
     struct rows_cell *cell = rows_add(rows);
     const struct rows_cell values[] = {
-        {.text = hex_of(arena, &job->row.job)},
-        {.text = job->row.label},
-        {.text = job_state_name(job->row.state)},
-        {.text = arena_strndup(arena, (const char *)job->spec.data, job->spec.len)},
         {.integer = a->epoch},
         {.text = a->worker},
         {.text = a->ended ? outcome_name(a->outcome) : "running"},
@@ -150,6 +142,8 @@ static void print_job_head(const struct msg_job *job)
            job_state_name(row->state), *row->reason ? ": " : "", row->reason);
     if (row->total)
         printf("progress  %" PRIu64 " of %" PRIu64 "\n", row->done, row->total);
+    if (job->resume_step)
+        printf("resume    from step %" PRIu64 "\n", job->resume_step);
     if (!digest_is_none(&row->artifact))
         printf("artifact  %s\n", digest_hex(&row->artifact, hex));
     if (!digest_is_none(&row->records))
@@ -157,6 +151,22 @@ static void print_job_head(const struct msg_job *job)
     if (*row->numeric_class)
         printf("numerics  %s\n", row->numeric_class);
     printf("spec      %.*s\n\n", (int)job->spec.len, (const char *)job->spec.data);
+}
+
+/* Everything about the job in one document: the row, its spec, its attempts. */
+static void print_job_document(const struct msg_job *job, const struct rows *attempts)
+{
+    struct rows head;
+    json_t *root = json_object();
+    rows_init(&head, attempts->arena, "triad.jobs/1", job_columns, JOB_COLUMNS);
+    add_job(&head, &job->row);
+    json_object_set_new(root, "schema", json_string("triad.job/1"));
+    json_object_set_new(root, "job", rows_json_row(&head, 0));
+    json_object_set_new(root, "resume_step", json_integer((json_int_t)job->resume_step));
+    json_t *spec = json_loadb((const char *)job->spec.data, job->spec.len, 0, NULL);
+    json_object_set_new(root, "spec", spec ? spec : json_null());
+    json_object_set_new(root, "attempts", rows_json(attempts));
+    rows_print_document(root);
 }
 
 enum cli_exit verb_job_show(struct cli *cli)
@@ -175,13 +185,17 @@ enum cli_exit verb_job_show(struct cli *cli)
     connection_close(&c);
     if (rc != ERR_OK)
         return cli_fail(cli, &err);
-    struct rows rows;
-    rows_init(&rows, &cli->arena, "triad.job/1", attempt_columns, ATTEMPT_COLUMNS);
+    struct rows attempts;
+    rows_init(&attempts, &cli->arena, "triad.attempts/1", attempt_columns, ATTEMPT_COLUMNS);
     for (size_t i = 0; i < reply.job.attempt_count; i++)
-        add_attempt(&rows, &reply.job, &reply.job.attempts[i]);
+        add_attempt(&attempts, &reply.job.attempts[i]);
+    if (cli->output == OUTPUT_JSON) {
+        print_job_document(&reply.job, &attempts);
+        return EXIT_OK;
+    }
     if (cli->output == OUTPUT_TABLE)
         print_job_head(&reply.job);
-    rows_print(&rows, cli);
+    rows_print(&attempts, cli);
     return EXIT_OK;
 }
 
