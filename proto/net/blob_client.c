@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "blob_cache.h"
+#include "blob_transfer.h"
 #include "check.h"
 #include "codec.h"
 #include "file.h"
@@ -30,26 +31,6 @@
 
 enum phase { PHASE_IDLE, PHASE_ASKING, PHASE_MOVING };
 
-/* A blob to move; `path` is where a put reads it from. */
-struct item {
-    struct digest digest;
-    const char *path;
-};
-
-struct transfer {
-    struct transfer *next;
-    struct arena arena; /* owns the items */
-    struct item *items;
-    size_t item_count;
-    size_t item_index;
-    bool is_put;
-    bool is_tree;
-    struct digest digest;
-    const char *path; /* put_file; NULL: the cache's blob */
-    blob_done_f *done;
-    void *ctx;
-};
-
 struct blob_client {
     struct net_socket *socket;
     uv_timer_t timer;
@@ -58,7 +39,7 @@ struct blob_client {
     char endpoint[256];
     char link[512]; /* what the socket last said about its connection */
     int64_t patience_ms;
-    struct transfer *head;
+    struct blob_transfer *head;
     struct strbuf frame;
 
     /* The current item. */
@@ -82,7 +63,7 @@ static int64_t now_ms(const struct blob_client *client)
     return (int64_t)uv_now(client->timer.loop);
 }
 
-static const struct item *current(const struct blob_client *client)
+static const struct blob_item *current(const struct blob_client *client)
 {
     return &client->head->items[client->head->item_index];
 }
@@ -257,21 +238,15 @@ static void finish_get(struct blob_client *client)
 
 /* ---- the queue ---- */
 
-static void transfer_free(struct transfer *transfer)
-{
-    arena_release(&transfer->arena);
-    free(transfer);
-}
-
 /* The first transfer ends. The callback may ask for more, cancel, or free the client. */
 static void finish(struct blob_client *client, enum err_code code, const struct err *err)
 {
-    struct transfer *transfer = client->head;
+    struct blob_transfer *transfer = client->head;
     blob_done_f *done = transfer->done;
     void *ctx = transfer->ctx;
     close_item(client);
     client->head = transfer->next;
-    transfer_free(transfer);
+    blob_transfer_free(transfer);
     done(ctx, code, err);
 }
 
@@ -285,46 +260,13 @@ static void fail(struct blob_client *client, enum err_code code, const struct er
     finish(client, code, &named);
 }
 
-/* The items of a tree: its files, which a put sends before and a get fetches after the tree. */
-static enum err_code list_tree(struct blob_client *client, struct err *err)
-{
-    struct transfer *t = client->head;
-    struct tree tree;
-    enum err_code rc = blob_cache_read_tree(client->cache, &t->digest, &tree, err);
-    if (rc != ERR_OK)
-        return rc;
-    struct item *items = arena_array(&t->arena, tree.file_count + 1, sizeof *items);
-    const size_t first = t->is_put ? 0 : 1;
-    for (size_t i = 0; i < tree.file_count; i++)
-        items[first + i] = (struct item){
-            tree.files[i].digest, blob_cache_path(client->cache, &tree.files[i].digest, &t->arena)};
-    items[t->is_put ? tree.file_count : 0] =
-        (struct item){t->digest, blob_cache_path(client->cache, &t->digest, &t->arena)};
-    t->items = items;
-    t->item_count = tree.file_count + 1;
-    tree_release(&tree);
-    return ERR_OK;
-}
-
-static enum err_code list_items(struct blob_client *client, struct err *err)
-{
-    struct transfer *t = client->head;
-    if (t->is_tree && t->is_put)
-        return list_tree(client, err);
-    t->items = arena_alloc(&t->arena, sizeof *t->items);
-    t->items[0] = (struct item){
-        t->digest, t->path ? t->path : blob_cache_path(client->cache, &t->digest, &t->arena)};
-    t->item_count = 1;
-    return ERR_OK;
-}
-
 static void item_done(struct blob_client *client)
 {
-    struct transfer *t = client->head;
+    struct blob_transfer *t = client->head;
     struct err err;
     close_item(client);
     if (t->is_tree && !t->is_put && t->item_index == 0) {
-        enum err_code rc = list_tree(client, &err);
+        enum err_code rc = blob_transfer_list_tree(t, client->cache, &err);
         if (rc != ERR_OK) {
             fail(client, rc, &err);
             return;
@@ -340,7 +282,8 @@ static void advance(struct blob_client *client)
 {
     while (!client->closing && client->head && client->phase == PHASE_IDLE) {
         struct err err;
-        enum err_code rc = client->head->items ? ERR_OK : list_items(client, &err);
+        enum err_code rc =
+            client->head->items ? ERR_OK : blob_transfer_list(client->head, client->cache, &err);
         if (rc != ERR_OK)
             fail(client, rc, &err);
         else
@@ -544,23 +487,17 @@ void blob_client_free(struct blob_client *client)
     client->closing = true;
     close_item(client);
     while (client->head) {
-        struct transfer *transfer = client->head;
+        struct blob_transfer *transfer = client->head;
         client->head = transfer->next;
-        transfer_free(transfer);
+        blob_transfer_free(transfer);
     }
     net_socket_free(client->socket);
     uv_close((uv_handle_t *)&client->timer, on_timer_closed);
 }
 
-static void enqueue(struct blob_client *client, const struct transfer *wanted, const char *path)
+static void enqueue(struct blob_client *client, struct blob_transfer *transfer)
 {
-    struct transfer *transfer = calloc(1, sizeof *transfer);
-    ASSERT(transfer != NULL);
-    ASSERT(wanted->done != NULL);
-    *transfer = *wanted;
-    if (path)
-        transfer->path = arena_strdup(&transfer->arena, path);
-    struct transfer **at = &client->head;
+    struct blob_transfer **at = &client->head;
     while (*at)
         at = &(*at)->next;
     *at = transfer;
@@ -571,48 +508,44 @@ static void enqueue(struct blob_client *client, const struct transfer *wanted, c
 void blob_client_get(struct blob_client *client, const struct digest *digest, blob_done_f *done,
                      void *ctx)
 {
-    enqueue(client, &(struct transfer){.digest = *digest, .done = done, .ctx = ctx}, NULL);
+    enqueue(client, blob_transfer_new(BLOB_GET, digest, done, ctx));
 }
 
 void blob_client_get_tree(struct blob_client *client, const struct digest *digest,
                           blob_done_f *done, void *ctx)
 {
-    enqueue(client,
-            &(struct transfer){.is_tree = true, .digest = *digest, .done = done, .ctx = ctx}, NULL);
+    enqueue(client, blob_transfer_new(BLOB_GET | BLOB_TREE, digest, done, ctx));
 }
 
 void blob_client_put(struct blob_client *client, const struct digest *digest, blob_done_f *done,
                      void *ctx)
 {
-    enqueue(client, &(struct transfer){.is_put = true, .digest = *digest, .done = done, .ctx = ctx},
-            NULL);
+    enqueue(client, blob_transfer_new(BLOB_PUT, digest, done, ctx));
 }
 
 void blob_client_put_file(struct blob_client *client, const struct digest *digest, const char *path,
                           blob_done_f *done, void *ctx)
 {
-    enqueue(client, &(struct transfer){.is_put = true, .digest = *digest, .done = done, .ctx = ctx},
-            path);
+    struct blob_transfer *transfer = blob_transfer_new(BLOB_PUT, digest, done, ctx);
+    transfer->path = arena_strdup(&transfer->arena, path);
+    enqueue(client, transfer);
 }
 
 void blob_client_put_tree(struct blob_client *client, const struct digest *digest,
                           blob_done_f *done, void *ctx)
 {
-    enqueue(client,
-            &(struct transfer){
-                .is_put = true, .is_tree = true, .digest = *digest, .done = done, .ctx = ctx},
-            NULL);
+    enqueue(client, blob_transfer_new(BLOB_PUT | BLOB_TREE, digest, done, ctx));
 }
 
 void blob_client_cancel(struct blob_client *client, const void *ctx)
 {
     if (client->head && client->head->ctx == ctx)
         close_item(client);
-    for (struct transfer **at = &client->head; *at;) {
-        struct transfer *transfer = *at;
+    for (struct blob_transfer **at = &client->head; *at;) {
+        struct blob_transfer *transfer = *at;
         if (transfer->ctx == ctx) {
             *at = transfer->next;
-            transfer_free(transfer);
+            blob_transfer_free(transfer);
         } else {
             at = &transfer->next;
         }
