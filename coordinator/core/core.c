@@ -24,6 +24,7 @@ struct core *core_new_with_fault(const struct core_options *options, uint64_t se
     o.heartbeat_ms = o.heartbeat_ms != 0 ? o.heartbeat_ms : HEARTBEAT_MS;
     o.liveness = o.liveness != 0 ? o.liveness : HEARTBEAT_LIVENESS;
     o.lease_ms = o.lease_ms != 0 ? o.lease_ms : LEASE_MS;
+    o.stall_ms = o.stall_ms != 0 ? o.stall_ms : 600000;
     o.backoff_ms_min = o.backoff_ms_min != 0 ? o.backoff_ms_min : 1000;
     o.backoff_ms_max = o.backoff_ms_max != 0 ? o.backoff_ms_max : 60000;
     o.free_attempts_max = o.free_attempts_max != 0 ? o.free_attempts_max : 20;
@@ -151,7 +152,7 @@ enum err_code core_load_finish(struct core *core, int64_t now_ms, struct err *er
             break;
         }
         if (job->attempt != NULL) {
-            job->attempt->leased_ms = now_ms;
+            job->attempt->leased_ms = job->attempt->progress_ms = now_ms;
             timers_set(&core->timers, &job->timer, now_ms + core->options.lease_ms);
         }
         job_settle(core, job);
@@ -249,13 +250,7 @@ static void handle(struct core *core, const struct core_event *event)
 /* The lease of an attempt has run out: whoever held it is told, should it still be there. */
 static void lease_ran_out(struct core *core, struct job *job)
 {
-    const struct worker *worker = job->attempt->worker;
-    if (worker->session != 0) {
-        struct msg *m = output_send(core, worker->peer, MSG_REVOKE);
-        m->revoke = (struct msg_revoke){.session = worker->session,
-                                        .lease = {.job = job->identity, .epoch = job->epoch},
-                                        .reason = "the lease ran out"};
-    }
+    lease_revoke(core, job, "the lease ran out");
     lease_end(core, job, OUTCOME_LOST, "the worker was silent until the lease ran out", NULL);
 }
 

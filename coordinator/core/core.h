@@ -36,6 +36,7 @@ struct core_options {
     uint32_t heartbeat_ms;      /* 0: HEARTBEAT_MS */
     uint32_t liveness;          /* silent beats until a worker is lost; 0: HEARTBEAT_LIVENESS */
     uint32_t lease_ms;          /* 0: LEASE_MS */
+    uint32_t stall_ms;          /* a running attempt without progress is lost; 0: 10 minutes */
     uint32_t backoff_ms_min;    /* before the second attempt; doubles from there; 0: 1 s */
     uint32_t backoff_ms_max;    /* 0: 60 s */
     uint32_t free_attempts_max; /* attempts that cost no budget (lost, cancelled); 0: 20 */

@@ -60,6 +60,7 @@ struct attempt {
     uint64_t items;
     struct hash_state records; /* running digest over the record batches */
     uint64_t progress, done, total;
+    int64_t progress_ms; /* monotonic: when it last grew */
     double loss_nats, tokens_per_s;
 };
 

@@ -16,6 +16,7 @@ static void take(struct core *core, struct job *job, struct worker *worker, int6
     struct attempt *attempt = core_memory_array(1, sizeof *attempt);
     *attempt = (struct attempt){.worker = worker,
                                 .leased_ms = now_ms,
+                                .progress_ms = now_ms,
                                 .beat = worker->beat,
                                 .next_lease = worker->leases,
                                 .loss_nats = NAN};
@@ -217,15 +218,21 @@ void lease_end(struct core *core, struct job *job, enum outcome outcome, const c
     job_settle(core, job);
 }
 
-void lease_cancel(struct core *core, struct job *job, const char *reason)
+void lease_revoke(struct core *core, const struct job *job, const char *reason)
 {
     const struct worker *worker = job->attempt->worker;
-    if (worker->session != 0) {
-        struct msg *m = output_send(core, worker->peer, MSG_REVOKE);
-        m->revoke = (struct msg_revoke){.session = worker->session,
-                                        .lease = {.job = job->identity, .epoch = job->epoch},
-                                        .reason = reason};
+    if (worker->session == 0) {
+        return;
     }
+    struct msg *m = output_send(core, worker->peer, MSG_REVOKE);
+    m->revoke = (struct msg_revoke){.session = worker->session,
+                                    .lease = {.job = job->identity, .epoch = job->epoch},
+                                    .reason = reason};
+}
+
+void lease_cancel(struct core *core, struct job *job, const char *reason)
+{
+    lease_revoke(core, job, reason);
     job->outcome = OUTCOME_CANCELLED;
     close_attempt(core, job,
                   (struct core_op_attempt){.outcome = OUTCOME_CANCELLED, .reason = reason});

@@ -215,11 +215,26 @@ static void note_listed(struct core *core, struct job *job, const struct held_le
     if (held->state == HELD_FINISHED || held->progress > attempt->progress) {
         lease_started(core, job);
     }
+    /* A finished one only waits for its delivery. */
+    if (held->state == HELD_FINISHED || held->progress != attempt->progress) {
+        attempt->progress_ms = core->event->now_ms;
+    }
     attempt->progress = held->progress;
     attempt->done = held->done;
     attempt->total = held->total;
     attempt->loss_nats = held->loss_nats;
     attempt->tokens_per_s = held->tokens_per_s;
+}
+
+/* The worker lives, its computation does not. */
+static void end_if_stalled(struct core *core, struct job *job)
+{
+    if (core->event->now_ms - job->attempt->progress_ms < core->options.stall_ms) {
+        return;
+    }
+    const char *why = output_printf(core, "no progress for %u s", core->options.stall_ms / 1000);
+    lease_revoke(core, job, why);
+    lease_end(core, job, OUTCOME_LOST, why, NULL);
 }
 
 static void answer_hello(struct core *core, struct worker *worker, const struct msg_hello *hello)
@@ -317,6 +332,7 @@ void session_heartbeat(struct core *core, struct worker *worker,
         struct job *job = lease_find(core, worker, &held->lease);
         if (job != NULL) {
             note_listed(core, job, held);
+            end_if_stalled(core, job);
         } else {
             lease_refuse(core, worker->session, &held->lease, "the attempt is not current");
         }

@@ -287,14 +287,15 @@ static void test_beats_keep_leases_and_unlisted_ones_are_sent_again(void **state
     submit_one(w, 1);
     uint64_t a = core_world_hello(w, "a", 1, 1, CLASS);
     struct held_lease held = {.lease = key(1, 1), .loss_nats = NAN};
-    for (int i = 0; i < 40; i++) { /* 80 s: far past lease_ms */
+    for (int i = 0; i < 400; i++) { /* 800 s: far past lease_ms */
         w->now_ms += HEARTBEAT_MS;
+        held.progress++;
         struct msg beat = core_world_beat(a, &held, 1);
         core_world_say(w, 1, &beat);
         assert_null(core_world_sent(w, MSG_LEASE, 0));
         assert_null(core_world_sent(w, MSG_REVOKE, 0));
     }
-    assert_int_equal(core_world_state(w, 1), JOB_LEASED);
+    assert_int_equal(core_world_state(w, 1), JOB_RUNNING);
     struct msg empty = core_world_beat(a, NULL, 0);
     core_world_say(w, 1, &empty);
     assert_int_equal(core_world_sent(w, MSG_LEASE, 0)->lease.lease.epoch, 1); /* the same */
@@ -302,6 +303,31 @@ static void test_beats_keep_leases_and_unlisted_ones_are_sent_again(void **state
     struct msg beat = core_world_beat(a, &foreign, 1);
     core_world_say(w, 1, &beat);
     assert_non_null(core_world_sent(w, MSG_REVOKE, 0));
+}
+
+static void test_attempts_without_progress_are_lost(void **state)
+{
+    struct core_world *w = *state;
+    submit_one(w, 1);
+    uint64_t a = core_world_hello(w, "a", 1, 1, CLASS);
+    struct held_lease held = {.lease = key(1, 1), .progress = 5, .loss_nats = NAN};
+    int beats = 0;
+    for (; core_world_row(w, 1)->epoch == 1 && beats < 1000; beats++) {
+        w->now_ms += HEARTBEAT_MS;
+        struct msg beat = core_world_beat(a, &held, 1);
+        core_world_say(w, 1, &beat);
+    }
+    assert_in_range(beats * HEARTBEAT_MS, 600000, 610000);
+    assert_string_equal(core_world_sent(w, MSG_REVOKE, 0)->revoke.reason, "no progress for 600 s");
+    assert_int_equal(core_world_sent(w, MSG_LEASE, 0)->lease.lease.epoch, 2);
+    /* A finished attempt that waits for its delivery makes no progress, rightly. */
+    held = (struct held_lease){.lease = key(1, 2), .state = HELD_FINISHED, .loss_nats = NAN};
+    for (int i = 0; i < 1000; i++) {
+        w->now_ms += HEARTBEAT_MS;
+        struct msg beat = core_world_beat(a, &held, 1);
+        core_world_say(w, 1, &beat);
+    }
+    assert_int_equal(core_world_row(w, 1)->epoch, 2);
 }
 
 static struct msg hello_again(const char *instance, struct held_lease *held, size_t count)
@@ -617,6 +643,7 @@ int main(void)
         TEST(test_divergence_is_final),
         TEST(test_lost_attempts_cost_nothing_but_end),
         TEST(test_beats_keep_leases_and_unlisted_ones_are_sent_again),
+        TEST(test_attempts_without_progress_are_lost),
         TEST(test_reconciliation_at_hello),
         TEST(test_children_wait_for_parents_and_fall_with_them),
         TEST(test_impossible_plans_change_nothing),
