@@ -99,9 +99,12 @@ void core_load_experiment(struct core *core, const char *name, const char *numer
     experiment->numeric_class = core_memory_text(numeric_class);
 }
 
-void core_load_worker(struct core *core, const char *name, const struct digest *instance)
+void core_load_worker(struct core *core, const char *name, const char *host,
+                      const struct digest *instance)
 {
-    worker_known(core, name)->instance = *instance;
+    struct worker *worker = worker_known(core, name);
+    worker->instance = *instance;
+    worker_move(core, worker, host);
 }
 
 enum err_code core_load_job(struct core *core, const struct core_job_row *row, struct err *err)

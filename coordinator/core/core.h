@@ -110,9 +110,11 @@ struct core_job_row {
 /* Largest `order` in the store, so that new jobs go on from there. */
 void core_load_order(struct core *core, uint64_t order_max);
 void core_load_experiment(struct core *core, const char *name, const char *numeric_class);
-/* A worker that holds leases, with the process start that last said HELLO under its name: should
- * another process answer to it now, the leases are lost. Before the jobs. */
-void core_load_worker(struct core *core, const char *name, const struct digest *instance);
+/* A worker that holds leases, with its host, whose cores the leases use, and the process start that
+ * last said HELLO under its name: should another process answer to it now, the leases are lost.
+ * Before the jobs. */
+void core_load_worker(struct core *core, const char *name, const char *host,
+                      const struct digest *instance);
 /* An unfinished job; its experiment must be loaded. ERR_CORRUPT when the row contradicts itself. */
 NODISCARD enum err_code core_load_job(struct core *core, const struct core_job_row *row,
                                       struct err *err);

@@ -134,10 +134,11 @@ static void dump_attempt(const struct job *job, struct strbuf *out)
     struct hash_state records = attempt->records;
     struct digest digest = hash_final(&records);
     char hex[DIGEST_HEX_SIZE];
-    strbuf_printf(out, "  held by %s next %u %u %u items %" PRIu64 " records %s\n",
-                  attempt->worker->name, attempt->next[STREAM_METRICS],
-                  attempt->next[STREAM_RECORDS], attempt->next[STREAM_LOG], attempt->items,
-                  digest_hex(&digest, hex));
+    strbuf_printf(out, "  held by %s on %s %s\n", attempt->worker->name,
+                  attempt->worker->host->name, digest_hex(&attempt->worker->instance, hex));
+    strbuf_printf(out, "  next %u %u %u items %" PRIu64 " records %s\n",
+                  attempt->next[STREAM_METRICS], attempt->next[STREAM_RECORDS],
+                  attempt->next[STREAM_LOG], attempt->items, digest_hex(&digest, hex));
 }
 
 static void dump_job(const struct job *job, struct strbuf *out)

@@ -43,6 +43,14 @@ static void join_host(struct core *core, struct worker *worker, const char *name
     worker->host = host;
 }
 
+void worker_move(struct core *core, struct worker *worker, const char *host)
+{
+    if (strcmp(worker->host->name, host) != 0) {
+        leave_host(core, worker);
+        join_host(core, worker, host);
+    }
+}
+
 struct worker *worker_known(struct core *core, const char *name)
 {
     struct digest key = digest_of_text(name);
@@ -181,10 +189,7 @@ struct worker *session_find(struct core *core, uint64_t session)
 static void update_from_hello(struct core *core, struct worker *worker,
                               const struct msg_hello *hello)
 {
-    if (strcmp(worker->host->name, hello->host) != 0) {
-        leave_host(core, worker);
-        join_host(core, worker, hello->host);
-    }
+    worker_move(core, worker, hello->host);
     worker->host->cores = hello->host_cores;
     worker->threads = hello->threads;
     worker->memory_bytes = hello->memory_bytes;

@@ -22,6 +22,8 @@ bool session_drain(struct core *core, const char *name);
 
 /* A worker that a stored row names; it has no session until it says HELLO. */
 struct worker *worker_known(struct core *core, const char *name);
+/* The worker shares this host's cores from now on. */
+void worker_move(struct core *core, struct worker *worker, const char *host);
 /* The job whose artifact the worker now holds warm. */
 void worker_set_spot(struct core *core, struct worker *worker, const struct digest *job);
 /* How many workers hold this job's artifact warm? */

@@ -163,15 +163,16 @@ static enum err_code load_experiments(struct store *store, struct core *core, st
 static enum err_code load_workers(struct store *store, struct core *core, struct err *err)
 {
     struct query q = query_begin(
-        store, "SELECT name, instance FROM workers WHERE name IN"
+        store, "SELECT name, host, instance FROM workers WHERE name IN"
                " (SELECT worker FROM jobs WHERE state IN (1, 2)) ORDER BY hello_ms, name");
     struct arena arena = {0};
     bool more = false;
     enum err_code code = query_next(&q, &more, err);
     while (code == ERR_OK && more) {
         const char *name = query_text(&q, &arena);
+        const char *host = query_text(&q, &arena);
         struct digest instance = query_digest(&q);
-        core_load_worker(core, name, &instance);
+        core_load_worker(core, name, host, &instance);
         code = query_next(&q, &more, err);
     }
     query_end(&q);
