@@ -7,6 +7,8 @@ void agent_delivery_acknowledged(struct agent *agent, struct attempt *a, enum st
                                  uint32_t next, struct agent_actions *out)
 {
     struct delivery *d = &a->streams[stream];
+    if (next > d->count && a->phase == AGENT_FINISHED && a->outcome.outcome != OUTCOME_OK)
+        next = d->count; /* the store has what a damaged spool has lost */
     if (next > d->count || next <= d->acknowledged)
         return; /* late, or about batches that we never made */
     d->acknowledged = next;

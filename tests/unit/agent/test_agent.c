@@ -524,6 +524,30 @@ static void test_a_survivor_of_the_spool_is_delivered(void **state)
     end(&w);
 }
 
+/* Batch 1 was stored, its acknowledgement lost, then the spool was damaged: the result counts only
+ * what could still be read. Nothing of that is asked of the spool again (found by the simulator).
+ */
+static void test_a_store_that_has_more_than_the_spool_is_believed(void **state)
+{
+    (void)state;
+    struct world w = {0};
+    struct agent_options options = {
+        .worker = "w", .host = "h", .numeric_class = "c", .version = "1", .threads = 1};
+    w.agent = agent_new(&options);
+    struct agent_survivor survivor = {.lease = lease_of(5, 1),
+                                      .outcome = {.outcome = OUTCOME_FAILED, .reason = "damaged"},
+                                      .batches = {0, 1, 0}};
+    step(&w, (struct agent_event){.kind = AGENT_EV_START, .survivors = {&survivor, 1}});
+    step(&w, (struct agent_event){.kind = AGENT_EV_CONNECTED});
+    struct held_verdict verdict = {.lease = lease_of(5, 1), .keep = true, .next = {0, 2, 0}};
+    say(&w, (struct msg){
+                .kind = MSG_WELCOME,
+                .welcome = {
+                    .session = 1, .heartbeat_ms = 2000, .verdicts = &verdict, .verdict_count = 1}});
+    expect(&w, "drop 5.1 1<1\nsend result 5.1 1 damaged[0 1 0]\n");
+    end(&w);
+}
+
 static void test_jobs_share_the_threads_and_wait_for_them(void **state)
 {
     (void)state;
@@ -603,6 +627,7 @@ int main(void)
         cmocka_unit_test(test_terminate_leaves_in_time_whatever_happens),
         cmocka_unit_test(test_drain_finishes_what_is_held),
         cmocka_unit_test(test_a_survivor_of_the_spool_is_delivered),
+        cmocka_unit_test(test_a_store_that_has_more_than_the_spool_is_believed),
         cmocka_unit_test(test_jobs_share_the_threads_and_wait_for_them),
         cmocka_unit_test(test_disk_trouble_fails_the_attempt_cleanly),
         cmocka_unit_test(test_a_refused_hello_ends_the_worker),
