@@ -1,13 +1,21 @@
 /* A world in one thread: the coordinator's core and the workers' agents, unchanged, on a virtual
- * clock, a network that drops, delays, doubles and reorders, disks that survive and processes that
- * do not. One 64-bit seed decides everything, so a bad day is replayed by its number.
+ * clock, with a network that loses, delays, doubles and reorders, disks that fail and processes
+ * that die. One 64-bit seed decides everything, so a bad day is replayed by its number.
  *
- *   sim_world.c   clock, event queue, faults, the run from submit to quiet
- *   sim_net.c     connections and frames in flight (real frames, through the codec)
- *   sim_store.c   what SQLite would hold: core ops applied at commit, rows given back after a
- * restart sim_server.c  the coordinator's driver: turn, commit, send; crash and reload sim_worker.c
- * a worker's driver: spool, cache, child processes sim_check.c   what must hold: at every commit,
- * at every send, and in the end */
+ *   sim_main.c     seeds, counters, the verdict
+ *   sim_world.c    one run: begin, events in order of time, end
+ *   sim_time.c     clock, event queue, dice
+ *   sim_plan.c     the jobs, what each must produce, who belongs to which experiment
+ *   sim_fault.c    what goes wrong, and how often
+ *   sim_person.c   people: submit, submit again, cancel, retry, drain
+ *   sim_net.c      connections and frames in flight (real frames, through the codec)
+ *   sim_server.c   the coordinator's driver: turn, commit, send; crash and reload
+ *   sim_store.c    what SQLite would hold
+ *   sim_worker.c   a worker's driver: spool, cache, data socket
+ *   sim_child.c    its child processes
+ *   sim_check.c    what must hold in the store and at the end
+ *   sim_told.c     what must hold between what is said and what is stored
+ *   sim_trace.c    a line per event, for people */
 #ifndef TRIAD_SIM_H
 #define TRIAD_SIM_H
 
@@ -18,32 +26,103 @@
 #include "agent.h"
 #include "arena.h"
 #include "core.h"
+#include "limits.h"
 #include "rng.h"
 #include "str.h"
 #include "vocab.h"
 
-#define SIM_WORKERS_MAX       5
-#define SIM_JOBS_MAX          24
-#define SIM_EPOCHS_MAX        64
-#define SIM_BATCHES_MAX       8
+#define SIM_WORKERS_MAX       6
+#define SIM_JOBS_MAX          32
+#define SIM_EXPERIMENTS       2
+#define SIM_EPOCHS_MAX        160
+#define SIM_BATCHES_MAX       24 /* more than AGENT_WINDOW, so that the window is reached */
+#define SIM_RECORDS_PER_BATCH 3
 #define SIM_LEASES_MAX        32
-#define SIM_RECORDS_PER_BATCH 40
-#define SIM_FAULTS_END_MS     (10 * 60 * 1000)  /* after this the weather is fine … */
-#define SIM_END_MS            (3 * 3600 * 1000) /* … and by now everything must have ended */
+#define SIM_CHILDREN_MAX      16
+#define SIM_TREES_MAX         1024
+#define SIM_FAULTS_END_MS     (10 * 60 * 1000) /* after this the weather is fine … */
+#define SIM_CALM_MS           (60 * 60 * 1000) /* … and this later everything must have ended */
+#define SIM_ATTEMPTS_MAX      6
+#define SIM_ATTEMPTS_FREE_MAX 20 /* docs/protocol.md section 3 */
+#define SIM_PERSON_PEER       UINT64_MAX
 
-/* What happened how often; printed at the end, so that a fault that never occurs is noticed. */
+/* What happened how often; printed at the end. A counter that stays at 0 fails a long run: what
+ * never happens is not tested. */
+/* clang-format off */
 #define SIM_COUNTERS(X)                                                                            \
     X(frames_sent)                                                                                 \
     X(frames_dropped)                                                                              \
-    X(frames_doubled) X(frames_late) X(frames_lost_with_peer) X(partitions) X(worker_kills)        \
-        X(worker_kills_with_spool) X(worker_stalls) X(coordinator_kills_before_commit)             \
-            X(coordinator_kills_after_commit) X(coordinator_kills_idle) X(commit_failures)         \
-                X(child_crashes) X(child_hangs) X(disk_troubles) X(uploads_failed) X(leases)       \
-                    X(resumed_above_zero) X(checkpoints_acknowledged) X(results_acknowledged)      \
-                        X(survivors_delivered) X(stale_messages) X(revokes) X(no_sessions)         \
-                            X(attempts_lost) X(jobs_done) X(jobs_failed) X(jobs_cancelled)         \
-                                X(jobs_aborted) X(jobs_quarantined) X(job_retries)                 \
-                                    X(restarts_compared)
+    X(frames_doubled)                                                                              \
+    X(frames_late)                                                                                 \
+    X(frames_of_former_connections)                                                                \
+    X(frames_to_nobody)                                                                            \
+    X(peers_reported_gone)                                                                         \
+    X(connections_reset)                                                                           \
+    X(cuts_both_ways)                                                                              \
+    X(cuts_one_way)                                                                                \
+    X(worker_kills)                                                                                \
+    X(worker_kills_with_spool)                                                                     \
+    X(worker_stalls)                                                                               \
+    X(worker_terminations)                                                                         \
+    X(worker_spools_wiped)                                                                         \
+    X(worker_twins)                                                                                \
+    X(workers_drained)                                                                             \
+    X(coordinator_kills_idle)                                                                      \
+    X(coordinator_kills_before_commit)                                                             \
+    X(coordinator_kills_after_commit)                                                              \
+    X(coordinator_stalls)                                                                          \
+    X(coordinator_stalls_past_a_lease)                                                             \
+    X(commit_failures)                                                                             \
+    X(restarts_compared)                                                                           \
+    X(child_crashes)                                                                               \
+    X(child_out_of_memory)                                                                         \
+    X(child_hangs)                                                                                 \
+    X(child_kills_hard)                                                                            \
+    X(children_reused_warm)                                                                        \
+    X(disk_full)                                                                                   \
+    X(disk_unreadable)                                                                             \
+    X(batches_damaged)                                                                             \
+    X(batches_acknowledged)                                                                        \
+    X(windows_full)                                                                                \
+    X(fetches_failed)                                                                              \
+    X(uploads_failed)                                                                              \
+    X(uploads_failed_for_good)                                                                     \
+    X(submissions)                                                                                 \
+    X(submissions_repeated)                                                                        \
+    X(experiments_cancelled)                                                                       \
+    X(person_cancels)                                                                              \
+    X(person_retries)                                                                              \
+    X(jobs_shared)                                                                                 \
+    X(jobs_reused)                                                                                 \
+    X(jobs_requeued)                                                                               \
+    X(leases_begun)                                                                                \
+    X(leases_sent_again)                                                                           \
+    X(leases_kept_after_hello)                                                                     \
+    X(leases_stale_after_hello)                                                                    \
+    X(resumed_above_zero)                                                                          \
+    X(checkpoints_acknowledged)                                                                    \
+    X(results_acknowledged)                                                                        \
+    X(results_acknowledged_again)                                                                  \
+    X(results_invalid)                                                                             \
+    X(survivors_found)                                                                             \
+    X(messages_not_current)                                                                        \
+    X(revokes)                                                                                     \
+    X(no_sessions)                                                                                 \
+    X(attempts_lost)                                                                               \
+    X(attempts_cancelled)                                                                          \
+    X(waits_for_parents)                                                                           \
+    X(waits_for_workers)                                                                           \
+    X(waits_for_resources)                                                                         \
+    X(waits_for_class)                                                                             \
+    X(waits_for_backoff)                                                                           \
+    X(waits_for_draining)                                                                          \
+    X(jobs_done)                                                                                   \
+    X(jobs_failed)                                                                                 \
+    X(jobs_given_up)                                                                               \
+    X(jobs_cancelled)                                                                              \
+    X(jobs_aborted)                                                                                \
+    X(jobs_quarantined)
+/* clang-format on */
 
 struct sim_counters {
 #define X(name) uint64_t name;
@@ -55,9 +134,10 @@ struct sim_counters {
 
 enum sim_nature { /* how a job's child behaves */
                   NATURE_FINE,
-                  NATURE_FLAKY,    /* crashes now and then */
+                  NATURE_FLAKY,    /* crashes or runs out of memory while the weather is bad */
                   NATURE_DIVERGES, /* its loss becomes NaN: final at once */
                   NATURE_BROKEN,   /* fails the same way everywhere */
+                  NATURE_LIES,     /* says ok with records that it did not send */
 };
 
 struct sim_job {
@@ -66,10 +146,14 @@ struct sim_job {
     enum sim_nature nature;
     int parents[2];
     int parent_count;
+    bool of_experiment[SIM_EXPERIMENTS];
     uint32_t threads;
-    uint32_t steps; /* training */
+    uint64_t memory_bytes;
+    uint32_t steps; /* training: each also makes a batch of metrics every few steps */
     uint32_t checkpoint_steps;
     uint32_t batches; /* evaluation: record batches in all */
+    struct strbuf payloads[SIM_BATCHES_MAX];
+    struct digest records; /* over all of them; none when there are none */
     char label[32];
     char spec[48];
 };
@@ -78,35 +162,44 @@ struct sim_job {
 
 struct sim_attempt {
     bool begun, ended, committed;
-    uint64_t start_step;
     enum outcome outcome;
+    uint64_t reason_digest; /* of a failure's sentence */
+    int name_index;         /* the worker's */
+    uint64_t start_step;
     uint32_t batches[STREAM_COUNT];
-    struct strbuf payloads[SIM_BATCHES_MAX]; /* of STREAM_RECORDS */
 };
 
 struct sim_row {
     bool exists;
-    struct core_job_state state; /* strings point into `texts` */
-    char reason[256], worker[32], numeric_class[64];
+    struct core_job_state state; /* its strings are the three below */
+    char reason[REASON_BYTES_MAX], worker[32], numeric_class[64];
+    int experiment; /* the one that queued it */
+    bool wanted[SIM_EXPERIMENTS];
     struct sim_attempt attempts[SIM_EPOCHS_MAX];
     uint32_t epoch_begun; /* latest */
     uint32_t commits;
     uint64_t step_told; /* largest checkpoint step ever acknowledged to anybody */
+    bool cancel_asked;  /* a person wanted it cancelled at some time */
+};
+
+struct sim_experiment {
+    bool exists;
+    char numeric_class[64]; /* empty until it is fixed */
 };
 
 struct sim_store {
     struct sim_row rows[SIM_JOBS_MAX];
-    bool experiment_exists;
-    char numeric_class[64];
+    struct sim_experiment experiments[SIM_EXPERIMENTS];
+    struct digest instances[SIM_WORKERS_MAX]; /* by name_index: the process that last said HELLO */
     uint32_t boots;
     uint64_t order_max;
-    struct digest trees[512]; /* the artifact store */
+    struct digest trees[SIM_TREES_MAX]; /* the artifact store */
     size_t tree_count;
 };
 
 /* ---- processes ---- */
 
-struct sim_frame { /* in flight or queued */
+struct sim_frame { /* in flight */
     uint64_t peer; /* the connection it belongs to */
     int worker;
     bool to_server;
@@ -114,78 +207,107 @@ struct sim_frame { /* in flight or queued */
     size_t len;
 };
 
+enum sim_doom { DOOM_NONE, DOOM_KILL_BEFORE_COMMIT, DOOM_KILL_AFTER_COMMIT, DOOM_DISK };
+
 struct sim_server {
-    struct core *core;
-    bool up, committing;
-    struct arena turn_arena;
-    struct arena event_arena; /* what the turn's event points to */
-    struct core_output turn;  /* waits for its commit */
-    bool wake_armed;
-    int64_t wake_at_ms;
-    struct strbuf dump; /* core_dump at the last commit */
+    struct core *core; /* NULL while the process is down or waits for its disk */
+    bool up, in_turn;
+    enum sim_doom doom; /* of the next turn that has something to commit */
+    struct arena arena; /* of the turn: decoded frames and output */
+    struct core_output turn;
+    int64_t lag_ms; /* the core's clock is behind the world's: its loop stood still */
+    int64_t stalled_until_ms;
+    int64_t wake_at_ms; /* world time; earlier wake-up events are ignored */
+    uint64_t gone_peer; /* a send failed: the core hears of it in the next turn */
+    struct strbuf dump; /* core_dump() of what was committed last before a crash */
     bool dump_valid;
     uint64_t incarnation; /* events of a former process are ignored */
+    /* What the core has said and heard in this life, for the checks: */
+    uint64_t sessions[SIM_WORKERS_MAX], session_peers[SIM_WORKERS_MAX]; /* by name_index */
+    int64_t heard_ms[SIM_JOBS_MAX]; /* core's clock: when the lease was given or last listed */
 };
 
-struct sim_lease { /* one held lease of a worker: its spool and its child's work */
+struct sim_spool { /* of one lease */
     bool used;
     struct lease_key lease;
     int job;
-    uint32_t child;
-    uint64_t resume_step;
-    /* the child */
-    bool running, finished;
-    uint64_t step;
-    uint32_t batches_made;
-    uint64_t generation; /* child events of a former run are ignored */
-    /* the spool */
-    struct strbuf batches[SIM_BATCHES_MAX];
-    uint32_t spooled[STREAM_COUNT];
-    bool result_spooled;
+    uint32_t made[STREAM_COUNT];    /* batches written */
+    uint32_t dropped[STREAM_COUNT]; /* batches below are gone */
+    bool result_is_durable;
     struct agent_outcome outcome;
+    char reason[128]; /* the outcome's */
+};
+
+struct sim_child {
+    bool used, busy, hung;
+    uint32_t id;
+    struct lease_key lease;
+    int job;
+    uint64_t resume_step, step;
+    uint32_t batches_made;
+    uint64_t generation; /* its scheduled steps of a former job are ignored */
 };
 
 struct sim_worker {
-    struct agent *agent;
+    struct agent *agent; /* NULL while down */
     int index;
-    bool up, connected, stalled, partitioned, left;
+    int name_index; /* of the worker whose name it bears: another one's, when it is a twin */
+    bool connected, left;
+    bool cut_to_server, cut_to_worker;
+    int64_t stalled_until_ms;
     uint64_t peer;
     uint64_t incarnation;
-    uint32_t threads;
-    char name[16];
-    struct sim_lease leases[SIM_LEASES_MAX];
+    uint32_t threads, host_cores;
+    const char *name, *host, *numeric_class;
+    struct sim_spool spools[SIM_LEASES_MAX];
+    struct sim_child children[SIM_CHILDREN_MAX];
     int64_t wake_at_ms;
 };
 
 /* ---- the world ---- */
 
+enum sim_act {
+    ACT_SUBMIT,
+    ACT_CANCEL_JOB,
+    ACT_CANCEL_EXPERIMENT,
+    ACT_RETRY_JOB,
+    ACT_RETRY_EXPERIMENT,
+    ACT_DRAIN,
+    ACT_COUNT,
+};
+
 enum sim_event_kind {
     SIM_FRAME, /* arrives */
     SIM_SERVER_WAKE,
-    SIM_SERVER_COMMIT, /* the disk has answered */
+    SIM_SERVER_COMMIT, /* the turn ends: the disk has answered */
     SIM_SERVER_START,
+    SIM_SERVER_RELOAD, /* the disk can be written again */
     SIM_WORKER_WAKE,
     SIM_WORKER_CONNECT,
     SIM_WORKER_START,
-    SIM_WORKER_RESUME, /* a stall or partition ends */
+    SIM_WORKER_END,  /* of a twin, for good */
+    SIM_WORKER_HEAL, /* a cut ends */
     SIM_FETCHED,
     SIM_UPLOADED,
-    SIM_CHILD, /* a child gets further */
+    SIM_CHILD,      /* a child gets further */
+    SIM_CHILD_STOP, /* it has heard SIGTERM */
     SIM_CHILD_EXIT,
     SIM_FAULT,
-    SIM_PERSON, /* somebody cancels or retries */
+    SIM_PERSON,
 };
 
 struct sim_event {
     int64_t at_ms;
     uint64_t order;
     enum sim_event_kind kind;
-    int worker;
-    uint64_t incarnation; /* of the server or worker it was meant for */
+    int worker;           /* index */
+    uint64_t incarnation; /* of the process it was meant for */
     struct lease_key lease;
     uint64_t generation;
     uint32_t child;
     struct digest tree;
+    enum sim_act act;
+    int experiment;
     struct sim_frame frame;
 };
 
@@ -195,22 +317,25 @@ struct sim {
     bool verbose;
     enum core_fault planted;
     int64_t now_ms;
-    uint64_t order_next, peer_next;
+    uint64_t order_next, peer_last;
     struct sim_event *heap;
-    size_t heap_count, heap_cap;
+    size_t heap_count, heap_capacity;
     struct sim_job jobs[SIM_JOBS_MAX];
     int job_count;
     struct sim_store store;
     struct sim_server server;
     struct sim_worker workers[SIM_WORKERS_MAX];
     int worker_count;
+    struct agent_actions actions;                /* of the agent's step under way */
+    struct strbuf frame;                         /* being encoded */
     double drop_ratio, double_ratio, late_ratio; /* this seed's weather */
     double mean_fault_gap_ms;
+    int acts_left; /* of people */
+    int64_t quiet_since_ms;
     struct sim_counters counters;
     char failure[512]; /* empty while all is well */
 };
 
-/* sim_world.c */
 struct sim_result {
     bool ok;
     char failure[512];
@@ -218,62 +343,7 @@ struct sim_result {
     int64_t ended_ms;
 };
 struct sim_result sim_run(uint64_t seed, enum core_fault planted, bool verbose);
-void sim_schedule(struct sim *s, int64_t delay_ms, struct sim_event event);
-/* Stop the run: something that must hold does not. The first reason is kept. */
-void sim_fail(struct sim *s, const char *format, ...) PRINTF(2, 3);
-void sim_trace(const struct sim *s, const char *format, ...) PRINTF(2, 3);
-/* Uniform on [low, high]. */
-int64_t sim_between(struct sim *s, int64_t low, int64_t high);
-bool sim_chance(struct sim *s, double probability);
-bool sim_weather_is_bad(const struct sim *s);
-int sim_job_index(const struct sim *s, const struct digest *identity);
 
-/* sim_net.c */
-void sim_net_to_server(struct sim *s, struct sim_worker *w, const struct msg *m);
-void sim_net_to_worker(struct sim *s, uint64_t peer, const struct msg *m);
-void sim_net_frame_free(struct sim_frame *frame);
-/* Decode into `arena`; frames are ours, so a failure is a bug and fails the run. */
-bool sim_net_decode(struct sim *s, const struct sim_frame *frame, struct arena *arena,
-                    struct msg *out);
-struct sim_worker *sim_net_worker_of(struct sim *s, uint64_t peer);
-
-/* sim_store.c */
-void sim_store_apply(struct sim *s, const struct core_output *out);
-void sim_store_load(struct sim *s, struct core *core);
-void sim_store_free(struct sim *s);
-bool sim_store_has_tree(const struct sim *s, const struct digest *tree);
-void sim_store_add_tree(struct sim *s, const struct digest *tree);
-void sim_store_job_row(const struct sim *s, int job, struct arena *arena, struct core_job_row *out);
-
-/* sim_server.c */
-void sim_server_start(struct sim *s);
-void sim_server_kill(struct sim *s);
-void sim_server_receive(struct sim *s, const struct sim_frame *frame);
-void sim_server_tick(struct sim *s);
-void sim_server_commit(struct sim *s, bool disk_fails);
-void sim_server_submit(struct sim *s);
-void sim_server_person(struct sim *s);
-
-/* sim_worker.c */
-void sim_worker_start(struct sim *s, struct sim_worker *w);
-void sim_worker_kill(struct sim *s, struct sim_worker *w);
-void sim_worker_step(struct sim *s, struct sim_worker *w, struct agent_event *event);
-void sim_worker_child(struct sim *s, struct sim_worker *w, const struct sim_event *event);
-void sim_worker_child_exit(struct sim *s, struct sim_worker *w, const struct sim_event *event);
-void sim_worker_fetched(struct sim *s, struct sim_worker *w, const struct sim_event *event);
-void sim_worker_uploaded(struct sim *s, struct sim_worker *w, const struct sim_event *event);
-void sim_worker_disk_trouble(struct sim *s, struct sim_worker *w);
-
-/* What a job must produce, whoever runs it. */
-struct digest sim_tree_of(const struct sim_job *job, uint64_t step);
-void sim_records_of(const struct sim_job *job, uint32_t batch, struct strbuf *out);
-struct digest sim_records_digest(const struct sim_job *job);
-
-/* sim_check.c */
-void sim_check_op(struct sim *s, const struct core_op *op);
-void sim_check_send(struct sim *s, const struct msg *m);
-void sim_check_lease(struct sim *s, const struct msg_lease *lease);
-void sim_check_end(struct sim *s);
-bool sim_is_quiet(const struct sim *s);
+#include "sim_parts.h"
 
 #endif

@@ -1,248 +1,327 @@
-#include <stdio.h>
+/* The coordinator's driver, as coordinator/io does it: frames of one loop turn are stepped into one
+ * output, the turn is committed as a whole, then its messages leave. */
 #include <string.h>
 
 #include "check.h"
 #include "records.h"
 #include "sim.h"
 
-#define COMMIT_MS_MAX 8
+#define COMMIT_MS_MAX    8
+#define CONNECT_MS_MAX   400
+#define DISK_TROUBLE_MS  1000
+#define WALL_CLOCK_START 1700000000000
 
-static const char experiment[] = "sim";
-
-/* A turn has something to commit or to say: ask the disk. Until it answers, the process waits. */
-static void begin_commit(struct sim *s)
+int64_t sim_server_clock_ms(const struct sim *s)
 {
-    struct sim_server *server = &s->server;
-    for (size_t i = 0; i < server->turn.send_count; i++)
-        if (server->turn.sends[i].immediate) { /* only a planted fault does this */
-            sim_check_send(s, &server->turn.sends[i].msg);
-            sim_net_to_worker(s, server->turn.sends[i].peer, &server->turn.sends[i].msg);
-        }
-    server->committing = true;
-    sim_schedule(s, sim_between(s, 0, COMMIT_MS_MAX),
-                 (struct sim_event){.kind = SIM_SERVER_COMMIT, .incarnation = server->incarnation});
+    return s->now_ms - s->server.lag_ms;
 }
 
-static void step(struct sim *s, struct core_event *event)
+const struct core_job_state *sim_server_state(const struct sim *s, int job)
+{
+    const struct core_output *turn = &s->server.turn;
+    for (size_t i = turn->op_count; s->server.in_turn && i > 0; i--)
+        if (turn->ops[i - 1].kind == CORE_OP_JOB &&
+            digest_equal(&turn->ops[i - 1].job.state.identity, &s->jobs[job].identity))
+            return &turn->ops[i - 1].job.state;
+    return &s->store.rows[job].state;
+}
+
+/* ---- life ---- */
+
+static void load_core(struct sim *s)
 {
     struct sim_server *server = &s->server;
-    event->now_ms = s->now_ms;
-    event->time_ms = s->now_ms + 1700000000000;
-    core_step(server->core, event, &server->turn);
+    const struct core_options options = {.boot = ++s->store.boots};
+    server->core = core_new_with_fault(&options, options.boot, s->planted);
+    server->wake_at_ms = INT64_MAX;
+    server->gone_peer = 0;
+    memset(server->sessions, 0, sizeof server->sessions);
+    memset(server->session_peers, 0, sizeof server->session_peers);
+    for (int i = 0; i < s->job_count; i++)
+        server->heard_ms[i] = sim_server_clock_ms(s);
+    sim_store_load(s, server->core);
     core_check(server->core);
+    /* What a restarted coordinator knows is exactly what the former one had committed. */
+    if (server->dump_valid) {
+        struct strbuf dump = {0};
+        core_dump(server->core, &dump);
+        s->counters.restarts_compared++;
+        if (strcmp(strbuf_text(&dump), strbuf_text(&server->dump)) != 0) {
+            sim_fail(s, "a restarted core differs from the one that was lost");
+            sim_trace(s, "C", "knew:\n%s", strbuf_text(&server->dump));
+            sim_trace(s, "C", "knows:\n%s", strbuf_text(&dump));
+        }
+        strbuf_release(&dump);
+        server->dump_valid = false;
+    }
+    sim_server_tick(s);
 }
 
 void sim_server_start(struct sim *s)
 {
     struct sim_server *server = &s->server;
     ASSERT(!server->up);
-    const struct core_options options = {.boot = ++s->store.boots};
-    server->core = core_new_with_fault(&options, s->seed * 1000 + s->store.boots, s->planted);
     server->up = true;
-    server->committing = false;
     server->incarnation++;
-    server->wake_at_ms = INT64_MAX;
-    sim_store_load(s, server->core);
-    core_check(server->core);
-    struct strbuf dump = {0};
-    core_dump(server->core, &dump);
-    /* What a restarted coordinator knows is exactly what the former one had committed. */
-    if (server->dump_valid && s->planted == CORE_FAULT_NONE) {
-        s->counters.restarts_compared++;
-        if (strcmp(strbuf_text(&dump), strbuf_text(&server->dump)) != 0)
-            sim_fail(s, "a restarted core differs from the one that was lost");
-        if (*s->failure)
-            sim_trace(s, "before:\n%s\nafter:\n%s", strbuf_text(&server->dump), strbuf_text(&dump));
-    }
-    strbuf_release(&dump);
-    core_output_init(&server->turn, &server->turn_arena);
-    sim_server_tick(s);
+    server->stalled_until_ms = 0;
+    sim_trace(s, "C", "starts");
+    load_core(s);
     for (int i = 0; i < s->worker_count; i++)
-        if (s->workers[i].up)
-            sim_schedule(s, sim_between(s, 1, 400),
-                         (struct sim_event){.kind = SIM_WORKER_CONNECT,
-                                            .worker = i,
-                                            .incarnation = s->workers[i].incarnation});
+        if (s->workers[i].agent)
+            sim_worker_connect_later(s, &s->workers[i], sim_between(s, 1, CONNECT_MS_MAX));
 }
 
-/* Forget the process: core, turn and connections. The store stays. */
+static void forget_turn(struct sim_server *server)
+{
+    server->in_turn = false;
+    server->doom = DOOM_NONE;
+    arena_release(&server->arena);
+    server->turn = (struct core_output){0};
+}
+
+/* A planted fault must be found by what it breaks, so nothing is compared then. */
+static void remember(struct sim *s)
+{
+    struct sim_server *server = &s->server;
+    if (s->planted != CORE_FAULT_NONE)
+        return;
+    strbuf_clear(&server->dump);
+    core_dump(server->core, &server->dump);
+    server->dump_valid = true;
+}
+
+/* The process ends: core, turn and connections are gone, the store stays. */
 void sim_server_kill(struct sim *s)
 {
     struct sim_server *server = &s->server;
+    if (server->core && !server->in_turn)
+        remember(s);
     core_free(server->core);
     server->core = NULL;
     server->up = false;
-    server->committing = false;
     server->incarnation++;
-    arena_release(&server->turn_arena);
-    for (int i = 0; i < s->worker_count; i++) {
-        struct sim_worker *w = &s->workers[i];
-        if (!w->connected)
-            continue;
-        w->connected = false;
-        if (w->up && sim_chance(s, 0.7)) { /* else the worker must find out by silence */
-            struct agent_event event = {.kind = AGENT_EV_DISCONNECTED};
-            sim_worker_step(s, w, &event);
+    forget_turn(server);
+    for (int i = 0; i < s->worker_count; i++)
+        if (s->workers[i].connected)
+            sim_server_forget_peer(s, &s->workers[i]);
+}
+
+void sim_server_forget_peer(struct sim *s, struct sim_worker *w)
+{
+    w->connected = false;
+    if (w->agent && sim_chance(s, 0.7)) { /* else it must find out by silence */
+        struct agent_event event = {.kind = AGENT_EV_DISCONNECTED};
+        sim_worker_step(s, w, &event);
+    }
+}
+
+/* The loop stands still, as while a disk does not answer or the process is stopped. Its clock is
+ * held back by the time, so that a stall of ours is nobody's silence. */
+void sim_server_stall(struct sim *s, int64_t stall_ms)
+{
+    struct sim_server *server = &s->server;
+    server->stalled_until_ms = s->now_ms + stall_ms;
+    server->lag_ms += stall_ms;
+    s->counters.coordinator_stalls++;
+    s->counters.coordinator_stalls_past_a_lease += stall_ms > LEASE_MS;
+    sim_trace(s, "C", "stalls for %lld ms", (long long)stall_ms);
+    sim_schedule(s, stall_ms,
+                 (struct sim_event){.kind = SIM_SERVER_WAKE, .incarnation = server->incarnation});
+}
+
+/* The disk failed: the core is thrown away, because memory must not run ahead of the store. */
+static void fall_into_trouble(struct sim *s)
+{
+    struct sim_server *server = &s->server;
+    s->counters.commit_failures++;
+    sim_trace(s, "C", "cannot commit");
+    core_free(server->core);
+    server->core = NULL;
+    forget_turn(server);
+    sim_schedule(s, DISK_TROUBLE_MS * sim_between(s, 1, 40),
+                 (struct sim_event){.kind = SIM_SERVER_RELOAD, .incarnation = server->incarnation});
+}
+
+void sim_server_reload(struct sim *s)
+{
+    sim_trace(s, "C", "has its disk again");
+    load_core(s);
+}
+
+/* ---- turns ---- */
+
+static void begin_turn(struct sim *s)
+{
+    struct sim_server *server = &s->server;
+    if (server->in_turn)
+        return;
+    if (server->doom != DOOM_NONE)
+        remember(s);
+    server->in_turn = true;
+    core_output_init(&server->turn, &server->arena);
+    sim_schedule(s, sim_between(s, 0, COMMIT_MS_MAX),
+                 (struct sim_event){.kind = SIM_SERVER_COMMIT, .incarnation = server->incarnation});
+}
+
+static void complete_sends(struct sim *s, size_t first)
+{
+    for (size_t i = first; i < s->server.turn.send_count; i++) {
+        struct core_send *send = &s->server.turn.sends[i];
+        if (send->msg.kind == MSG_LEASE) { /* what the core leaves out is in the store */
+            struct sim_job *job = &s->jobs[sim_job_index(s, &send->msg.lease.lease.job)];
+            send->msg.lease.label = job->label;
+            send->msg.lease.spec = (struct bytes){(const uint8_t *)job->spec, strlen(job->spec)};
+        }
+        if (send->immediate) { /* only a planted fault does this */
+            sim_check_send(s, &send->msg);
+            sim_net_to_worker(s, send->peer, &send->msg);
         }
     }
 }
 
-/* Facts the driver owes to the core about a worker's message. */
-static struct core_event message_event(struct sim *s, const struct msg *m, uint64_t peer,
-                                       struct core_job_state *final)
+/* One step and what must hold after it; `m`, `frame` and `before` only when a worker spoke. */
+static void take_step(struct sim *s, struct core_event *event, const struct sim_frame *frame,
+                      const struct core_job_state *before)
+{
+    struct sim_server *server = &s->server;
+    const struct msg *m = event->kind == CORE_MESSAGE ? event->message.msg : NULL;
+    begin_turn(s);
+    const size_t first_op = server->turn.op_count;
+    const size_t first_send = server->turn.send_count;
+    event->now_ms = sim_server_clock_ms(s);
+    event->time_ms = s->now_ms + WALL_CLOCK_START;
+    core_step(server->core, event, &server->turn);
+    core_check(server->core);
+    complete_sends(s, first_send);
+    sim_check_step(s, m, frame, before, first_op, first_send);
+}
+
+void sim_server_step(struct sim *s, struct core_event *event)
+{
+    take_step(s, event, NULL, NULL);
+}
+
+/* Facts that the driver owes the core about a worker's message. */
+static struct core_event message_event(struct sim *s, const struct msg *m, uint64_t peer)
 {
     struct core_event event = {.kind = CORE_MESSAGE, .peer = peer, .message = {.msg = m}};
     event.message.payload_is_valid = true;
-    if (m->kind == MSG_STREAM && m->stream.stream == STREAM_RECORDS) {
-        uint32_t count = 0;
+    if (m->kind == MSG_STREAM && m->stream.stream == STREAM_RECORDS)
         event.message.payload_is_valid =
-            records_check(m->stream.payload.data, m->stream.payload.len, &count, NULL) == ERR_OK;
-        event.message.items = count;
-    }
+            records_check(m->stream.payload.data, m->stream.payload.len, &event.message.items,
+                          NULL) == ERR_OK;
     if (m->kind == MSG_CHECKPOINT)
         event.message.tree_is_stored = sim_store_has_tree(s, &m->checkpoint.tree);
     if (m->kind == MSG_RESULT) {
         event.message.tree_is_stored =
             digest_is_none(&m->result.artifact) || sim_store_has_tree(s, &m->result.artifact);
-        int job = sim_job_index(s, &m->result.lease.job);
-        if (!core_has_job(s->server.core, &m->result.lease.job) && s->store.rows[job].exists) {
-            *final = s->store.rows[job].state;
-            event.message.final = final;
-        }
+        if (!core_has_job(s->server.core, &m->result.lease.job))
+            event.message.final = sim_server_state(s, sim_job_index(s, &m->result.lease.job));
     }
     return event;
+}
+
+static const struct lease_key *lease_in(const struct msg *m)
+{
+    return m->kind == MSG_STARTED      ? &m->started.lease
+           : m->kind == MSG_STREAM     ? &m->stream.lease
+           : m->kind == MSG_CHECKPOINT ? &m->checkpoint.lease
+           : m->kind == MSG_RESULT     ? &m->result.lease
+                                       : NULL;
 }
 
 void sim_server_receive(struct sim *s, const struct sim_frame *frame)
 {
     struct sim_server *server = &s->server;
     struct msg m;
-    if (!server->up)
+    if (!server->core || !sim_net_decode(s, frame, &server->arena, &m))
         return;
-    ASSERT(!server->committing); /* the world holds frames back meanwhile */
-    if (!sim_net_decode(s, frame, &server->event_arena, &m))
-        return;
-    struct core_job_state final;
-    struct core_event event = message_event(s, &m, frame->peer, &final);
-    step(s, &event);
-    begin_commit(s);
+    sim_trace_message(s, s->workers[frame->worker].name, "C", &m, "");
+    struct core_job_state before = {0};
+    if (lease_in(&m))
+        before = *sim_server_state(s, sim_job_index(s, &lease_in(&m)->job));
+    struct core_event event = message_event(s, &m, frame->peer);
+    take_step(s, &event, frame, &before);
 }
 
 void sim_server_tick(struct sim *s)
 {
-    struct core_event event = {.kind = CORE_TICK, .peer = 1};
-    if (!s->server.up || s->server.committing)
+    struct sim_server *server = &s->server;
+    if (!server->core || s->now_ms < server->stalled_until_ms)
         return;
-    step(s, &event);
-    begin_commit(s);
+    struct core_event event = {.kind = CORE_TICK, .peer = SIM_PERSON_PEER};
+    if (server->gone_peer) {
+        event = (struct core_event){.kind = CORE_PEER_GONE, .peer = server->gone_peer};
+        server->gone_peer = 0;
+        s->counters.peers_reported_gone++;
+    }
+    sim_server_step(s, &event);
+}
+
+static void send_all(struct sim *s)
+{
+    for (size_t i = 0; i < s->server.turn.send_count && !*s->failure; i++) {
+        const struct core_send *send = &s->server.turn.sends[i];
+        if (send->peer == SIM_PERSON_PEER) {
+            sim_trace_message(s, "C", "person", &send->msg, "");
+            continue;
+        }
+        if (send->immediate)
+            continue;
+        sim_check_send(s, &send->msg);
+        sim_trace_message(s, "C", "W", &send->msg, "");
+        if (!sim_net_to_worker(s, send->peer, &send->msg) && sim_chance(s, 0.5))
+            s->server.gone_peer = send->peer;
+    }
 }
 
 static void arm_wake(struct sim *s)
 {
     struct sim_server *server = &s->server;
-    server->wake_at_ms = server->turn.wake_at_ms;
-    if (server->wake_at_ms == INT64_MAX)
+    int64_t delay_ms = server->gone_peer ? 0 : INT64_MAX;
+    if (server->turn.wake_at_ms != INT64_MAX && !server->gone_peer) {
+        delay_ms = server->turn.wake_at_ms - sim_server_clock_ms(s);
+        delay_ms = delay_ms > 0 ? delay_ms : 1;
+    }
+    server->wake_at_ms = INT64_MAX;
+    if (delay_ms == INT64_MAX)
         return;
-    int64_t delay_ms = server->wake_at_ms - s->now_ms;
-    sim_schedule(s, delay_ms > 0 ? delay_ms : 1,
+    server->wake_at_ms = s->now_ms + delay_ms;
+    sim_schedule(s, delay_ms,
                  (struct sim_event){.kind = SIM_SERVER_WAKE, .incarnation = server->incarnation});
 }
 
-/* The disk has answered. A failed commit throws the core away, as the driver must. */
-void sim_server_commit(struct sim *s, bool disk_fails)
+static void die(struct sim *s, const char *when)
+{
+    sim_trace(s, "C", "is killed %s its commit", when);
+    sim_server_kill(s);
+    sim_schedule(s, sim_between(s, 50, 40000), (struct sim_event){.kind = SIM_SERVER_START});
+}
+
+void sim_server_commit(struct sim *s)
 {
     struct sim_server *server = &s->server;
-    if (disk_fails && server->turn.op_count > 0) {
-        s->counters.commit_failures++;
-        sim_trace(s, "commit fails");
-        core_free(server->core);
-        const struct core_options options = {.boot = ++s->store.boots};
-        server->core = core_new_with_fault(&options, s->seed * 1000 + s->store.boots, s->planted);
-        sim_store_load(s, server->core);
-        server->turn.wake_at_ms = s->now_ms + 1;
-    } else {
-        sim_store_apply(s, &server->turn);
-        for (size_t i = 0; i < server->turn.send_count && !*s->failure; i++) {
-            const struct core_send *send = &server->turn.sends[i];
-            if (send->immediate)
-                continue;
-            sim_check_send(s, &send->msg);
-            sim_net_to_worker(s, send->peer, &send->msg);
-        }
+    const enum sim_doom doom = server->turn.op_count > 0 ? server->doom : DOOM_NONE;
+    if (doom == DOOM_DISK) {
+        fall_into_trouble(s);
+        return;
     }
+    if (doom == DOOM_KILL_BEFORE_COMMIT) {
+        s->counters.coordinator_kills_before_commit++;
+        die(s, "before");
+        return;
+    }
+    sim_store_apply(s, &server->turn);
+    if (doom == DOOM_KILL_AFTER_COMMIT) { /* nothing of it is said */
+        remember(s);
+        s->counters.coordinator_kills_after_commit++;
+        die(s, "after");
+        return;
+    }
+    send_all(s);
     arm_wake(s);
-    strbuf_clear(&server->dump);
-    core_dump(server->core, &server->dump);
-    server->dump_valid = true;
-    server->committing = false;
-    arena_release(&server->turn_arena);
-    arena_release(&server->event_arena);
-    core_output_init(&server->turn, &server->turn_arena);
-}
-
-void sim_server_submit(struct sim *s)
-{
-    struct sim_server *server = &s->server;
-    struct arena *arena = &server->event_arena;
-    struct submit_job *jobs = arena_array(arena, (size_t)s->job_count, sizeof *jobs);
-    for (int i = 0; i < s->job_count; i++) {
-        struct sim_job *job = &s->jobs[i];
-        struct named_digest *parents =
-            arena_array(arena, (size_t)job->parent_count + 1, sizeof *parents);
-        for (int p = 0; p < job->parent_count; p++)
-            parents[p] = (struct named_digest){p == 0 ? "start" : "embeddings_from",
-                                               s->jobs[job->parents[p]].identity};
-        jobs[i] =
-            (struct submit_job){.identity = job->identity,
-                                .kind = job->kind,
-                                .label = job->label,
-                                .family = "f",
-                                .variant = "v",
-                                .task = job->kind == JOB_EVALUATE ? "t" : "",
-                                .spec = {(const uint8_t *)job->spec, strlen(job->spec)},
-                                .parents = parents,
-                                .parent_count = (size_t)job->parent_count,
-                                .threads = job->threads,
-                                .items_expected = (uint64_t)job->batches * SIM_RECORDS_PER_BATCH,
-                                .attempts_max = 6};
-    }
-    struct core_event event = {.kind = CORE_SUBMIT, .peer = UINT64_MAX};
-    event.submit = (struct core_submit){
-        .request = 1, .experiment = experiment, .jobs = jobs, .job_count = (size_t)s->job_count};
-    step(s, &event);
-    begin_commit(s);
-}
-
-/* Somebody cancels a job, or queues a final one again with its ended parents. */
-void sim_server_person(struct sim *s)
-{
-    struct sim_server *server = &s->server;
-    if (!server->up || server->committing)
-        return;
-    int index = (int)sim_between(s, 0, s->job_count - 1);
-    const enum job_state state = s->store.rows[index].state.state;
-    struct core_event event = {.peer = UINT64_MAX, .act = {.request = 2, .experiment = ""}};
-    event.act.reason = "somebody said so";
-    if (!job_state_is_final(state)) {
-        event.kind = CORE_CANCEL;
-        event.act.jobs = &s->jobs[index].identity;
-        event.act.job_count = 1;
-        sim_trace(s, "a person cancels %s", s->jobs[index].label);
-    } else if (state != JOB_DONE) {
-        struct core_job_row *rows =
-            arena_array(&server->event_arena, (size_t)s->job_count, sizeof *rows);
-        event.kind = CORE_RETRY;
-        for (int i = 0; i < s->job_count;
-             i++) /* all that ended without success, parents included */
-            if (job_state_is_final(s->store.rows[i].state.state) &&
-                s->store.rows[i].state.state != JOB_DONE)
-                sim_store_job_row(s, i, &server->event_arena, &rows[event.act.row_count++]);
-        event.act.rows = rows;
-        s->counters.job_retries++;
-        sim_trace(s, "a person retries %zu jobs", event.act.row_count);
-    } else {
-        return;
-    }
-    step(s, &event);
-    begin_commit(s);
+    const enum sim_doom later = server->doom; /* the turn had nothing to commit */
+    forget_turn(server);
+    server->doom = later;
+    server->dump_valid = false;
 }

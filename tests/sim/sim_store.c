@@ -1,11 +1,10 @@
+/* What SQLite would hold: a turn's operations applied together, rows given back after a restart.
+ * The artifact store is here too; its trees are durable on their own. */
 #include <stdio.h>
 #include <string.h>
 
 #include "check.h"
-#include "records.h"
 #include "sim.h"
-
-static const char experiment[] = "sim";
 
 bool sim_store_has_tree(const struct sim *s, const struct digest *tree)
 {
@@ -19,11 +18,21 @@ void sim_store_add_tree(struct sim *s, const struct digest *tree)
 {
     if (sim_store_has_tree(s, tree))
         return;
-    ASSERT(s->store.tree_count < ARRAY_COUNT(s->store.trees));
+    ASSERT(s->store.tree_count < SIM_TREES_MAX);
     s->store.trees[s->store.tree_count++] = *tree;
 }
 
-/* Copy a row's strings: ops borrow theirs from the step. */
+bool sim_row_is_held(const struct sim_row *row)
+{
+    return row->exists && (row->state.state == JOB_LEASED || row->state.state == JOB_RUNNING);
+}
+
+bool sim_row_failed(const struct sim_row *row)
+{
+    return row->exists && job_state_is_final(row->state.state) && row->state.state != JOB_DONE;
+}
+
+/* Operations borrow their strings from the turn: copy them. */
 static void keep_state(struct sim_row *row, const struct core_job_state *state)
 {
     snprintf(row->reason, sizeof row->reason, "%s", state->reason);
@@ -36,59 +45,101 @@ static void keep_state(struct sim_row *row, const struct core_job_state *state)
     row->exists = true;
 }
 
-static void apply_batch(struct sim *s, const struct core_op_batch *op)
+static struct sim_row *row_of(struct sim *s, const struct digest *job)
 {
-    struct sim_row *row = &s->store.rows[sim_job_index(s, &op->lease.job)];
-    struct sim_attempt *attempt = &row->attempts[op->lease.epoch % SIM_EPOCHS_MAX];
-    if (op->stream == STREAM_RECORDS && op->index < SIM_BATCHES_MAX) {
-        strbuf_clear(&attempt->payloads[op->index]);
-        strbuf_append(&attempt->payloads[op->index], op->payload.data, op->payload.len);
-    }
-    attempt->batches[op->stream] = op->index + 1;
+    return &s->store.rows[sim_job_index(s, job)];
+}
+
+static struct sim_attempt *attempt_of(struct sim *s, const struct lease_key *lease)
+{
+    ASSERT(lease->epoch < SIM_EPOCHS_MAX); /* sim_check.c has looked */
+    return &row_of(s, &lease->job)->attempts[lease->epoch];
+}
+
+static int name_index_of(const struct sim *s, const char *name)
+{
+    int index = 0;
+    while (strcmp(s->workers[index].name, name) != 0)
+        index++;
+    return index;
+}
+
+static void begin_attempt(struct sim *s, const struct core_op_attempt *op)
+{
+    struct sim_attempt *attempt = attempt_of(s, &op->lease);
+    attempt->begun = true;
+    attempt->start_step = op->start_step;
+    attempt->name_index = name_index_of(s, op->worker);
+    row_of(s, &op->lease.job)->epoch_begun = op->lease.epoch;
+    s->counters.leases_begun++;
+}
+
+static void end_attempt(struct sim *s, const struct core_op_attempt *op)
+{
+    struct sim_attempt *attempt = attempt_of(s, &op->lease);
+    const struct digest reason = hash_bytes(op->reason, strlen(op->reason));
+    attempt->ended = true;
+    attempt->outcome = op->outcome;
+    attempt->committed = op->committed;
+    memcpy(&attempt->reason_digest, reason.bytes, sizeof attempt->reason_digest);
+    row_of(s, &op->lease.job)->commits += op->committed;
+    s->counters.attempts_lost += op->outcome == OUTCOME_LOST;
+    s->counters.attempts_cancelled += op->outcome == OUTCOME_CANCELLED;
+    s->counters.results_invalid += strncmp(op->reason, "invalid: ", 9) == 0;
+}
+
+static int job_of_order(const struct sim *s, uint64_t order)
+{
+    for (int i = 0; i < s->job_count; i++)
+        if (s->store.rows[i].state.order == order)
+            return i;
+    UNREACHABLE("an operation about a job that is not stored");
 }
 
 static void apply(struct sim *s, const struct core_op *op)
 {
+    struct sim_store *store = &s->store;
     switch (op->kind) {
     case CORE_OP_EXPERIMENT:
-        s->store.experiment_exists = true;
+        store->experiments[sim_experiment_index(op->experiment.name)].exists = true;
         return;
     case CORE_OP_EXPERIMENT_CLASS:
-        snprintf(s->store.numeric_class, sizeof s->store.numeric_class, "%s",
-                 op->experiment.numeric_class);
+        snprintf(store->experiments[sim_experiment_index(op->experiment.name)].numeric_class,
+                 sizeof store->experiments->numeric_class, "%s", op->experiment.numeric_class);
         return;
-    case CORE_OP_JOB: {
-        struct sim_row *row = &s->store.rows[sim_job_index(s, &op->job.state.identity)];
-        keep_state(row, &op->job.state);
-        if (op->job.state.order > s->store.order_max)
-            s->store.order_max = op->job.state.order;
+    case CORE_OP_JOB_NEW: {
+        struct sim_row *row = row_of(s, &op->job_new.job->identity);
+        row->state.order = op->job_new.order;
         return;
     }
-    case CORE_OP_ATTEMPT_BEGIN: {
-        struct sim_row *row = &s->store.rows[sim_job_index(s, &op->attempt.lease.job)];
-        struct sim_attempt *attempt = &row->attempts[op->attempt.lease.epoch % SIM_EPOCHS_MAX];
-        attempt->begun = true;
-        attempt->start_step = op->attempt.start_step;
-        row->epoch_begun = op->attempt.lease.epoch;
+    case CORE_OP_MEMBER: {
+        const int experiment = sim_experiment_index(op->member.experiment);
+        struct sim_row *row = &store->rows[job_of_order(s, op->member.order)];
+        row->wanted[experiment] = true;
+        if (op->member.queues)
+            row->experiment = experiment;
         return;
     }
-    case CORE_OP_ATTEMPT_END: {
-        struct sim_row *row = &s->store.rows[sim_job_index(s, &op->attempt.lease.job)];
-        struct sim_attempt *attempt = &row->attempts[op->attempt.lease.epoch % SIM_EPOCHS_MAX];
-        attempt->ended = true;
-        attempt->outcome = op->attempt.outcome;
-        attempt->committed = op->attempt.committed;
-        row->commits += op->attempt.committed;
-        s->counters.attempts_lost += op->attempt.outcome == OUTCOME_LOST;
-        return;
-    }
-    case CORE_OP_BATCH:
-        apply_batch(s, &op->batch);
-        return;
-    case CORE_OP_JOB_NEW:
-    case CORE_OP_MEMBER:
     case CORE_OP_UNWANT:
+        for (int i = 0; i < s->job_count; i++)
+            store->rows[i].wanted[sim_experiment_index(op->member.experiment)] = false;
+        return;
+    case CORE_OP_JOB:
+        keep_state(row_of(s, &op->job.state.identity), &op->job.state);
+        if (op->job.state.order > store->order_max)
+            store->order_max = op->job.state.order;
+        return;
+    case CORE_OP_ATTEMPT_BEGIN:
+        begin_attempt(s, &op->attempt);
+        return;
+    case CORE_OP_ATTEMPT_END:
+        end_attempt(s, &op->attempt);
+        return;
+    case CORE_OP_BATCH:
+        attempt_of(s, &op->batch.lease)->batches[op->batch.stream] = op->batch.index + 1;
+        return;
     case CORE_OP_WORKER:
+        store->instances[name_index_of(s, op->worker.name)] = op->worker.instance;
         return;
     }
 }
@@ -96,9 +147,13 @@ static void apply(struct sim *s, const struct core_op *op)
 void sim_store_apply(struct sim *s, const struct core_output *out)
 {
     for (size_t i = 0; i < out->op_count && !*s->failure; i++) {
+        sim_trace_op(s, &out->ops[i]);
         sim_check_op(s, &out->ops[i]);
-        apply(s, &out->ops[i]);
+        if (!*s->failure)
+            apply(s, &out->ops[i]);
     }
+    if (!*s->failure)
+        sim_check_store(s, out);
 }
 
 void sim_store_job_row(const struct sim *s, int index, struct arena *arena,
@@ -110,39 +165,37 @@ void sim_store_job_row(const struct sim *s, int index, struct arena *arena,
         arena_array(arena, (size_t)job->parent_count + 1, sizeof *parents);
     for (int p = 0; p < job->parent_count; p++) {
         const struct sim_row *parent = &s->store.rows[job->parents[p]];
-        parents[p] = (struct core_parent){.name = p == 0 ? "start" : "embeddings_from",
+        parents[p] = (struct core_parent){.name = sim_parent_name(job, p),
                                           .identity = s->jobs[job->parents[p]].identity,
                                           .state = parent->state.state,
                                           .artifact = parent->state.artifact};
     }
     *out = (struct core_job_row){.state = row->state,
-                                 .experiment = experiment,
+                                 .experiment = sim_experiment_name(row->experiment),
                                  .kind = job->kind,
                                  .threads = job->threads,
-                                 .items_expected = (uint64_t)job->batches * SIM_RECORDS_PER_BATCH,
+                                 .memory_bytes = job->memory_bytes,
+                                 .items_expected = sim_items_of(job),
                                  .parents = parents,
                                  .parent_count = (size_t)job->parent_count};
-    const struct sim_attempt *attempt = &row->attempts[row->state.epoch % SIM_EPOCHS_MAX];
-    memcpy(out->next, attempt->batches, sizeof out->next);
+    memcpy(out->next, row->attempts[row->state.epoch].batches, sizeof out->next);
 }
 
+/* Every stored batch was compared with the plan's bytes, so the plan can give them back. */
 static void load_job(struct sim *s, struct core *core, int index)
 {
     struct arena arena = {0};
     struct err err;
     struct core_job_row row;
+    const struct sim_job *job = &s->jobs[index];
     sim_store_job_row(s, index, &arena, &row);
     if (core_load_job(core, &row, &err) != ERR_OK)
-        sim_fail(s, "load job %s: %s", s->jobs[index].label, err.text);
-    const struct sim_row *stored = &s->store.rows[index];
-    const struct sim_attempt *attempt = &stored->attempts[stored->state.epoch % SIM_EPOCHS_MAX];
-    const bool held = row.state.state == JOB_LEASED || row.state.state == JOB_RUNNING;
-    for (uint32_t b = 0; held && b < attempt->batches[STREAM_RECORDS]; b++) {
-        struct bytes payload = {(const uint8_t *)attempt->payloads[b].data,
-                                attempt->payloads[b].len};
-        if (core_load_records(core, &s->jobs[index].identity, payload, SIM_RECORDS_PER_BATCH,
-                              &err) != ERR_OK)
-            sim_fail(s, "load records of %s: %s", s->jobs[index].label, err.text);
+        sim_fail(s, "load job %s: %s", job->label, err.text);
+    const bool held = sim_row_is_held(&s->store.rows[index]);
+    for (uint32_t b = 0; held && b < row.next[STREAM_RECORDS]; b++) {
+        const struct bytes payload = {(const uint8_t *)job->payloads[b].data, job->payloads[b].len};
+        if (core_load_records(core, &job->identity, payload, SIM_RECORDS_PER_BATCH, &err) != ERR_OK)
+            sim_fail(s, "load records of %s: %s", job->label, err.text);
     }
     arena_release(&arena);
 }
@@ -151,19 +204,21 @@ void sim_store_load(struct sim *s, struct core *core)
 {
     struct err err;
     core_load_order(core, s->store.order_max);
-    if (s->store.experiment_exists)
-        core_load_experiment(core, experiment, s->store.numeric_class);
+    for (int e = 0; e < SIM_EXPERIMENTS; e++)
+        if (s->store.experiments[e].exists)
+            core_load_experiment(core, sim_experiment_name(e),
+                                 s->store.experiments[e].numeric_class);
+    for (int i = 0; i < s->job_count; i++) {
+        const struct sim_row *row = &s->store.rows[i];
+        if (sim_row_is_held(row)) {
+            const int name_index = row->attempts[row->state.epoch].name_index;
+            core_load_worker(core, row->worker, s->workers[name_index].host,
+                             &s->store.instances[name_index]);
+        }
+    }
     for (int i = 0; i < s->job_count; i++)
         if (s->store.rows[i].exists && !job_state_is_final(s->store.rows[i].state.state))
             load_job(s, core, i);
-    if (core_load_finish(core, s->now_ms, &err) != ERR_OK)
+    if (core_load_finish(core, sim_server_clock_ms(s), &err) != ERR_OK)
         sim_fail(s, "finish loading: %s", err.text);
-}
-
-void sim_store_free(struct sim *s)
-{
-    for (int i = 0; i < SIM_JOBS_MAX; i++)
-        for (int e = 0; e < SIM_EPOCHS_MAX; e++)
-            for (int b = 0; b < SIM_BATCHES_MAX; b++)
-                strbuf_release(&s->store.rows[i].attempts[e].payloads[b]);
 }

@@ -1,114 +1,84 @@
-#include <math.h>
+/* A worker's driver, as worker/io does it: performs the agent's actions on a simulated machine with
+ * a spool folder that survives kill -9 as far as it was made durable. */
 #include <stdio.h>
 #include <string.h>
 
 #include "check.h"
-#include "records.h"
 #include "sim.h"
 
-#define NUMERIC_CLASS "blas/f32/Sim/1"
-
-/* ---- what a job produces ---- */
-
-static struct digest digest_of(const struct sim_job *job, const char *what, uint64_t step)
+bool sim_worker_is_stalled(const struct sim *s, const struct sim_worker *w)
 {
-    struct hash_state h;
-    hash_init(&h);
-    hash_update(&h, job->identity.bytes, DIGEST_BYTES);
-    hash_update(&h, what, strlen(what));
-    hash_update(&h, &step, sizeof step);
-    return hash_final(&h);
+    return s->now_ms < w->stalled_until_ms;
 }
 
-struct digest sim_tree_of(const struct sim_job *job, uint64_t step)
-{
-    return digest_of(job, step == job->steps ? "artifact" : "checkpoint", step);
-}
+/* ---- the spool ---- */
 
-void sim_records_of(const struct sim_job *job, uint32_t batch, struct strbuf *out)
-{
-    struct record records[SIM_RECORDS_PER_BATCH];
-    for (uint32_t i = 0; i < SIM_RECORDS_PER_BATCH; i++)
-        records[i] = (struct record){.sequence = batch * SIM_RECORDS_PER_BATCH + i,
-                                     .position = 1,
-                                     .content_nats = job->identity.bytes[0] + i,
-                                     .token_count = 2};
-    records_encode(out, records, SIM_RECORDS_PER_BATCH);
-}
-
-struct digest sim_records_digest(const struct sim_job *job)
-{
-    struct strbuf all = {0};
-    for (uint32_t b = 0; b < job->batches; b++)
-        sim_records_of(job, b, &all);
-    struct digest d = {0};
-    if (job->batches > 0)
-        d = hash_bytes(all.data, all.len);
-    strbuf_release(&all);
-    return d;
-}
-
-/* ---- leases of a worker ---- */
-
-static struct sim_lease *lease_find(struct sim_worker *w, const struct lease_key *key)
+struct sim_spool *sim_spool_find(struct sim_worker *w, const struct lease_key *lease)
 {
     for (int i = 0; i < SIM_LEASES_MAX; i++)
-        if (w->leases[i].used && w->leases[i].lease.epoch == key->epoch &&
-            digest_equal(&w->leases[i].lease.job, &key->job))
-            return &w->leases[i];
+        if (w->spools[i].used && w->spools[i].lease.epoch == lease->epoch &&
+            digest_equal(&w->spools[i].lease.job, &lease->job))
+            return &w->spools[i];
     return NULL;
 }
 
-static struct sim_lease *lease_take(struct sim *s, struct sim_worker *w,
-                                    const struct lease_key *key)
+static struct sim_spool *spool_open(struct sim *s, struct sim_worker *w,
+                                    const struct lease_key *lease)
 {
-    struct sim_lease *lease = lease_find(w, key);
-    for (int i = 0; i < SIM_LEASES_MAX && !lease; i++)
-        if (!w->leases[i].used)
-            lease = &w->leases[i];
-    ASSERT(lease != NULL);
-    if (!lease->used) {
-        uint64_t generation = lease->generation + 1;
-        for (int b = 0; b < SIM_BATCHES_MAX; b++)
-            strbuf_release(&lease->batches[b]);
-        *lease = (struct sim_lease){.used = true, .lease = *key, .generation = generation};
-        lease->job = sim_job_index(s, &key->job);
-    }
-    return lease;
+    struct sim_spool *spool = sim_spool_find(w, lease);
+    for (int i = 0; i < SIM_LEASES_MAX && !spool; i++)
+        if (!w->spools[i].used)
+            spool = &w->spools[i];
+    ASSERT(spool != NULL);
+    if (!spool->used)
+        *spool =
+            (struct sim_spool){.used = true, .lease = *lease, .job = sim_job_index(s, &lease->job)};
+    return spool;
 }
 
-static void lease_drop(struct sim_lease *lease)
+void sim_worker_wipe(struct sim_worker *w)
 {
-    for (int b = 0; b < SIM_BATCHES_MAX; b++)
-        strbuf_release(&lease->batches[b]);
-    *lease = (struct sim_lease){.generation = lease->generation + 1};
+    memset(w->spools, 0, sizeof w->spools);
 }
 
-static void schedule_child(struct sim *s, struct sim_worker *w, const struct sim_lease *lease,
-                           int64_t delay_ms)
+/* The result so far, with copies of the texts that the message borrows. */
+static void spool_result(struct sim *s, struct sim_worker *w, const struct agent_action *action)
 {
-    sim_schedule(s, delay_ms,
-                 (struct sim_event){.kind = SIM_CHILD,
-                                    .worker = w->index,
-                                    .incarnation = w->incarnation,
-                                    .lease = lease->lease,
-                                    .generation = lease->generation});
+    const struct msg_result *result = &action->message.result;
+    struct sim_spool *spool = spool_open(s, w, &action->lease);
+    spool->result_is_durable = true;
+    snprintf(spool->reason, sizeof spool->reason, "%s", result->reason);
+    spool->outcome = (struct agent_outcome){.outcome = result->outcome,
+                                            .reason = spool->reason,
+                                            .items = result->items,
+                                            .records = result->records,
+                                            .artifact = result->artifact,
+                                            .start_step = result->start_step,
+                                            .numeric_class = w->numeric_class};
+    memcpy(spool->made, result->batches, sizeof spool->made);
+}
+
+static void drop_batches(struct sim_worker *w, const struct agent_action *action)
+{
+    struct sim_spool *spool = sim_spool_find(w, &action->lease);
+    if (spool && action->below > spool->dropped[action->stream])
+        spool->dropped[action->stream] = action->below;
 }
 
 /* ---- process life ---- */
 
-static void start_event(struct sim *s, struct sim_worker *w)
+static void say_start(struct sim *s, struct sim_worker *w)
 {
     struct agent_survivor survivors[SIM_LEASES_MAX];
     struct agent_event event = {.kind = AGENT_EV_START};
     for (int i = 0; i < SIM_LEASES_MAX; i++) {
-        struct sim_lease *lease = &w->leases[i];
-        if (!lease->used)
+        const struct sim_spool *spool = &w->spools[i];
+        if (!spool->used)
             continue;
         struct agent_survivor *survivor = &survivors[event.survivors.count++];
-        *survivor = (struct agent_survivor){.lease = lease->lease, .outcome = lease->outcome};
-        memcpy(survivor->batches, lease->spooled, sizeof survivor->batches);
-        s->counters.survivors_delivered++;
+        *survivor = (struct agent_survivor){.lease = spool->lease, .outcome = spool->outcome};
+        memcpy(survivor->batches, spool->made, sizeof survivor->batches);
+        s->counters.survivors_found++;
     }
     event.survivors.items = survivors;
     sim_worker_step(s, w, &event);
@@ -117,78 +87,95 @@ static void start_event(struct sim *s, struct sim_worker *w)
 void sim_worker_start(struct sim *s, struct sim_worker *w)
 {
     struct agent_options options = {.worker = w->name,
-                                    .host = w->index < 2 ? "host-a" : w->name,
-                                    .numeric_class = NUMERIC_CLASS,
+                                    .host = w->host,
+                                    .numeric_class = w->numeric_class,
                                     .version = "sim",
-                                    .host_cores = 2,
+                                    .host_cores = w->host_cores,
                                     .threads = w->threads,
                                     .memory_bytes = 1u << 30,
                                     .seed = rng_u64(&s->rng)};
+    ASSERT(w->agent == NULL);
     w->incarnation++;
-    memcpy(options.instance.bytes, &w->incarnation, sizeof w->incarnation);
-    options.instance.bytes[20] = 1;
+    options.instance = sim_tree_of(&s->jobs[0], rng_u64(&s->rng)); /* a random digest */
     w->agent = agent_new(&options);
-    w->up = true;
-    w->left = w->stalled = false;
+    w->left = false;
+    w->stalled_until_ms = 0;
     w->wake_at_ms = INT64_MAX;
-    start_event(s, w);
-    sim_schedule(s, sim_between(s, 1, 200),
-                 (struct sim_event){.kind = SIM_WORKER_CONNECT,
-                                    .worker = w->index,
-                                    .incarnation = w->incarnation});
+    sim_trace(s, w->name, "starts%s", w->index == w->name_index ? "" : " as a twin");
+    say_start(s, w);
+    sim_worker_connect_later(s, w, sim_between(s, 1, 200));
 }
 
-/* kill -9: children die with the agent; of the spool only finished leases are of use. */
 void sim_worker_kill(struct sim *s, struct sim_worker *w)
 {
     bool spooled = false;
     agent_free(w->agent);
     w->agent = NULL;
-    w->up = w->connected = false;
+    w->connected = false;
     w->incarnation++;
+    memset(w->children, 0, sizeof w->children); /* they die with it */
     for (int i = 0; i < SIM_LEASES_MAX; i++) {
-        if (w->leases[i].used && !w->leases[i].result_spooled)
-            lease_drop(&w->leases[i]);
-        spooled = spooled || w->leases[i].used;
+        w->spools[i].used = w->spools[i].used && w->spools[i].result_is_durable;
+        spooled = spooled || w->spools[i].used;
     }
-    s->counters.worker_kills++;
     s->counters.worker_kills_with_spool += spooled;
-    sim_trace(s, "%s is killed%s", w->name, spooled ? ", its spool holds results" : "");
+    sim_trace(s, w->name, "is gone%s", spooled ? ", its spool holds results" : "");
+}
+
+void sim_worker_connect_later(struct sim *s, const struct sim_worker *w, int64_t delay_ms)
+{
+    sim_schedule(s, delay_ms,
+                 (struct sim_event){.kind = SIM_WORKER_CONNECT,
+                                    .worker = w->index,
+                                    .incarnation = w->incarnation});
+}
+
+void sim_worker_connect(struct sim *s, struct sim_worker *w)
+{
+    if (w->connected)
+        return;
+    if (!s->server.up || w->cut_to_server || w->cut_to_worker) {
+        sim_worker_connect_later(s, w, sim_between(s, 200, 3000));
+        return;
+    }
+    w->connected = true;
+    w->peer = ++s->peer_last;
+    struct agent_event event = {.kind = AGENT_EV_CONNECTED};
+    sim_worker_step(s, w, &event);
 }
 
 /* ---- actions ---- */
 
 static void send_batch(struct sim *s, struct sim_worker *w, const struct agent_action *action)
 {
+    static uint8_t damaged[STREAM_PAYLOAD_BYTES_MAX];
     struct msg m = action->message;
-    struct sim_lease *lease = lease_find(w, &m.stream.lease);
-    if (!lease || m.stream.stream != STREAM_RECORDS || m.stream.index >= SIM_BATCHES_MAX) {
+    const struct sim_spool *spool = sim_spool_find(w, &m.stream.lease);
+    if (!spool || m.stream.index >= spool->made[m.stream.stream] ||
+        m.stream.index < spool->dropped[m.stream.stream]) {
         sim_fail(s, "%s sends a batch that its spool does not hold", w->name);
         return;
     }
-    const struct strbuf *batch = &lease->batches[m.stream.index];
-    m.stream.payload = (struct bytes){(const uint8_t *)batch->data, batch->len};
+    m.stream.payload = (struct bytes){(const uint8_t *)"metrics", 7};
+    if (m.stream.stream == STREAM_RECORDS) {
+        const struct strbuf *payload = &s->jobs[spool->job].payloads[m.stream.index];
+        m.stream.payload = (struct bytes){(const uint8_t *)payload->data, payload->len};
+        if (sim_mishap(s, 0.0005)) {
+            memcpy(damaged, payload->data, payload->len);
+            damaged[payload->len / 2] ^= 1;
+            m.stream.payload.data = damaged;
+            s->counters.batches_damaged++;
+        }
+    }
     sim_net_to_server(s, w, &m);
-}
-
-static void run_child(struct sim *s, struct sim_worker *w, const struct agent_action *action)
-{
-    struct sim_lease *lease = lease_find(w, &action->lease);
-    ASSERT(lease != NULL);
-    lease->child = action->child;
-    lease->running = true;
-    lease->resume_step = action->job->resume_step;
-    lease->step = action->job->resume_step;
-    lease->generation++;
-    s->counters.resumed_above_zero += lease->step > 0;
-    schedule_child(s, w, lease, action->fresh ? sim_between(s, 50, 800) : sim_between(s, 1, 50));
 }
 
 static void perform(struct sim *s, struct sim_worker *w, const struct agent_action *action)
 {
     struct sim_event event = {
         .worker = w->index, .incarnation = w->incarnation, .lease = action->lease};
-    struct sim_lease *lease = NULL;
+    struct sim_spool *spool = NULL;
+    sim_trace_action(s, w->name, action);
     switch (action->kind) {
     case AGENT_DO_SEND:
         sim_net_to_server(s, w, &action->message);
@@ -197,23 +184,16 @@ static void perform(struct sim *s, struct sim_worker *w, const struct agent_acti
         send_batch(s, w, action);
         return;
     case AGENT_DO_FETCH:
-        lease_take(s, w, &action->lease);
-        sim_check_lease(s, action->job);
+        spool_open(s, w, &action->lease);
         event.kind = SIM_FETCHED;
+        event.tree = action->job->resume;
         sim_schedule(s, sim_between(s, 1, 500), event);
         return;
     case AGENT_DO_RUN:
-        run_child(s, w, action);
+        sim_child_run(s, w, action);
         return;
     case AGENT_DO_STOP_CHILD:
-        event.kind = SIM_CHILD_EXIT;
-        event.child = action->child;
-        for (int i = 0; i < SIM_LEASES_MAX; i++)
-            if (w->leases[i].used && w->leases[i].child == action->child) {
-                w->leases[i].running = false;
-                w->leases[i].generation++;
-            }
-        sim_schedule(s, action->hard ? 1 : sim_between(s, 1, 3000), event);
+        sim_child_signal(s, w, action->child, action->hard);
         return;
     case AGENT_DO_UPLOAD:
         event.kind = SIM_UPLOADED;
@@ -221,15 +201,15 @@ static void perform(struct sim *s, struct sim_worker *w, const struct agent_acti
         sim_schedule(s, sim_between(s, 5, 2000), event);
         return;
     case AGENT_DO_SPOOL_RESULT:
-        lease = lease_take(s, w, &action->lease);
-        lease->result_spooled = true;
+        spool_result(s, w, action);
         return;
     case AGENT_DO_SPOOL_DROP:
+        drop_batches(w, action);
         return;
     case AGENT_DO_FORGET:
-        lease = lease_find(w, &action->lease);
-        if (lease)
-            lease_drop(lease);
+        spool = sim_spool_find(w, &action->lease);
+        if (spool)
+            spool->used = false;
         return;
     case AGENT_DO_LEAVE:
         w->left = true;
@@ -237,166 +217,65 @@ static void perform(struct sim *s, struct sim_worker *w, const struct agent_acti
     }
 }
 
+static void count_full_windows(struct sim *s, const struct sim_worker *w)
+{
+    for (size_t i = 0; i < agent_held_count(w->agent); i++) {
+        const struct agent_view view = agent_held_at(w->agent, i);
+        for (int stream = 0; stream < STREAM_COUNT; stream++)
+            s->counters.windows_full +=
+                view.batches[stream] - view.acknowledged[stream] > AGENT_WINDOW;
+    }
+}
+
+static void arm_wake(struct sim *s, struct sim_worker *w, int64_t wake_at_ms)
+{
+    if (wake_at_ms == INT64_MAX) {
+        w->wake_at_ms = INT64_MAX;
+        return;
+    }
+    const int64_t delay_ms = wake_at_ms > s->now_ms ? wake_at_ms - s->now_ms : 1;
+    if (w->wake_at_ms == s->now_ms + delay_ms)
+        return; /* it is set */
+    w->wake_at_ms = s->now_ms + delay_ms;
+    sim_schedule(s, delay_ms,
+                 (struct sim_event){
+                     .kind = SIM_WORKER_WAKE, .worker = w->index, .incarnation = w->incarnation});
+}
+
 void sim_worker_step(struct sim *s, struct sim_worker *w, struct agent_event *event)
 {
-    struct agent_actions actions = {0};
-    if (!w->up || w->stalled)
+    if (!w->agent || sim_worker_is_stalled(s, w))
         return;
     event->now_ms = s->now_ms;
-    agent_step(w->agent, event, &actions);
-    for (size_t i = 0; i < actions.count && !*s->failure; i++)
-        perform(s, w, &actions.items[i]);
-    if (actions.wake_at_ms != INT64_MAX && actions.wake_at_ms != w->wake_at_ms) {
-        w->wake_at_ms = actions.wake_at_ms;
-        int64_t delay_ms = actions.wake_at_ms - s->now_ms;
-        sim_schedule(s, delay_ms > 0 ? delay_ms : 1,
-                     (struct sim_event){.kind = SIM_WORKER_WAKE,
-                                        .worker = w->index,
-                                        .incarnation = w->incarnation});
-    }
-    agent_actions_release(&actions);
-    if (w->left) /* an agent that was refused or drained: its supervisor starts it again */
-        sim_worker_kill(s, w);
+    agent_step(w->agent, event, &s->actions);
+    for (size_t i = 0; i < s->actions.count && !*s->failure; i++)
+        perform(s, w, &s->actions.items[i]);
+    arm_wake(s, w, s->actions.wake_at_ms);
+    count_full_windows(s, w);
+    if (!w->left)
+        return;
+    sim_worker_kill(s, w); /* and its supervisor starts it again */
+    if (w->index == w->name_index)
+        sim_schedule(s, sim_between(s, 500, 20000),
+                     (struct sim_event){.kind = SIM_WORKER_START, .worker = w->index});
 }
 
-/* ---- children ---- */
+/* ---- the data socket ---- */
 
-static void child_ends(struct sim *s, struct sim_worker *w, struct sim_lease *lease,
-                       enum outcome outcome, const char *reason)
+static bool data_socket_fails(struct sim *s, const struct sim_worker *w, double mishap)
 {
-    const struct sim_job *job = &s->jobs[lease->job];
-    struct agent_event event = {.kind = AGENT_EV_RESULT, .lease = lease->lease};
-    lease->running = false;
-    lease->finished = true;
-    lease->outcome = (struct agent_outcome){.outcome = outcome,
-                                            .reason = reason,
-                                            .start_step = lease->resume_step,
-                                            .numeric_class = ""};
-    if (outcome == OUTCOME_OK) {
-        lease->outcome.items = (uint64_t)job->batches * SIM_RECORDS_PER_BATCH;
-        lease->outcome.records = sim_records_digest(job);
-        if (job->kind != JOB_EVALUATE)
-            lease->outcome.artifact = sim_tree_of(job, job->steps);
-    }
-    event.outcome = lease->outcome;
-    sim_worker_step(s, w, &event);
-}
-
-static void child_crashes(struct sim *s, struct sim_worker *w, struct sim_lease *lease)
-{
-    struct agent_event event = {
-        .kind = AGENT_EV_CHILD_EXITED, .lease = lease->lease, .child = lease->child};
-    s->counters.child_crashes++;
-    lease->running = false;
-    lease->outcome = (struct agent_outcome){.outcome = OUTCOME_CRASHED,
-                                            .reason = "killed by signal 11",
-                                            .exit_signal = 11,
-                                            .numeric_class = ""};
-    event.outcome = lease->outcome;
-    sim_worker_step(s, w, &event);
-}
-
-static void child_trains(struct sim *s, struct sim_worker *w, struct sim_lease *lease)
-{
-    const struct sim_job *job = &s->jobs[lease->job];
-    struct agent_event event = {.kind = AGENT_EV_PROGRESS, .lease = lease->lease};
-    if (job->nature == NATURE_DIVERGES && lease->step * 2 >= job->steps) {
-        child_ends(s, w, lease, OUTCOME_DIVERGED, "the loss became NaN");
-        return;
-    }
-    if (lease->step >= job->steps) {
-        child_ends(s, w, lease, OUTCOME_OK, "");
-        return;
-    }
-    lease->step++;
-    event.progress.done = lease->step;
-    event.progress.total = job->steps;
-    event.progress.loss_nats = 2.5;
-    const bool checkpoint = lease->step % job->checkpoint_steps == 0 && lease->step < job->steps;
-    const uint64_t step = lease->step;
-    schedule_child(s, w, lease, sim_between(s, 200, 1500));
-    const struct lease_key key = lease->lease;
-    sim_worker_step(s, w, &event);
-    if (!checkpoint || !lease_find(w, &key))
-        return;
-    event = (struct agent_event){.kind = AGENT_EV_CHECKPOINT, .lease = key};
-    event.checkpoint.step = step;
-    event.checkpoint.tree = sim_tree_of(job, step);
-    sim_worker_step(s, w, &event);
-}
-
-static void child_evaluates(struct sim *s, struct sim_worker *w, struct sim_lease *lease)
-{
-    const struct sim_job *job = &s->jobs[lease->job];
-    struct agent_event event = {
-        .kind = AGENT_EV_BATCH, .lease = lease->lease, .stream = STREAM_RECORDS};
-    if (lease->batches_made >= job->batches) {
-        child_ends(s, w, lease, OUTCOME_OK, "");
-        return;
-    }
-    strbuf_clear(&lease->batches[lease->batches_made]);
-    sim_records_of(job, lease->batches_made, &lease->batches[lease->batches_made]);
-    lease->batches_made++;
-    lease->spooled[STREAM_RECORDS] = lease->batches_made;
-    schedule_child(s, w, lease, sim_between(s, 50, 800));
-    sim_worker_step(s, w, &event);
-}
-
-void sim_worker_child(struct sim *s, struct sim_worker *w, const struct sim_event *happened)
-{
-    struct sim_lease *lease = lease_find(w, &happened->lease);
-    if (!w->up || !lease || !lease->running || lease->generation != happened->generation)
-        return;
-    const struct sim_job *job = &s->jobs[lease->job];
-    if (w->stalled) { /* SIGSTOP of the whole worker */
-        schedule_child(s, w, lease, 500);
-        return;
-    }
-    if (lease->step == lease->resume_step && lease->batches_made == 0) {
-        struct agent_event event = {.kind = AGENT_EV_RUNNING, .lease = lease->lease};
-        const struct lease_key key = lease->lease;
-        sim_worker_step(s, w, &event);
-        lease = lease_find(w, &key);
-        if (!lease || !lease->running)
-            return;
-    }
-    if (job->nature == NATURE_BROKEN) {
-        child_ends(s, w, lease, OUTCOME_FAILED, "the data make no sense");
-        return;
-    }
-    if (job->nature == NATURE_FLAKY && sim_weather_is_bad(s) && sim_chance(s, 0.05)) {
-        child_crashes(s, w, lease);
-        return;
-    }
-    if (sim_weather_is_bad(s) && sim_chance(s, 0.002)) { /* hangs: no progress, no result */
-        s->counters.child_hangs++;
-        return;
-    }
-    if (job->kind == JOB_EVALUATE)
-        child_evaluates(s, w, lease);
-    else
-        child_trains(s, w, lease);
-}
-
-void sim_worker_child_exit(struct sim *s, struct sim_worker *w, const struct sim_event *happened)
-{
-    struct agent_event event = {.kind = AGENT_EV_CHILD_EXITED, .child = happened->child};
-    event.lease = happened->lease;
-    event.outcome = (struct agent_outcome){.outcome = OUTCOME_CRASHED,
-                                           .reason = "killed by signal 15",
-                                           .exit_signal = 15,
-                                           .numeric_class = ""};
-    sim_worker_step(s, w, &event);
+    return !s->server.up || w->cut_to_server || w->cut_to_worker || sim_mishap(s, mishap);
 }
 
 void sim_worker_fetched(struct sim *s, struct sim_worker *w, const struct sim_event *happened)
 {
     struct agent_event event = {.kind = AGENT_EV_FETCHED, .lease = happened->lease};
-    if (!lease_find(w, &happened->lease))
-        return;
-    if (!s->server.up || w->partitioned || (sim_weather_is_bad(s) && sim_chance(s, 0.05))) {
+    if (data_socket_fails(s, w, 0.05)) {
         event.kind = AGENT_EV_FETCH_FAILED;
         event.failure.text = "the data socket does not answer";
+        s->counters.fetches_failed++;
+    } else if (!digest_is_none(&happened->tree) && !sim_store_has_tree(s, &happened->tree)) {
+        sim_fail(s, "%s is to resume from a checkpoint that nobody stored", w->name);
     }
     sim_worker_step(s, w, &event);
 }
@@ -405,10 +284,14 @@ void sim_worker_uploaded(struct sim *s, struct sim_worker *w, const struct sim_e
 {
     struct agent_event event = {
         .kind = AGENT_EV_UPLOADED, .lease = happened->lease, .tree = happened->tree};
-    if (!s->server.up || w->partitioned || (sim_weather_is_bad(s) && sim_chance(s, 0.1))) {
+    if (sim_mishap(s, 0.002)) {
+        event.kind = AGENT_EV_UPLOAD_FAILED;
+        event.failure.text = "a file of the tree is damaged";
+        event.failure.final = true;
+        s->counters.uploads_failed_for_good++;
+    } else if (data_socket_fails(s, w, 0.1)) {
         event.kind = AGENT_EV_UPLOAD_FAILED;
         event.failure.text = "the data socket does not answer";
-        event.failure.final = false;
         s->counters.uploads_failed++;
     } else {
         sim_store_add_tree(s, &happened->tree);
@@ -416,17 +299,20 @@ void sim_worker_uploaded(struct sim *s, struct sim_worker *w, const struct sim_e
     sim_worker_step(s, w, &event);
 }
 
+/* A full disk stops what computes; an unreadable one also takes what was finished. */
 void sim_worker_disk_trouble(struct sim *s, struct sim_worker *w)
 {
-    for (int i = 0; i < SIM_LEASES_MAX; i++) {
-        struct sim_lease *lease = &w->leases[i];
-        if (!lease->used || !lease->running)
-            continue;
-        struct agent_event event = {.kind = AGENT_EV_DISK_TROUBLE, .lease = lease->lease};
-        event.failure.text = "no space left on device";
-        event.failure.final = true;
-        s->counters.disk_troubles++;
-        sim_worker_step(s, w, &event);
+    if (!w->agent || sim_worker_is_stalled(s, w) || agent_held_count(w->agent) == 0)
         return;
-    }
+    const size_t victim = (size_t)sim_between(s, 0, (int64_t)agent_held_count(w->agent) - 1);
+    const struct agent_view view = agent_held_at(w->agent, victim);
+    if (!sim_spool_find(w, &view.lease))
+        return;
+    struct agent_event event = {.kind = AGENT_EV_DISK_TROUBLE, .lease = view.lease};
+    event.failure.final = sim_chance(s, 0.5);
+    event.failure.text = event.failure.final ? "the spool is damaged" : "no space left on device";
+    s->counters.disk_unreadable += event.failure.final;
+    s->counters.disk_full += !event.failure.final;
+    sim_trace(s, w->name, "disk: %s", event.failure.text);
+    sim_worker_step(s, w, &event);
 }

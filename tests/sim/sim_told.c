@@ -1,0 +1,276 @@
+/* Between what is said and what is stored (docs/protocol.md section 1): durable before told, the
+ * fence of job and epoch, the session of one connection, and how long a lease lasts. These checks
+ * watch messages and operations and know nothing of how the core keeps its word. */
+#include <string.h>
+
+#include "sim.h"
+
+/* ---- durable before told ---- */
+
+static void check_lease_sent(struct sim *s, const struct msg_lease *m)
+{
+    const int job = sim_job_index(s, &m->lease.job);
+    struct sim_row *row = &s->store.rows[job];
+    const char *label = s->jobs[job].label;
+    if (m->lease.epoch > row->epoch_begun) {
+        sim_fail(s, "%s: a lease leaves before its epoch %u is stored", label, m->lease.epoch);
+        return;
+    }
+    if (m->lease.epoch == row->epoch_begun && m->resume_step < row->step_told)
+        sim_fail(s, "%s: step %llu was acknowledged, the next attempt starts at %llu", label,
+                 (unsigned long long)row->step_told, (unsigned long long)m->resume_step);
+    if (m->resume_step > 0 && !sim_store_has_tree(s, &m->resume))
+        sim_fail(s, "%s: the lease's checkpoint is not in the artifact store", label);
+    for (size_t p = 0; p < m->parent_count; p++)
+        if (!sim_store_has_tree(s, &m->parents[p].digest))
+            sim_fail(s, "%s: a parent's artifact is not in the artifact store", label);
+}
+
+static const struct sim_attempt *attempt_of(struct sim *s, const struct lease_key *lease)
+{
+    return &s->store.rows[sim_job_index(s, &lease->job)].attempts[lease->epoch % SIM_EPOCHS_MAX];
+}
+
+static void check_welcome_sent(struct sim *s, const struct msg_welcome *m)
+{
+    for (size_t i = 0; i < m->verdict_count; i++) {
+        const struct held_verdict *v = &m->verdicts[i];
+        const struct sim_attempt *attempt = attempt_of(s, &v->lease);
+        for (int stream = 0; v->keep && stream < STREAM_COUNT; stream++)
+            if (v->next[stream] > attempt->batches[stream])
+                sim_fail(s, "WELCOME says %u batches are stored, %u are", v->next[stream],
+                         attempt->batches[stream]);
+    }
+}
+
+void sim_check_send(struct sim *s, const struct msg *m)
+{
+    switch ((int)m->kind) {
+    case MSG_LEASE:
+        check_lease_sent(s, &m->lease);
+        return;
+    case MSG_WELCOME:
+        check_welcome_sent(s, &m->welcome);
+        return;
+    case MSG_ACK:
+        if (m->ack.next > attempt_of(s, &m->ack.lease)->batches[m->ack.stream])
+            sim_fail(s, "an ACK says %u batches are stored, %u are", m->ack.next,
+                     attempt_of(s, &m->ack.lease)->batches[m->ack.stream]);
+        s->counters.batches_acknowledged++;
+        return;
+    case MSG_CHECKPOINT_ACK: {
+        struct sim_row *row = &s->store.rows[sim_job_index(s, &m->checkpoint_ack.lease.job)];
+        s->counters.checkpoints_acknowledged++;
+        if (row->state.resume_step < m->checkpoint_ack.step)
+            sim_fail(s, "step %llu is acknowledged, the stored resume point is step %llu",
+                     (unsigned long long)m->checkpoint_ack.step,
+                     (unsigned long long)row->state.resume_step);
+        if (row->step_told < m->checkpoint_ack.step)
+            row->step_told = m->checkpoint_ack.step;
+        return;
+    }
+    case MSG_RESULT_ACK:
+        s->counters.results_acknowledged++;
+        if (!attempt_of(s, &m->result_ack.lease)->ended)
+            sim_fail(s, "a result is acknowledged that is not stored");
+        return;
+    case MSG_REVOKE:
+        s->counters.revokes++;
+        return;
+    case MSG_NO_SESSION:
+        s->counters.no_sessions++;
+        return;
+    default:
+        return;
+    }
+}
+
+/* ---- what a message may change ---- */
+
+struct step {
+    const struct sim_frame *frame;
+    int name_index; /* of the worker that spoke */
+    size_t first_op, first_send;
+};
+
+static const struct msg *answer(const struct sim *s, const struct step *step, enum msg_kind kind,
+                                const struct lease_key *lease)
+{
+    const struct core_output *turn = &s->server.turn;
+    for (size_t i = step->first_send; i < turn->send_count; i++) {
+        const struct msg *m = &turn->sends[i].msg;
+        const struct lease_key *about = m->kind == MSG_REVOKE       ? &m->revoke.lease
+                                        : m->kind == MSG_RESULT_ACK ? &m->result_ack.lease
+                                                                    : NULL;
+        if (turn->sends[i].peer == step->frame->peer && m->kind == kind &&
+            (!about || (about->epoch == lease->epoch && digest_equal(&about->job, &lease->job))))
+            return m;
+    }
+    return NULL;
+}
+
+static bool session_is_current(const struct sim *s, const struct step *step, uint64_t session)
+{
+    return session != 0 && s->server.sessions[step->name_index] == session &&
+           s->server.session_peers[step->name_index] == step->frame->peer;
+}
+
+static bool is_holder(const struct sim *s, const struct step *step,
+                      const struct core_job_state *state, uint32_t epoch)
+{
+    return (state->state == JOB_LEASED || state->state == JOB_RUNNING) && state->epoch == epoch &&
+           strcmp(state->worker, s->workers[step->name_index].name) == 0;
+}
+
+/* Did this step store what only the attempt's own words may store? What time does (a lease that
+ * runs out, a new one that begins) is no business of the message. */
+static bool took_effect(const struct sim *s, const struct step *step, const struct digest *job,
+                        const struct core_job_state *before)
+{
+    const struct core_output *turn = &s->server.turn;
+    for (size_t i = step->first_op; i < turn->op_count; i++) {
+        const struct core_op *op = &turn->ops[i];
+        if (op->kind == CORE_OP_BATCH && digest_equal(&op->batch.lease.job, job))
+            return true;
+        if (op->kind == CORE_OP_ATTEMPT_END && digest_equal(&op->attempt.lease.job, job) &&
+            op->attempt.outcome != OUTCOME_LOST)
+            return true;
+        if (op->kind == CORE_OP_JOB && digest_equal(&op->job.state.identity, job) &&
+            (op->job.state.resume_step != before->resume_step ||
+             (op->job.state.state == JOB_RUNNING && before->state != JOB_RUNNING)))
+            return true;
+    }
+    return false;
+}
+
+static void check_fence(struct sim *s, const struct step *step, const struct msg *m,
+                        uint64_t session, const struct lease_key *lease,
+                        const struct core_job_state *before)
+{
+    const char *label = s->jobs[sim_job_index(s, &lease->job)].label;
+    const bool no_session = answer(s, step, MSG_NO_SESSION, lease) != NULL;
+    if (session_is_current(s, step, session) && !no_session &&
+        is_holder(s, step, before, lease->epoch))
+        return;
+    s->counters.messages_not_current++;
+    if (took_effect(s, step, &lease->job, before))
+        sim_fail(s, "%s: %s of epoch %u from %s took effect, but epoch %u is %s on '%s'", label,
+                 msg_kind_name(m->kind), lease->epoch, s->workers[step->name_index].name,
+                 before->epoch, job_state_name(before->state), before->worker);
+    const bool acknowledged =
+        m->kind == MSG_RESULT && answer(s, step, MSG_RESULT_ACK, lease) != NULL;
+    s->counters.results_acknowledged_again += acknowledged;
+    if (!no_session && !acknowledged && !answer(s, step, MSG_REVOKE, lease))
+        sim_fail(s, "%s: nobody tells %s that epoch %u is not current", label,
+                 s->workers[step->name_index].name, lease->epoch);
+}
+
+/* ---- sessions and listings ---- */
+
+static bool is_current_now(const struct sim *s, const struct step *step,
+                           const struct lease_key *lease)
+{
+    return is_holder(s, step, sim_server_state(s, sim_job_index(s, &lease->job)), lease->epoch);
+}
+
+static void check_hello(struct sim *s, const struct step *step)
+{
+    const struct msg *m = answer(s, step, MSG_WELCOME, NULL);
+    if (!m) {
+        sim_fail(s, "a HELLO is not answered");
+        return;
+    }
+    s->server.sessions[step->name_index] = m->welcome.session;
+    s->server.session_peers[step->name_index] = step->frame->peer;
+    for (size_t i = 0; i < m->welcome.verdict_count; i++) {
+        const struct held_verdict *v = &m->welcome.verdicts[i];
+        const int job = sim_job_index(s, &v->lease.job);
+        if (v->keep != is_current_now(s, step, &v->lease))
+            sim_fail(s, "%s: WELCOME says %s of epoch %u, the job is %s in epoch %u",
+                     s->jobs[job].label, v->keep ? "keep" : "stale", v->lease.epoch,
+                     job_state_name(sim_server_state(s, job)->state),
+                     sim_server_state(s, job)->epoch);
+        if (v->keep)
+            s->server.heard_ms[job] = sim_server_clock_ms(s);
+        s->counters.leases_kept_after_hello += v->keep;
+        s->counters.leases_stale_after_hello += !v->keep;
+    }
+}
+
+static void check_heartbeat(struct sim *s, const struct step *step, const struct msg_heartbeat *m)
+{
+    if (answer(s, step, MSG_NO_SESSION, NULL))
+        return;
+    if (!session_is_current(s, step, m->session))
+        sim_fail(s, "a heartbeat of a former session is taken");
+    for (size_t i = 0; i < m->held_count; i++) {
+        const struct lease_key *lease = &m->held[i].lease;
+        const int job = sim_job_index(s, &lease->job);
+        if (is_current_now(s, step, lease))
+            s->server.heard_ms[job] = sim_server_clock_ms(s);
+        else if (!answer(s, step, MSG_REVOKE, lease))
+            sim_fail(s, "%s: epoch %u is listed, not current, and not revoked", s->jobs[job].label,
+                     lease->epoch);
+    }
+}
+
+/* ---- the life of a lease ---- */
+
+/* Leases begin, and end as lost: not before lease_ms of silence, unless the worker itself says
+ * that it holds them no more. */
+static void check_leases(struct sim *s, const struct msg *m, const struct step *step)
+{
+    const bool worker_said = m && (m->kind == MSG_HELLO || m->kind == MSG_BYE);
+    const int64_t clock_ms = sim_server_clock_ms(s);
+    for (size_t i = step->first_op; i < s->server.turn.op_count; i++) {
+        const struct core_op *op = &s->server.turn.ops[i];
+        if (op->kind != CORE_OP_ATTEMPT_BEGIN && op->kind != CORE_OP_ATTEMPT_END)
+            continue;
+        const int job = sim_job_index(s, &op->attempt.lease.job);
+        if (op->kind == CORE_OP_ATTEMPT_BEGIN)
+            s->server.heard_ms[job] = clock_ms;
+        else if (op->attempt.outcome == OUTCOME_LOST && !worker_said &&
+                 clock_ms - s->server.heard_ms[job] < LEASE_MS)
+            sim_fail(s, "%s is lost %lld ms after its worker last listed it", s->jobs[job].label,
+                     (long long)(clock_ms - s->server.heard_ms[job]));
+    }
+    /* And no lease outlives its time. */
+    for (int job = 0; job < s->job_count; job++) {
+        const enum job_state state = sim_server_state(s, job)->state;
+        if ((state == JOB_LEASED || state == JOB_RUNNING) &&
+            clock_ms - s->server.heard_ms[job] > LEASE_MS + 1000)
+            sim_fail(s, "%s is still leased %lld ms after its worker last listed it",
+                     s->jobs[job].label, (long long)(clock_ms - s->server.heard_ms[job]));
+    }
+}
+
+static void count_leases_sent(struct sim *s, const struct step *step)
+{
+    for (size_t i = step->first_send; i < s->server.turn.send_count; i++) {
+        const struct msg *m = &s->server.turn.sends[i].msg;
+        s->counters.leases_sent_again +=
+            m->kind == MSG_LEASE && attempt_of(s, &m->lease.lease)->begun;
+    }
+}
+
+void sim_check_step(struct sim *s, const struct msg *m, const struct sim_frame *frame,
+                    const struct core_job_state *before, size_t first_op, size_t first_send)
+{
+    struct step step = {.frame = frame, .first_op = first_op, .first_send = first_send};
+    if (frame)
+        step.name_index = s->workers[frame->worker].name_index;
+    if (m && m->kind == MSG_HELLO)
+        check_hello(s, &step);
+    else if (m && m->kind == MSG_HEARTBEAT)
+        check_heartbeat(s, &step, &m->heartbeat);
+    else if (m && m->kind == MSG_STARTED)
+        check_fence(s, &step, m, m->started.session, &m->started.lease, before);
+    else if (m && m->kind == MSG_STREAM)
+        check_fence(s, &step, m, m->stream.session, &m->stream.lease, before);
+    else if (m && m->kind == MSG_CHECKPOINT)
+        check_fence(s, &step, m, m->checkpoint.session, &m->checkpoint.lease, before);
+    else if (m && m->kind == MSG_RESULT)
+        check_fence(s, &step, m, m->result.session, &m->result.lease, before);
+    check_leases(s, m, &step);
+    count_leases_sent(s, &step);
+}
