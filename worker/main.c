@@ -8,7 +8,6 @@
 
 #include "exec_kinds.h"
 #include "exec_main.h"
-#include "file.h"
 #include "limits.h"
 #include "log.h"
 #include "process_info.h"
@@ -189,19 +188,21 @@ static int settings_parse(struct settings *s, int argc, char **argv)
     return -1;
 }
 
-/* What identifies the machine to the coordinator: workers with the same host share its cores. */
+/* What identifies the machine to the coordinator: workers with the same host share its cores. The
+ * running kernel's id is the same in all containers of a machine and differs between machines, even
+ * where these are copies of one image. */
 static void host_find(char out[NAME_BYTES_MAX])
 {
-    char *id = NULL;
-    size_t len = 0;
-    if (file_read("/etc/machine-id", NAME_BYTES_MAX - 1, &id, &len, NULL) == ERR_OK && len > 0) {
-        id[strcspn(id, "\n")] = '\0';
-        snprintf(out, NAME_BYTES_MAX, "%s", id);
-    } else if (gethostname(out, NAME_BYTES_MAX) != 0) {
-        snprintf(out, NAME_BYTES_MAX, "localhost");
+    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+    out[0] = '\0';
+    if (file) {
+        if (fgets(out, NAME_BYTES_MAX, file))
+            out[strcspn(out, "\n")] = '\0';
+        fclose(file);
     }
+    if (!out[0] && gethostname(out, NAME_BYTES_MAX - 1) != 0)
+        snprintf(out, NAME_BYTES_MAX, "localhost");
     out[NAME_BYTES_MAX - 1] = '\0';
-    free(id);
 }
 
 static void name_default(const char *folder, char out[NAME_BYTES_MAX])

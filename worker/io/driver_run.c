@@ -241,7 +241,11 @@ static void on_end(void *ctx, struct exec_child *process, const struct exec_chil
     c->end = *end;
     c->end_text = strdup(end->text);
     struct driver_job *job = job_of(d, c);
-    log_event(job ? LOG_WARN : LOG_INFO, "child_ended", "child=%u text=\"%s\"", c->id, end->text);
+    if (job && !job->working)
+        log_event(LOG_WARN, "child_failed", "child=%u text=\"%s\"", c->id, end->text);
+    else
+        log_event(LOG_DEBUG, "child_ended", "child=%u status=%d signal=%d", c->id, end->exit_code,
+                  end->exit_signal);
     if (!job || !job->working)
         tell_end(d, c);
 }
