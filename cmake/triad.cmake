@@ -36,14 +36,6 @@ if(TRIAD_FUZZ)
     target_compile_options(triad_flags INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
-add_library(triad_openmp INTERFACE)
-if(TRIAD_OPENMP)
-    find_package(OpenMP REQUIRED COMPONENTS C)
-    target_link_libraries(triad_openmp INTERFACE OpenMP::OpenMP_C)
-else()
-    target_compile_options(triad_openmp INTERFACE -Wno-unknown-pragmas)
-endif()
-
 # triad_room(NAME SOURCES a.c b.c [PUBLIC lib...] [PRIVATE lib...])
 # A room: a static library that exports its own folder and nothing else. PUBLIC libraries are those
 # whose headers appear in this room's headers; everything else stays PRIVATE. The folder is searched

@@ -139,8 +139,8 @@ const char *kernel_class(void);
 /* Build and run-time configuration of OpenBLAS, for provenance. Borrowed. */
 const char *kernel_library(void);
 
-/* Threads of the one pool (at least 1; without OpenMP always 1). Not to be changed while an
- * operation runs. */
+/* Threads of the one pool (at least 1). Not to be changed while an operation runs, nor between
+ * attention_bytes() and the operations that use that work space. */
 void kernel_threads_set(int threads);
 int kernel_threads(void);
 

@@ -266,10 +266,6 @@ int main(int argc, char **argv)
         return exec_main(argc - 1, argv + 1);
     struct settings settings = {.grace_s = 60, .cache_bytes = 20 * GIB, .spool_bytes = GIB};
     log_set_program("worker");
-    /* For the children, whose OpenMP reads it when they start: threads that wait for work sleep.
-     * Spinning costs training up to four fifths of its speed as soon as anything else wants the
-     * cores; sleeping costs nothing measurable (tests/bench/bench_train). */
-    setenv("OMP_WAIT_POLICY", "passive", 0);
     int status = settings_parse(&settings, argc, argv);
     return status >= 0 ? status : run(&settings);
 }
