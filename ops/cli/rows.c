@@ -72,10 +72,14 @@ static int display_width(const char *text)
     return width;
 }
 
+/* A cell must neither break its line nor steer the terminal: control bytes become blanks. */
 static void print_padded(const char *text, int width, bool right)
 {
-    int pad = width - display_width(text);
-    printf("%*s%s%*s", right && pad > 0 ? pad : 0, "", text, !right && pad > 0 ? pad : 0, "");
+    const int pad = width - display_width(text);
+    printf("%*s", right && pad > 0 ? pad : 0, "");
+    for (const char *c = text; *c; c++)
+        putchar((unsigned char)*c < 0x20 || *c == 0x7f ? ' ' : *c);
+    printf("%*s", !right && pad > 0 ? pad : 0, "");
 }
 
 static int column_width(const struct rows *r, int c)

@@ -168,49 +168,54 @@ static size_t jobs_in_part(const struct submit_job *jobs, size_t first, size_t j
     return count;
 }
 
-static uint32_t part_count_of(const struct submit_job *jobs, size_t job_count, size_t plan_bytes)
+void submit_begin(struct submit_parts *parts)
 {
-    size_t parts = 0;
-    for (size_t first = 0; first < job_count; parts++)
-        first += jobs_in_part(jobs, first, job_count);
-    const size_t slices = (plan_bytes + PART_PLAN_BYTES - 1) / PART_PLAN_BYTES;
-    parts = parts > slices ? parts : slices;
-    return parts ? (uint32_t)parts : 1;
+    size_t count = 0;
+    for (size_t first = 0; first < parts->job_count; count++)
+        first += jobs_in_part(parts->jobs, first, parts->job_count);
+    const size_t slices = (parts->plan_json.len + PART_PLAN_BYTES - 1) / PART_PLAN_BYTES;
+    count = count > slices ? count : slices;
+    parts->part_count = count ? (uint32_t)count : 1;
+    parts->part_index = 0;
+    parts->next_job = parts->plan_offset = 0;
 }
 
-static enum err_code send_parts(struct connection *c, const struct planned *planned,
-                                const struct submit_job *jobs, const struct strbuf *plan_text,
-                                bool dry_run, struct arena *arena, struct msg_submitted *out,
-                                struct err *err)
+bool submit_next(struct submit_parts *parts, struct msg *request_out)
 {
-    const size_t job_count = planned->plan.job_count;
-    const uint32_t parts = part_count_of(jobs, job_count, plan_text->len);
-    size_t next_job = 0, plan_offset = 0;
+    if (parts->part_index == parts->part_count)
+        return false;
+    const size_t left = parts->plan_json.len - parts->plan_offset;
+    const size_t slice = left < PART_PLAN_BYTES ? left : PART_PLAN_BYTES;
+    const size_t job_count = jobs_in_part(parts->jobs, parts->next_job, parts->job_count);
+    *request_out =
+        (struct msg){.kind = MSG_SUBMIT,
+                     .submit = {.experiment = parts->experiment,
+                                .part_index = parts->part_index,
+                                .part_count = parts->part_count,
+                                .plan_json = {parts->plan_json.data + parts->plan_offset, slice},
+                                .job_count = job_count,
+                                .dry_run = parts->dry_run}};
+    if (job_count) /* requests are only read, but vocab.h serves both directions */
+        request_out->submit.jobs = (struct submit_job *)(uintptr_t)&parts->jobs[parts->next_job];
+    if (parts->part_index == 0)
+        request_out->submit.manifest = parts->manifest;
+    parts->next_job += job_count;
+    parts->plan_offset += slice;
+    parts->part_index++;
+    return true;
+}
+
+static enum err_code send_parts(struct connection *c, struct submit_parts *parts,
+                                struct arena *arena, struct msg_submitted *out, struct err *err)
+{
+    struct msg request, reply;
     enum err_code rc = ERR_OK;
-    for (uint32_t part = 0; rc == ERR_OK && part < parts; part++) {
-        struct msg reply;
-        const size_t left = plan_text->len - plan_offset;
-        const size_t slice = left < PART_PLAN_BYTES ? left : PART_PLAN_BYTES;
-        struct msg request = {
-            .kind = MSG_SUBMIT,
-            .submit = {.experiment = planned->plan.experiment,
-                       .part_index = part,
-                       .part_count = parts,
-                       .plan_json = {(const uint8_t *)strbuf_text(plan_text) + plan_offset, slice},
-                       .job_count = jobs_in_part(jobs, next_job, job_count),
-                       .dry_run = dry_run}};
-        /* Requests are only read, but vocab.h serves both directions. */
-        request.submit.jobs =
-            request.submit.job_count ? (struct submit_job *)(uintptr_t)&jobs[next_job] : NULL;
-        if (part == 0)
-            request.submit.manifest =
-                (struct bytes){(const uint8_t *)planned->manifest_text, planned->manifest_len};
-        rc = connection_call(c, &request, part + 1 < parts ? MSG_OK : MSG_SUBMITTED, arena, &reply,
-                             err);
-        if (rc == ERR_OK && part + 1 == parts)
+    submit_begin(parts);
+    while (rc == ERR_OK && submit_next(parts, &request)) {
+        const bool is_last = parts->part_index == parts->part_count;
+        rc = connection_call(c, &request, is_last ? MSG_SUBMITTED : MSG_OK, arena, &reply, err);
+        if (rc == ERR_OK && is_last)
             *out = reply.submitted;
-        next_job += request.submit.job_count;
-        plan_offset += slice;
     }
     return rc;
 }
@@ -219,15 +224,22 @@ enum err_code submit_jobs(struct connection *c, const struct planned *planned, b
                           struct arena *arena, struct msg_submitted *out, struct err *err)
 {
     const struct plan *plan = &planned->plan;
-    struct strbuf plan_text = {0};
+    struct strbuf text = {0};
     struct submit_job *jobs = arena_array(arena, plan->job_count, sizeof *jobs);
     for (size_t i = 0; i < plan->job_count; i++)
         jobs[i] = job_to_submit(&plan->jobs[i]);
-    plan_json(plan, NULL, NULL, &plan_text);
+    plan_json(plan, NULL, NULL, &text);
+    struct submit_parts parts = {
+        .experiment = plan->experiment,
+        .manifest = {(const uint8_t *)planned->manifest_text, planned->manifest_len},
+        .plan_json = {(const uint8_t *)strbuf_text(&text), text.len},
+        .jobs = jobs,
+        .job_count = plan->job_count,
+        .dry_run = dry_run};
     enum err_code rc = ERR_CONFLICT;
     for (int i = 0; i < SUBMIT_TRIES && rc == ERR_CONFLICT; i++)
-        rc = send_parts(c, planned, jobs, &plan_text, dry_run, arena, out, err);
-    strbuf_release(&plan_text);
+        rc = send_parts(c, &parts, arena, out, err);
+    strbuf_release(&text);
     return rc == ERR_OK ? rc : err_wrap(err, "submit '%s'", plan->experiment);
 }
 

@@ -26,6 +26,23 @@ struct fate_counts fates_count(const struct fates *fates, const struct plan *pla
 /* Put the plan's blobs into the coordinator's store; what is there already is not sent. */
 NODISCARD enum err_code submit_inputs(struct cli *cli, struct connection *c,
                                       const struct plan *plan, struct err *err);
+/* A submission on its way, part by part. */
+struct submit_parts {
+    const char *experiment;
+    struct bytes manifest, plan_json;
+    const struct submit_job *jobs;
+    size_t job_count;
+    bool dry_run;
+    /* set by submit_begin() and submit_next() */
+    uint32_t part_index, part_count;
+    size_t next_job, plan_offset;
+};
+/* Count the parts; submit_next() then makes the request of each, until it returns false. A part
+ * fits a frame (limits.h); all of them carry every job and the whole plan document, in order. The
+ * request borrows from `parts`. */
+void submit_begin(struct submit_parts *parts);
+bool submit_next(struct submit_parts *parts, struct msg *request_out);
+
 /* Submit the jobs with manifest and plan document, in as many parts as needed. */
 NODISCARD enum err_code submit_jobs(struct connection *c, const struct planned *planned,
                                     bool dry_run, struct arena *arena, struct msg_submitted *out,

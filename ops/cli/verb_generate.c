@@ -250,8 +250,10 @@ enum cli_exit verb_score(struct cli *cli)
     if (rc == ERR_OK)
         rc = encode(&voice, (struct str){strbuf_text(&text), text.len}, &ids, &err);
     if (rc == ERR_OK && ids.count < 2)
-        rc = err_set(&err, ERR_INVALID, "score: the text has %zu tokens; there must be two",
-                     ids.count);
+        rc = err_set(
+            &err, ERR_INVALID,
+            "score: the text is too short: the first token has no probability, so there must "
+            "be a second one");
     double *logprob = arena_array(&cli->arena, ids.count + 1, sizeof *logprob);
     bool *hit = arena_array(&cli->arena, ids.count + 1, sizeof *hit);
     if (rc == ERR_OK)

@@ -34,6 +34,7 @@ struct run {
     struct connection connection;
     struct stages stages;
     struct progress progress;
+    bool is_submitted;
 };
 
 /* ---- before ---- */
@@ -164,6 +165,7 @@ static enum err_code do_jobs(struct run *run, struct err *err)
     enum err_code rc = all_done ? ERR_OK : submit_inputs(cli, &run->connection, plan, err);
     if (rc == ERR_OK)
         rc = submit_jobs(&run->connection, &run->planned, false, &cli->arena, &submitted, err);
+    run->is_submitted = rc == ERR_OK;
     if (rc == ERR_OK && submitted.jobs_reused == plan->job_count) {
         cli_note(cli, "all %zu jobs are done already: nothing to run", plan->job_count);
         return ERR_OK;
@@ -280,9 +282,11 @@ enum cli_exit verb_run(struct cli *cli)
     if (rc == ERR_OK)
         rc = account(&run, begin_ms, &undone, &err);
     release(&run);
-    if (rc == ERR_CANCELLED)
-        cli_note(cli, "stopped; what is done is kept: the same command goes on from here");
-    if (rc != ERR_OK)
-        return cli_fail(cli, &err);
+    if (rc != ERR_OK) {
+        const enum cli_exit status = cli_fail(cli, &err);
+        if (run.is_submitted)
+            cli_note(cli, "what is done is kept: the same command goes on from here");
+        return status;
+    }
     return undone ? EXIT_UNFINISHED : EXIT_OK;
 }

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# A model we did not train, through the command line alone: import it, score texts as llama.cpp did (to 1e-3
+# nats), and tell its golden story greedily, to the letter.
+. "$(dirname "$0")/lib.sh"
+golden=$TRIAD_SOURCE/tests/golden/stories260K
+json=$golden/stories260K.json
+
+note "import"
+expect_status 0 triad model import "$golden/stories260K.bin" "$work/stories"
+expect_status 9 triad model import "$golden/stories260K.bin" "$work/stories"
+expect_status 0 triad model inspect "$work/stories" --output json
+[ "$(field "$work/out" parameters | tail -n 1)" = 260032.0 ] || fail "not the 260,032 parameters of stories260K"
+
+# list N KEY: the numbers of the N-th list called KEY, one a line; the golden file has a value per line.
+list() { awk -v n="$1" -v key="\"$2\":" '$1 == key { i++; on = i == n; next } on && /\]/ { exit } on { gsub(/[ ,]/, ""); print }' "$json"; }
+# text N: the N-th text, unescaped.
+text() { printf '%b' "$(grep '"text":' "$json" | sed -n "$1p" | sed -E 's/^ *"text": "(.*)",?$/\1/; s/\\"/"/g')"; }
+
+texts=$(grep -c '"logprob_of_next"' "$json")
+[ "$texts" -ge 3 ] || fail "the golden file has only $texts texts"
+for n in $(seq "$texts"); do
+    note "score text $n"
+    triad score "$work/stories" --text "$(text "$n")" --output json >"$work/score"
+    list "$n" ids >"$work/ids"
+    field "$work/score" id >"$work/own-ids"
+    same "$work/own-ids" "$work/ids"
+    list "$n" logprob_of_next >"$work/wanted"
+    field "$work/score" logprob_nats | tail -n +2 >"$work/own"
+    [ "$(wc -l <"$work/own")" -ge "$(wc -l <"$work/wanted")" ] || fail "too few log-probabilities"
+    head -n "$(wc -l <"$work/wanted")" "$work/own" | paste - "$work/wanted" |
+        awk '{ d = $1 - $2; d = d < 0 ? -d : d; if (d > worst) worst = d } END { print "worst difference " worst; exit !(NR > 10 && worst <= 1e-3) }' ||
+        fail "a log-probability of text $n differs by more than 1e-3"
+done
+
+note "the greedy story"
+triad generate "$work/stories" --greedy --prompt "Once upon a time" --tokens 120 >"$work/story"
+text "$((texts + 1))" >"$work/wanted-story"
+printf '\n' >>"$work/wanted-story"
+same "$work/story" "$work/wanted-story"
+
+note "what is wrong is said"
+expect_status 4 triad score "$work/nowhere" --text x
+expect_status 3 triad generate "$work/stories" --top-p 0
+expect_status 2 triad generate

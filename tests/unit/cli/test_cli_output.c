@@ -1,0 +1,172 @@
+/* Rows in three formats, quantities for people, progress lines, and where the time went. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmocka_all.h"
+#include "golden.h"
+#include "human.h"
+#include "progress.h"
+#include "rows.h"
+#include "stages.h"
+#include "stdout_capture.h"
+
+static const struct rows_column columns[] = {
+    {"name", "NAME", ROWS_TEXT}, {"count", "COUNT", ROWS_INTEGER}, {"loss", "LOSS", ROWS_REAL},
+    {"seen", "SEEN", ROWS_TIME}, {"job", "JOB", ROWS_DIGEST},      {"hidden", NULL, ROWS_TEXT},
+    {"last", "LAST", ROWS_TEXT},
+};
+enum { COLUMNS = sizeof columns / sizeof columns[0] };
+
+static char *printed(enum cli_output output)
+{
+    static const struct rows_total totals[] = {{"total", 2.5}, {"broken", INFINITY}};
+    struct arena arena = {0};
+    struct stdout_capture capture;
+    struct rows rows;
+    const struct cli cli = {.output = output};
+    rows_init(&rows, &arena, "triad.test/1", columns, COLUMNS);
+    const struct rows_cell first[COLUMNS] = {
+        {.text = "plain"},
+        {.integer = 7},
+        {.real = 0.1},
+        {.integer = 1800000000123},
+        {.text = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"},
+        {.text = "in JSON and CSV only"},
+        {.text = "end"},
+    };
+    const struct rows_cell second[COLUMNS] = {
+        {.text = "täschli, \"quoted\"\nline"},
+        {.integer = -12345},
+        {.real = (double)NAN},
+        {.integer = 0},
+        {.text = NULL},
+        {.text = ""},
+        {.text = "x"},
+    };
+    memcpy(rows_add(&rows), first, sizeof first);
+    memcpy(rows_add(&rows), second, sizeof second);
+    rows.totals = totals;
+    rows.total_count = 2;
+    stdout_capture_begin(&capture);
+    rows_print(&rows, &cli);
+    char *text = stdout_capture_end(&capture);
+    arena_release(&arena);
+    return text;
+}
+
+static void test_rows_in_three_formats(void **state)
+{
+    static const struct {
+        enum cli_output output;
+        const char *golden;
+    } cases[] = {{OUTPUT_TABLE, "cli/rows.txt"},
+                 {OUTPUT_JSON, "cli/rows.json"},
+                 {OUTPUT_CSV, "cli/rows.csv"}};
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        char *text = printed(cases[i].output);
+        assert_true(golden_matches(cases[i].golden, text, strlen(text)));
+        free(text);
+    }
+}
+
+/* More rows than the first allocation holds. */
+static void test_rows_grow(void **state)
+{
+    struct arena arena = {0};
+    struct rows rows;
+    (void)state;
+    rows_init(&rows, &arena, "triad.test/1", columns, COLUMNS);
+    for (int i = 0; i < 100; i++)
+        rows_add(&rows)[1].integer = i;
+    assert_int_equal(rows.row_count, 100);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(rows.cells[i * COLUMNS + 1].integer, i);
+    arena_release(&arena);
+}
+
+static void test_quantities(void **state)
+{
+    char text[HUMAN_SIZE];
+    (void)state;
+    assert_string_equal(human_duration(340, text), "340 ms");
+    assert_string_equal(human_duration(12400, text), "12.4 s");
+    assert_string_equal(human_duration(185000, text), "3m05s");
+    assert_string_equal(human_duration(7800000, text), "2h10m");
+    assert_string_equal(human_duration(3 * 86400000LL + 4 * 3600000LL, text), "3d04h");
+    assert_string_equal(human_bytes(512, text), "512 B");
+    assert_string_equal(human_bytes(1536 * 1024, text), "1.5 MiB");
+    assert_string_equal(human_bytes(UINT64_MAX, text), "16.0 EiB");
+    assert_string_equal(human_count(950, text), "950");
+    assert_string_equal(human_count(12345, text), "12.3k");
+    assert_string_equal(human_count(4.56e6, text), "4.56M");
+}
+
+static void test_progress_lines(void **state)
+{
+    struct strbuf text = {0};
+    const struct experiment_row row = {
+        .name = "quickstart",
+        .counts = {[JOB_WAITING] = 5,
+                   [JOB_LEASED] = 1,
+                   [JOB_RUNNING] = 1,
+                   [JOB_DONE] = 7,
+                   [JOB_FAILED] = 1},
+        .eta_ms = 120000,
+    };
+    const struct running_row running = {.label = "a/ST/42",
+                                        .worker = "local-1",
+                                        .done = 33,
+                                        .total = 60,
+                                        .loss_nats = 2.314,
+                                        .tokens_per_s = 5123};
+    const struct running_row fresh = {
+        .label = "a/PT/42", .worker = "local-2", .loss_nats = (double)NAN};
+    (void)state;
+    progress_summary(&row, 190000, &text);
+    assert_string_equal(strbuf_text(&text), "quickstart: 7 of 15 jobs done, 2 running, 5 waiting, "
+                                            "1 failed, 3m10s, about 2m00s left");
+    strbuf_clear(&text);
+    progress_running(&running, 8, &text);
+    assert_string_equal(strbuf_text(&text),
+                        "  a/ST/42         33/60  loss 2.314   5.12k tokens/s  (local-1)");
+    strbuf_clear(&text);
+    progress_running(&fresh, 8, &text); /* nothing is known yet: nothing is claimed */
+    assert_string_equal(strbuf_text(&text), "  a/PT/42                (local-2)");
+    strbuf_release(&text);
+}
+
+/* Two overlapping jobs, one apart, one from before the run, one of another kind. */
+static void test_time_by_stage_counts_overlaps_once(void **state)
+{
+    const struct job_row rows[] = {
+        {.kind = JOB_EVALUATE, .started_ms = 1000, .ended_ms = 3000},
+        {.kind = JOB_EVALUATE, .started_ms = 2000, .ended_ms = 4000},
+        {.kind = JOB_EVALUATE, .started_ms = 7000, .ended_ms = 8000},
+        {.kind = JOB_EVALUATE, .started_ms = 100, .ended_ms = 200},
+        {.kind = JOB_PRETRAIN, .started_ms = 500, .ended_ms = 9000},
+    };
+    const struct job_row *pointers[] = {&rows[0], &rows[1], &rows[2], &rows[3], &rows[4]};
+    const struct job_table table = {.rows = pointers, .count = 5};
+    size_t count = 0;
+    (void)state;
+    assert_int_equal(stages_busy_ms(&table, JOB_EVALUATE, 900, &count), 4000);
+    assert_int_equal(count, 3);
+    assert_int_equal(stages_busy_ms(&table, JOB_EVALUATE, 0, &count), 4100);
+    assert_int_equal(stages_busy_ms(&table, JOB_PRETRAIN, 900, &count), 8100);
+    assert_int_equal(stages_busy_ms(&table, JOB_IMPORT, 0, &count), 0);
+    assert_int_equal(count, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rows_in_three_formats),
+        cmocka_unit_test(test_rows_grow),
+        cmocka_unit_test(test_quantities),
+        cmocka_unit_test(test_progress_lines),
+        cmocka_unit_test(test_time_by_stage_counts_overlaps_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
