@@ -9,6 +9,7 @@ pkg_check_modules(FYAML REQUIRED IMPORTED_TARGET libfyaml)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(GSL REQUIRED IMPORTED_TARGET gsl)
 pkg_check_modules(OPENBLAS REQUIRED IMPORTED_TARGET openblas)
+pkg_check_modules(CMOCKA IMPORTED_TARGET cmocka) # only for the tests
 
 add_library(triad_flags INTERFACE)
 # -ffp-contract=off and no fast-math anywhere: a NaN must stay visible and bits must not depend on
@@ -53,7 +54,6 @@ endfunction()
 function(triad_test NAME)
     cmake_parse_arguments(T "" "TIMEOUT" "SOURCES;LIBS;LABELS;ARGS" ${ARGN})
     add_executable(${NAME} ${T_SOURCES})
-    pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
     target_include_directories(${NAME} PRIVATE ${CMAKE_SOURCE_DIR}/tests/support)
     target_compile_definitions(${NAME} PRIVATE TRIAD_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
         TRIAD_BINARY_DIR="${CMAKE_BINARY_DIR}")

@@ -37,16 +37,14 @@ need_packages() {
     "$@" DEBIAN_FRONTEND=noninteractive $apt -qq >&2 || die "installing packages failed: $apt"
 }
 
-# build PRESET [TARGET...]: configure once, build what changed.
+# build PRESET [TARGET...]: configure (a second when nothing changed) and build what changed.
 build() {
     local preset=$1 log
     shift
     log="$TRIAD_TOP/build/$preset.log"
     mkdir -p "$TRIAD_TOP/build"
-    if [ ! -f "$TRIAD_TOP/build/$preset/build.ninja" ]; then
-        (cd "$TRIAD_TOP" && cmake --preset "$preset") >"$log" 2>&1 ||
-            { tail -n 30 "$log" >&2; die "cmake --preset $preset failed (whole log: build/$preset.log)"; }
-    fi
+    (cd "$TRIAD_TOP" && cmake --preset "$preset") >"$log" 2>&1 ||
+        { tail -n 30 "$log" >&2; die "cmake --preset $preset failed (whole log: build/$preset.log)"; }
     cmake --build "$TRIAD_TOP/build/$preset" ${1:+--target "$@"} >"$log" 2>&1 ||
         { grep -E -A12 'error|FAILED' "$log" | head -n 60 >&2; die "building preset $preset failed (whole log: build/$preset.log)"; }
 }
