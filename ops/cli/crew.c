@@ -1,6 +1,5 @@
 #include "crew.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -160,8 +159,7 @@ void crew_stop(struct crew *crew)
 {
     /* All at once first, so that they write their checkpoints side by side. */
     for (int i = 0; i < crew->worker_count; i++)
-        if (crew->workers[i].child.pid != 0)
-            kill(crew->workers[i].child.pid, SIGTERM);
+        local_ask_to_stop(&crew->workers[i].child);
     for (int i = 0; i < crew->worker_count; i++)
         local_stop(&crew->workers[i].child, WORKER_GRACE_MS);
     if (crew->has_coordinator)

@@ -156,6 +156,7 @@ bool local_reap(struct local_child *child, char *text, size_t text_size)
     if (child->pid == 0 || waitpid(child->pid, &status, WNOHANG) != child->pid)
         return false;
     child->pid = 0;
+    child->is_stopping = false;
     if (WIFSIGNALED(status))
         snprintf(text, text_size, "%s was killed by signal %d (%s)", child->name, WTERMSIG(status),
                  strsignal(WTERMSIG(status)));
@@ -164,12 +165,19 @@ bool local_reap(struct local_child *child, char *text, size_t text_size)
     return true;
 }
 
+void local_ask_to_stop(struct local_child *child)
+{
+    if (child->pid != 0 && !child->is_stopping)
+        kill(child->pid, SIGTERM);
+    child->is_stopping = child->pid != 0;
+}
+
 void local_stop(struct local_child *child, int grace_ms)
 {
     char text[128];
     if (child->pid == 0)
         return;
-    kill(child->pid, SIGTERM);
+    local_ask_to_stop(child);
     const int64_t deadline_ms = clock_mono_ms() + grace_ms;
     while (!local_reap(child, text, sizeof text)) {
         if (clock_mono_ms() >= deadline_ms)

@@ -20,6 +20,7 @@ struct local_child {
     pid_t pid;                             /* 0: not running */
     int64_t started_ms;                    /* monotonic */
     int restarts;
+    bool is_stopping; /* SIGTERM was sent; a second one would mean "at once" */
 };
 
 /* Path of a sibling program: $TRIAD_BIN_DIR, else the folder of this executable, else $PATH's name.
@@ -38,7 +39,10 @@ NODISCARD enum err_code local_start(struct local_child *child, int ready_ms, str
  * people. */
 bool local_reap(struct local_child *child, char *text, size_t text_size);
 
-/* SIGTERM, wait up to `grace_ms`, then SIGKILL; returns when the child is gone. */
+/* SIGTERM, once; does not wait. */
+void local_ask_to_stop(struct local_child *child);
+
+/* The same, then wait up to `grace_ms`, then SIGKILL; returns when the child is gone. */
 void local_stop(struct local_child *child, int grace_ms);
 
 /* The last non-empty line of a log file, in the arena; "" when there is none. */

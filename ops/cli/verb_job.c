@@ -11,16 +11,16 @@
 #include "verbs.h"
 
 static const struct rows_column job_columns[] = {
-    {"job", "JOB", ROWS_DIGEST},       {"label", "LABEL", ROWS_TEXT},
-    {"kind", "KIND", ROWS_TEXT},       {"state", "STATE", ROWS_TEXT},
-    {"family", NULL, ROWS_TEXT},       {"variant", NULL, ROWS_TEXT},
-    {"task", NULL, ROWS_TEXT},         {"seed", NULL, ROWS_INTEGER},
-    {"done", "DONE", ROWS_INTEGER},    {"total", "TOTAL", ROWS_INTEGER},
-    {"items", NULL, ROWS_INTEGER},     {"attempts", "TRIES", ROWS_INTEGER},
-    {"worker", "WORKER", ROWS_TEXT},   {"submitted", NULL, ROWS_TIME},
-    {"started", NULL, ROWS_TIME},      {"ended", NULL, ROWS_TIME},
-    {"seconds", "SECONDS", ROWS_REAL}, {"artifact", NULL, ROWS_DIGEST},
-    {"records", NULL, ROWS_DIGEST},    {"numeric_class", NULL, ROWS_TEXT},
+    {"job", "JOB", ROWS_DIGEST},        {"label", "LABEL", ROWS_TEXT},
+    {"kind", "KIND", ROWS_TEXT},        {"state", "STATE", ROWS_TEXT},
+    {"family", NULL, ROWS_TEXT},        {"variant", NULL, ROWS_TEXT},
+    {"task", NULL, ROWS_TEXT},          {"seed", NULL, ROWS_INTEGER},
+    {"progress", "DONE", ROWS_INTEGER}, {"progress_total", "OF", ROWS_INTEGER},
+    {"items", NULL, ROWS_INTEGER},      {"attempts", "TRIES", ROWS_INTEGER},
+    {"worker", "WORKER", ROWS_TEXT},    {"submitted", NULL, ROWS_TIME},
+    {"started", NULL, ROWS_TIME},       {"ended", NULL, ROWS_TIME},
+    {"seconds", "SECONDS", ROWS_REAL},  {"artifact", NULL, ROWS_DIGEST},
+    {"records", NULL, ROWS_DIGEST},     {"numeric_class", NULL, ROWS_TEXT},
     {"reason", "REASON", ROWS_TEXT},
 };
 enum { JOB_COLUMNS = sizeof job_columns / sizeof job_columns[0] };

@@ -73,4 +73,4 @@ start_worker() {
 }
 
 # field JSON-FILE NAME: the values of a key, one a line (flat search; enough for our own output).
-field() { grep -o "\"$2\": *[^,}]*" "$1" | sed 's/^[^:]*: *//; s/^"//; s/"$//'; }
+field() { grep -oE "\"$2\": *(\"[^\"]*\"|[^,}]*)" "$1" | sed 's/^[^:]*: *//; s/^"//; s/"$//'; }
