@@ -1,43 +1,16 @@
 #include "collect.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "check.h"
-#include "limits.h"
+#include "plan_document.h"
 #include "records.h"
 #include "str.h"
 
 /* ---- the plan document ---- */
-
-static enum err_code fetch_plan(struct connection *c, const char *experiment, struct strbuf *out,
-                                struct err *err)
-{
-    uint64_t total = 1;
-    while (out->len < total) {
-        struct arena arena = {0};
-        struct msg reply;
-        const struct msg request = {
-            .kind = MSG_GET_EXPERIMENT,
-            .get_experiment = {.experiment = experiment, .plan_offset = out->len}};
-        enum err_code rc = connection_call(c, &request, MSG_EXPERIMENT, &arena, &reply, err);
-        if (rc == ERR_OK) {
-            const struct msg_experiment *e = &reply.experiment;
-            total = e->plan_bytes;
-            if (total > PLAN_JSON_BYTES_MAX || (e->plan_json.len == 0 && out->len < total))
-                rc = err_set(err, ERR_CORRUPT, "read the plan of '%s': it is cut off", experiment);
-            else
-                strbuf_append(out, e->plan_json.data, e->plan_json.len);
-        }
-        arena_release(&arena);
-        if (rc != ERR_OK)
-            return rc;
-    }
-    return ERR_OK;
-}
 
 static const char *text_of(struct collected *c, const json_t *object, const char *key)
 {
@@ -112,24 +85,14 @@ static enum err_code take_rules(struct collected *c, const json_t *list, struct 
     return ERR_OK;
 }
 
-static enum err_code take_plan(struct collected *c, const struct strbuf *text,
-                               const char *task_glob, struct err *err)
+static enum err_code take_plan(struct collected *c, const json_t *plan, const char *task_glob,
+                               struct err *err)
 {
-    json_error_t where;
-    json_t *plan = json_loadb(strbuf_text(text), text->len, JSON_REJECT_DUPLICATES, &where);
-    if (!plan)
-        return err_set(err, ERR_CORRUPT, "read the plan of '%s': %s", c->experiment, where.text);
-    enum err_code rc = ERR_OK;
-    if (strcmp(text_of(c, plan, "schema"), "triad.plan/1") != 0)
-        rc = err_set(err, ERR_VERSION, "the plan of '%s' has schema '%s', wanted 'triad.plan/1'",
-                     c->experiment, text_of(c, plan, "schema"));
-    if (rc == ERR_OK)
-        rc = take_rules(c, json_object_get(plan, "comparisons"), err);
+    enum err_code rc = take_rules(c, json_object_get(plan, "comparisons"), err);
     if (rc == ERR_OK) {
         take_cells(c, json_object_get(plan, "cells"), task_glob);
         c->notes = texts_of(c, json_object_get(plan, "notes"), &c->note_count);
     }
-    json_decref(plan);
     return rc;
 }
 
@@ -263,21 +226,21 @@ static void take_facts(struct collected *c)
 enum err_code collect_experiment(struct connection *c, const char *experiment,
                                  const char *task_glob, struct collected *out, struct err *err)
 {
-    struct strbuf plan = {0};
+    json_t *plan = NULL;
     *out = (struct collected){0};
     out->experiment = arena_strdup(&out->arena, experiment);
     enum err_code rc = connection_check_experiment(c, experiment, &out->arena, err);
     if (rc == ERR_OK)
-        rc = fetch_plan(c, experiment, &plan, err);
+        rc = plan_document_fetch(c, experiment, &plan, err);
     if (rc == ERR_OK)
-        rc = take_plan(out, &plan, task_glob, err);
+        rc = take_plan(out, plan, task_glob, err);
     if (rc == ERR_OK)
         rc = job_table_fetch(c, experiment, 0, &out->arena, &out->jobs, err);
     for (size_t i = 0; rc == ERR_OK && i < out->cell_count; i++)
         rc = fill_cell(c, out, &out->cells[i], err);
     if (rc == ERR_OK)
         take_facts(out);
-    strbuf_release(&plan);
+    json_decref(plan);
     return rc;
 }
 

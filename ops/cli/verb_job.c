@@ -273,7 +273,8 @@ static enum cli_exit act(struct cli *cli, enum job_action action, const char *do
     rows_init(&rows, &cli->arena, "triad.act/1", columns, 1);
     rows_add(&rows)[0].integer = (int64_t)reply.ok.count;
     if (cli->output == OUTPUT_TABLE)
-        cli_note(cli, "%" PRIu64 " %s", reply.ok.count, done_text);
+        cli_note(cli, "%" PRIu64 " %s%s", reply.ok.count, done_text,
+                 reply.ok.count ? "" : ": none was in a state for it");
     else
         rows_print(&rows, cli);
     return EXIT_OK;

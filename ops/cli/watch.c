@@ -3,8 +3,10 @@
 #include <string.h>
 
 #include "clock.h"
+#include "eta.h"
 #include "interrupt.h"
 #include "job_table.h"
+#include "plan_document.h"
 
 /* Above this many jobs their ends are counted, not told one by one. */
 #define JOBS_TOLD_MAX   2000
@@ -12,7 +14,7 @@
 
 /* What the last look at the jobs showed, to tell which ended since. */
 struct seen_jobs {
-    struct arena arena;
+    struct arena arena; /* of the table */
     struct job_table table;
     uint64_t final_count;
     bool valid;
@@ -56,23 +58,55 @@ static void tell_ended(struct connection *c, const char *experiment, uint64_t fi
     *seen = now;
 }
 
-static enum err_code poll_once(struct connection *c, const struct watch_options *options,
-                               struct seen_jobs *seen, struct progress *progress,
-                               uint64_t counts[JOB_STATE_COUNT], uint64_t *open_out,
-                               struct err *err)
+/* Estimates of one experiment's jobs, from its plan. Without them the coordinator's own guess is
+ * shown, which only counts jobs. */
+static void load_estimates(struct connection *c, const char *experiment, struct eta *eta,
+                           struct arena *arena)
+{
+    json_t *plan = NULL;
+    struct err ignored;
+    *eta = (struct eta){0};
+    if (*experiment && plan_document_fetch(c, experiment, &plan, &ignored) == ERR_OK)
+        eta_init(eta, plan, arena);
+    json_decref(plan);
+}
+
+struct watch {
+    struct connection *connection;
+    const struct watch_options *options;
+    struct progress *progress;
+    struct seen_jobs seen;
+    struct eta eta;
+};
+
+static void show(struct watch *w, struct msg_status *status)
+{
+    const int64_t now_ms = clock_mono_ms();
+    if (w->eta.job_count && w->seen.valid && status->experiment_count == 1) {
+        struct experiment_row *row = &status->experiments[0];
+        row->work_done_ratio =
+            eta_look(&w->eta, &w->seen.table, status->running, status->running_count, now_ms);
+        row->eta_ms = eta_left_ms(&w->eta, row->work_done_ratio, now_ms);
+    }
+    progress_show(w->progress, status, now_ms);
+}
+
+static enum err_code poll_once(struct watch *w, uint64_t counts[JOB_STATE_COUNT],
+                               uint64_t *open_out, struct err *err)
 {
     struct arena arena = {0};
     struct msg reply;
-    const struct msg request = {.kind = MSG_GET_STATUS,
-                                .get_status = {.experiment = options->experiment}};
-    enum err_code rc = client_call(c->client, &request, POLL_TIMEOUT_MS, &arena, &reply, err);
+    const char *experiment = w->options->experiment;
+    const struct msg request = {.kind = MSG_GET_STATUS, .get_status = {.experiment = experiment}};
+    enum err_code rc =
+        client_call(w->connection->client, &request, POLL_TIMEOUT_MS, &arena, &reply, err);
     if (rc == ERR_OK && reply.kind == MSG_STATUS) {
         uint64_t final_count = 0;
         total_counts(&reply.status, counts, &final_count, open_out);
-        if ((!seen->valid || seen->final_count != final_count) &&
+        if ((!w->seen.valid || w->seen.final_count != final_count) &&
             final_count + *open_out <= JOBS_TOLD_MAX)
-            tell_ended(c, options->experiment, final_count, seen, progress);
-        progress_show(progress, &reply.status, clock_mono_ms());
+            tell_ended(w->connection, experiment, final_count, &w->seen, w->progress);
+        show(w, &reply.status);
     }
     arena_release(&arena);
     return rc;
@@ -82,13 +116,15 @@ enum err_code watch_until_final(struct connection *c, const struct watch_options
                                 struct progress *progress, uint64_t counts_out[JOB_STATE_COUNT],
                                 struct err *err)
 {
-    struct seen_jobs seen = {0};
+    struct watch w = {.connection = c, .options = options, .progress = progress};
+    struct arena plan = {0};
     int64_t answered_ms = clock_mono_ms();
     uint64_t open_count = 1;
     enum err_code rc = ERR_OK;
+    load_estimates(c, options->experiment, &w.eta, &plan);
     while (rc == ERR_OK && open_count > 0) {
         open_count = 1;
-        rc = poll_once(c, options, &seen, progress, counts_out, &open_count, err);
+        rc = poll_once(&w, counts_out, &open_count, err);
         const int64_t now_ms = clock_mono_ms();
         const bool is_silent = rc == ERR_UNAVAILABLE || rc == ERR_TIMEOUT;
         if (rc == ERR_OK)
@@ -106,7 +142,8 @@ enum err_code watch_until_final(struct connection *c, const struct watch_options
             interrupt_sleep(options->poll_ms);
     }
     progress_end(progress);
-    arena_release(&seen.arena);
+    arena_release(&w.seen.arena);
+    arena_release(&plan);
     return rc;
 }
 
