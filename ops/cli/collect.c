@@ -172,8 +172,7 @@ static enum err_code fill_cell(struct connection *c, struct collected *out, stru
         return ERR_OK;
     }
     if (row->state != JOB_DONE) {
-        cell->reason = arena_printf(&out->arena, "%s%s%s", job_state_name(row->state),
-                                    *row->reason ? ": " : "", row->reason);
+        cell->reason = job_table_state_text(row, &out->arena);
         out->missing_count++;
         return ERR_OK;
     }

@@ -114,6 +114,15 @@ enum err_code job_table_resolve(struct connection *c, const char *text, struct a
     return rc == ERR_OK ? job_table_find(&table, text, row_out, err) : rc;
 }
 
+const char *job_table_state_text(const struct job_row *row, struct arena *arena)
+{
+    const char *state = job_state_name(row->state);
+    /* Some reasons begin with the state: a person's reason to cancel is "cancelled: …". */
+    if (strncmp(row->reason, state, strlen(state)) == 0)
+        return arena_strdup(arena, row->reason);
+    return arena_printf(arena, "%s%s%s", state, *row->reason ? ": " : "", row->reason);
+}
+
 enum err_code job_table_state_mask(const char *text, uint32_t *mask_out, struct err *err)
 {
     const char *names[JOB_STATE_COUNT];

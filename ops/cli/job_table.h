@@ -30,6 +30,9 @@ NODISCARD enum err_code job_table_resolve(struct connection *c, const char *text
                                           struct arena *arena, const struct job_row **row_out,
                                           struct err *err);
 
+/* How a job stands, for people: its state, and why ("aborted: parent 'model' …"), in `arena`. */
+const char *job_table_state_text(const struct job_row *row, struct arena *arena);
+
 /* Bit of a state by its name; ERR_INVALID lists the names. Empty text: 0. */
 NODISCARD enum err_code job_table_state_mask(const char *text, uint32_t *mask_out, struct err *err);
 

@@ -67,8 +67,9 @@ static _Noreturn void exec_child(const struct local_child *child, const char *co
         setsid();
     }
     execvp(argv[0], (char *const *)(uintptr_t)argv);
-    static const char text[] = "exec failed\n";
-    if (write(STDERR_FILENO, text, sizeof text - 1) < 0)
+    static const char text[] = "cannot run the program ";
+    if (write(STDERR_FILENO, text, sizeof text - 1) < 0 ||
+        write(STDERR_FILENO, argv[0], strlen(argv[0])) < 0 || write(STDERR_FILENO, "\n", 1) < 0)
         _exit(126);
     _exit(127);
 }

@@ -160,10 +160,14 @@ void progress_say(struct progress *p, const char *format, ...)
 void progress_job_ended(struct progress *p, const struct job_row *row)
 {
     char text[HUMAN_SIZE] = "";
+    const char *state = job_state_name(row->state);
+    const char *reason = row->reason;
+    if (strncmp(reason, state, strlen(state)) == 0) /* "cancelled: …": the line says so already */
+        reason += strlen(state) + strspn(reason + strlen(state), ": ");
     if (row->started_ms && row->ended_ms >= row->started_ms)
         human_duration(row->ended_ms - row->started_ms, text);
-    progress_say(p, "  %-9s %s%s%s%s%s%s", job_state_name(row->state), row->label,
-                 *text ? "  (" : "", text, *text ? ")" : "", *row->reason ? ": " : "", row->reason);
+    progress_say(p, "  %-9s %s%s%s%s%s%s", state, row->label, *text ? "  (" : "", text,
+                 *text ? ")" : "", *reason ? ": " : "", reason);
 }
 
 void progress_end(struct progress *p)

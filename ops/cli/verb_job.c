@@ -133,13 +133,12 @@ static void add_attempt(struct rows *rows, const struct attempt_row *a)
     memcpy(cell, values, sizeof values);
 }
 
-static void print_job_head(const struct msg_job *job)
+static void print_job_head(const struct msg_job *job, struct arena *arena)
 {
     char hex[DIGEST_HEX_SIZE];
     const struct job_row *row = &job->row;
-    printf("job       %s\nlabel     %s\nkind      %s\nstate     %s%s%s\n",
-           digest_hex(&row->job, hex), row->label, job_kind_name(row->kind),
-           job_state_name(row->state), *row->reason ? ": " : "", row->reason);
+    printf("job       %s\nlabel     %s\nkind      %s\nstate     %s\n", digest_hex(&row->job, hex),
+           row->label, job_kind_name(row->kind), job_table_state_text(row, arena));
     if (row->total)
         printf("progress  %" PRIu64 " of %" PRIu64 "\n", row->done, row->total);
     if (job->resume_step)
@@ -194,7 +193,7 @@ enum cli_exit verb_job_show(struct cli *cli)
         return EXIT_OK;
     }
     if (cli->output == OUTPUT_TABLE)
-        print_job_head(&reply.job);
+        print_job_head(&reply.job, &cli->arena);
     rows_print(&attempts, cli);
     return EXIT_OK;
 }
@@ -273,8 +272,8 @@ static enum cli_exit act(struct cli *cli, enum job_action action, const char *do
     rows_init(&rows, &cli->arena, "triad.act/1", columns, 1);
     rows_add(&rows)[0].integer = (int64_t)reply.ok.count;
     if (cli->output == OUTPUT_TABLE)
-        cli_note(cli, "%" PRIu64 " %s%s", reply.ok.count, done_text,
-                 reply.ok.count ? "" : ": none was in a state for it");
+        cli_note(cli, "%" PRIu64 " job%s %s%s", reply.ok.count, reply.ok.count == 1 ? "" : "s",
+                 done_text, reply.ok.count ? "" : ": none was in a state for it");
     else
         rows_print(&rows, cli);
     return EXIT_OK;
@@ -282,10 +281,10 @@ static enum cli_exit act(struct cli *cli, enum job_action action, const char *do
 
 enum cli_exit verb_job_cancel(struct cli *cli)
 {
-    return act(cli, ACTION_CANCEL, "jobs cancelled");
+    return act(cli, ACTION_CANCEL, "cancelled");
 }
 
 enum cli_exit verb_job_retry(struct cli *cli)
 {
-    return act(cli, ACTION_RETRY, "jobs wait anew");
+    return act(cli, ACTION_RETRY, "to do again");
 }
