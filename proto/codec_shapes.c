@@ -100,6 +100,7 @@ static const struct field submit_job_fields[] = {
     NUMBER(U64, submit_job, items_expected),
     NUMBER(I32, submit_job, priority),
     NUMBER(U32, submit_job, attempts_max),
+    NUMBER(U64, submit_job, work),
 };
 PART_SHAPE(submit_job, submit_job_fields);
 

@@ -233,6 +233,7 @@ struct submit_job {
     uint64_t items_expected; /* records an evaluation must deliver; 0 otherwise */
     int32_t priority;
     uint32_t attempts_max;
+    uint64_t work; /* estimated cost in any unit, the same for all jobs: for the time left */
 };
 
 /* A plan arrives in `part_count` parts and takes effect as a whole with the last one. */
@@ -269,8 +270,8 @@ struct experiment_row {
     const char *name;
     int64_t created_ms;
     uint64_t counts[JOB_STATE_COUNT];
-    double work_done_ratio; /* share of the planned work that is finished, 0–1 */
-    int64_t eta_ms;         /* remaining, from the work done so far; -1 when unknown */
+    double work_done_ratio; /* share of the planned work that is done, 0–1 */
+    int64_t eta_ms;         /* remaining, at the rate since the submission; -1 when unknown */
 };
 
 struct msg_status {

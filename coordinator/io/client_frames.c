@@ -154,9 +154,11 @@ static enum err_code do_status(const struct request *r, struct err *err)
     struct server *server = r->server;
     struct arena *arena = &server->answers;
     struct msg_status status = {.request = request->request};
+    struct store_work *work = NULL;
+    double running_work = 0;
     enum err_code code =
-        store_experiments(server->store, request->experiment, clock_time_ms(), arena,
-                          &status.experiments, &status.experiment_count, err);
+        store_experiments(server->store, request->experiment, arena, &status.experiments, &work,
+                          &status.experiment_count, err);
     if (code != ERR_OK) {
         return code;
     }
@@ -169,8 +171,12 @@ static enum err_code do_status(const struct request *r, struct err *err)
     for (size_t i = 0; i < count && code == ERR_OK; i++) {
         struct running_row *row = &status.running[status.running_count];
         bool wanted = false;
+        double job_work = 0;
         code = store_job_label(server->store, &running[i].job, request->experiment, arena,
-                               &row->label, &wanted, err);
+                               &row->label, &job_work, &wanted, err);
+        if (wanted && running[i].total > 0) {
+            running_work += job_work * (double)running[i].done / (double)running[i].total;
+        }
         row->job = running[i].job;
         row->worker = arena_strdup(arena, running[i].worker);
         row->done = running[i].done;
@@ -179,6 +185,12 @@ static enum err_code do_status(const struct request *r, struct err *err)
         row->tokens_per_s = running[i].tokens_per_s;
         row->started_ms = running[i].started_ms;
         status.running_count += wanted;
+    }
+    /* What runs is counted where one experiment was asked for; for all, whose it is matters little.
+     */
+    for (size_t i = 0; i < status.experiment_count; i++) {
+        store_work_show(&work[i], *request->experiment ? running_work : 0, clock_time_ms(),
+                        &status.experiments[i]);
     }
     if (code == ERR_OK) {
         turn_reply(server, r->peer, MSG_STATUS)->status = status;

@@ -30,6 +30,7 @@ CREATE TABLE jobs (
     threads        INTEGER NOT NULL,
     memory_bytes   INTEGER NOT NULL,
     items_expected INTEGER NOT NULL,
+    work           INTEGER NOT NULL,
     priority       INTEGER NOT NULL,
     experiment_id  INTEGER NOT NULL DEFAULT 0, -- the one that queued it last
 

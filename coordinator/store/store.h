@@ -68,10 +68,12 @@ NODISCARD enum err_code store_jobs_to_retry(struct store *store, const struct ms
                                             size_t *count_out, struct err *err);
 
 /* Answers to clients. The caller adds what only the core knows of unfinished jobs. */
-/* A job's label, and whether it belongs to the experiment (any, when its name is empty). */
+/* A job's label and work, and whether it belongs to the experiment (any, when its name is empty).
+ */
 NODISCARD enum err_code store_job_label(struct store *store, const struct digest *job,
                                         const char *experiment, struct arena *arena,
-                                        const char **label_out, bool *member_out, struct err *err);
+                                        const char **label_out, double *work_out, bool *member_out,
+                                        struct err *err);
 NODISCARD enum err_code store_list_jobs(struct store *store, const struct msg_list_jobs *request,
                                         struct arena *arena, struct msg_jobs *out, struct err *err);
 NODISCARD enum err_code store_show_job(struct store *store, const struct msg_show_job *request,
@@ -84,9 +86,21 @@ NODISCARD enum err_code store_get_experiment(struct store *store,
                                              const struct msg_get_experiment *request,
                                              struct arena *arena, struct msg_experiment *out,
                                              struct err *err);
+/* An experiment's work in the planner's unit (submit_job.work). */
+struct store_work {
+    double all, unfinished; /* of all its jobs; of those without a final state */
+    double done_since;      /* of the jobs done since the latest submission */
+    int64_t submitted_ms;   /* wall clock, of that submission */
+};
+/* Experiments with their counts, newest submission first; ratio and time left are for
+ * store_work_show(). */
 NODISCARD enum err_code store_experiments(struct store *store, const char *experiment,
-                                          int64_t time_ms, struct arena *arena,
-                                          struct experiment_row **rows_out, size_t *count_out,
+                                          struct arena *arena, struct experiment_row **rows_out,
+                                          struct store_work **work_out, size_t *count_out,
                                           struct err *err);
+/* Fill in the share done and the time left, if the rest goes as fast as what was done since the
+ * submission; `running` is the work already done on unfinished jobs. */
+void store_work_show(const struct store_work *work, double running, int64_t time_ms,
+                     struct experiment_row *row);
 
 #endif

@@ -76,7 +76,8 @@ static enum err_code apply_job_new(struct store *store, const struct core_op *op
     const uint64_t order = op->job_new.order;
     struct query q = query_begin(
         store, "INSERT INTO jobs (id, identity, kind, label, family, variant, task, seed, threads,"
-               " memory_bytes, items_expected, priority) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)");
+               " memory_bytes, items_expected, work, priority)"
+               " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)");
     query_bind_int(&q, (int64_t)order);
     query_bind_digest(&q, &job->identity);
     query_bind_int(&q, job->kind);
@@ -88,6 +89,7 @@ static enum err_code apply_job_new(struct store *store, const struct core_op *op
     query_bind_int(&q, job->threads == 0 ? 1 : job->threads);
     query_bind_int(&q, (int64_t)job->memory_bytes);
     query_bind_int(&q, (int64_t)job->items_expected);
+    query_bind_int(&q, (int64_t)job->work);
     query_bind_int(&q, job->priority);
     enum err_code code = query_run(&q, err);
     if (code != ERR_OK) {

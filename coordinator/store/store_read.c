@@ -127,11 +127,11 @@ enum err_code store_list_jobs(struct store *store, const struct msg_list_jobs *r
 }
 
 enum err_code store_job_label(struct store *store, const struct digest *job, const char *experiment,
-                              struct arena *arena, const char **label_out, bool *member_out,
-                              struct err *err)
+                              struct arena *arena, const char **label_out, double *work_out,
+                              bool *member_out, struct err *err)
 {
     struct query q = query_begin(
-        store, "SELECT j.label, ?2 = '' OR EXISTS (SELECT 1 FROM experiment_jobs m"
+        store, "SELECT j.label, j.work, ?2 = '' OR EXISTS (SELECT 1 FROM experiment_jobs m"
                " JOIN experiments e ON e.id = m.experiment_id"
                " WHERE m.job_id = j.id AND e.name = ?2) FROM jobs j WHERE j.identity = ?1");
     query_bind_digest(&q, job);
@@ -140,6 +140,7 @@ enum err_code store_job_label(struct store *store, const struct digest *job, con
     enum err_code code = query_next(&q, &more, err);
     if (code == ERR_OK) {
         *label_out = more ? query_text(&q, arena) : "";
+        *work_out = more ? (double)query_u64(&q) : 0;
         *member_out = more && query_int(&q) != 0;
         query_end(&q);
     }
@@ -254,54 +255,53 @@ enum err_code store_get_experiment(struct store *store, const struct msg_get_exp
     return ERR_OK;
 }
 
-/* Remaining time if the rest goes as fast as what has been done since the submission; -1 when
- * nothing has. */
-static int64_t eta_ms(int64_t elapsed_ms, uint64_t finished_since, uint64_t unfinished)
-{
-    if (unfinished == 0) {
-        return 0;
-    }
-    if (finished_since == 0 || elapsed_ms <= 0) {
-        return -1;
-    }
-    return (int64_t)((double)elapsed_ms / (double)finished_since * (double)unfinished);
-}
-
-static enum err_code count_states(struct store *store, int64_t id, int64_t submitted_ms,
-                                  int64_t time_ms, struct experiment_row *row, struct err *err)
+static enum err_code count_states(struct store *store, int64_t id, struct experiment_row *row,
+                                  struct store_work *work, struct err *err)
 {
     struct query q =
-        query_begin(store, "SELECT j.state, count(*), sum(j.ended_ms >= ?2 AND j.state = 3)"
+        query_begin(store, "SELECT j.state, count(*), sum(j.work),"
+                           " sum(CASE WHEN j.state = 3 AND j.ended_ms >= ?2 THEN j.work ELSE 0 END)"
                            " FROM experiment_jobs m JOIN jobs j ON j.id = m.job_id"
                            " WHERE m.experiment_id = ?1 GROUP BY j.state");
     query_bind_int(&q, id);
-    query_bind_int(&q, submitted_ms);
-    uint64_t all = 0;
-    uint64_t unfinished = 0;
-    uint64_t finished_since = 0;
+    query_bind_int(&q, work->submitted_ms);
     bool more = false;
     enum err_code code = query_next(&q, &more, err);
     while (code == ERR_OK && more) {
         int64_t state = query_int(&q);
         uint64_t count = query_u64(&q);
+        double sum = (double)query_u64(&q);
         if (state >= 0 && state < JOB_STATE_COUNT) {
             row->counts[state] = count;
-            unfinished += job_state_is_final((enum job_state)state) ? 0 : count;
+            work->unfinished += job_state_is_final((enum job_state)state) ? 0 : sum;
         }
-        all += count;
-        finished_since += query_u64(&q);
+        work->all += sum;
+        work->done_since += (double)query_u64(&q);
         code = query_next(&q, &more, err);
     }
     query_end(&q);
-    row->work_done_ratio = all == 0 ? 1.0 : (double)(all - unfinished) / (double)all;
-    row->eta_ms = eta_ms(time_ms - submitted_ms, finished_since, unfinished);
     return code;
+}
+
+void store_work_show(const struct store_work *work, double running, int64_t time_ms,
+                     struct experiment_row *row)
+{
+    const double left = work->unfinished > running ? work->unfinished - running : 0;
+    const double since = work->done_since + running;
+    const double elapsed_ms = (double)(time_ms - work->submitted_ms);
+    row->work_done_ratio = work->all > 0 ? (work->all - left) / work->all : 1.0;
+    row->eta_ms = -1;
+    if (work->unfinished <= 0) {
+        row->eta_ms = 0;
+    } else if (since > 0 && elapsed_ms > 0 && left / since < 1e6) {
+        row->eta_ms = (int64_t)(elapsed_ms * left / since);
+    }
 }
 
 #define EXPERIMENTS_LISTED_MAX 256
 
-enum err_code store_experiments(struct store *store, const char *experiment, int64_t time_ms,
-                                struct arena *arena, struct experiment_row **rows_out,
+enum err_code store_experiments(struct store *store, const char *experiment, struct arena *arena,
+                                struct experiment_row **rows_out, struct store_work **work_out,
                                 size_t *count_out, struct err *err)
 {
     int64_t wanted = 0;
@@ -315,6 +315,7 @@ enum err_code store_experiments(struct store *store, const char *experiment, int
     query_bind_int(&q, wanted);
     query_bind_int(&q, EXPERIMENTS_LISTED_MAX);
     struct experiment_row *rows = arena_array(arena, EXPERIMENTS_LISTED_MAX, sizeof *rows);
+    struct store_work *work = arena_array(arena, EXPERIMENTS_LISTED_MAX, sizeof *work);
     size_t count = 0;
     bool more = false;
     code = query_next(&q, &more, err);
@@ -322,14 +323,15 @@ enum err_code store_experiments(struct store *store, const char *experiment, int
         int64_t id = query_int(&q);
         rows[count].name = query_text(&q, arena);
         rows[count].created_ms = query_int(&q);
-        int64_t submitted_ms = query_int(&q);
-        code = count_states(store, id, submitted_ms, time_ms, &rows[count], err);
+        work[count].submitted_ms = query_int(&q);
+        code = count_states(store, id, &rows[count], &work[count], err);
         count++;
         code = code != ERR_OK ? code : query_next(&q, &more, err);
     }
     query_end(&q);
     if (code == ERR_OK) {
         *rows_out = rows;
+        *work_out = work;
         *count_out = count;
     }
     return code;

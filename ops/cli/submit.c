@@ -140,6 +140,7 @@ static struct submit_job job_to_submit(const struct plan_job *job)
         .items_expected = (uint64_t)job->items,
         .priority = job->kind == JOB_EVALUATE ? 0 : PRIORITY_MODEL,
         .attempts_max = ATTEMPTS_MAX,
+        .work = (uint64_t)(job->flops / 1e6),
     };
 }
 

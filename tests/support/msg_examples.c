@@ -35,9 +35,9 @@ static struct named_digest inputs[] = {{"data", DIGEST(20)}, {"tokenizer", DIGES
 static struct named_digest parents[] = {{"model", DIGEST(22)}};
 static struct submit_job jobs[] = {
     {DIGEST(1), JOB_EVALUATE, "tiny/ST/flight/42", "tiny", "ST", "flight", 42, SPEC, inputs, 2,
-     parents, 1, 2, 1 << 30, 1500, -5, 3},
+     parents, 1, 2, 1 << 30, 1500, -5, 3, 1u << 31},
     {DIGEST(2), JOB_PRETRAIN, "tiny/PT", "tiny", "PT", "", 42, SPEC, inputs, 1, NULL, 0, 1, 0, 0, 0,
-     1},
+     1, 0},
 };
 static struct experiment_row experiments[] = {
     {"quickstart", 1800000000123, {1, 2, 3, 4, 5, 6, 7, 8}, 0.375, 95000},
