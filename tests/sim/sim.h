@@ -41,7 +41,9 @@
 #define SIM_CHILDREN_MAX      16
 #define SIM_TREES_MAX         1024
 #define SIM_FAULTS_END_MS     (10 * 60 * 1000) /* after this the weather is fine … */
-#define SIM_CALM_MS           (60 * 60 * 1000) /* … and this later everything must have ended */
+/* … and this later everything must have ended. 50,000 seeds needed 363 s at most: a lease that runs
+ * out, a HELLO back-off, a job's back-off and the jobs that are left add up to a few minutes. */
+#define SIM_CALM_MS           (20 * 60 * 1000)
 #define SIM_ATTEMPTS_MAX      6
 #define SIM_ATTEMPTS_FREE_MAX 20 /* docs/protocol.md section 3 */
 #define SIM_PERSON_PEER       UINT64_MAX
@@ -224,7 +226,12 @@ struct sim_server {
     uint64_t incarnation; /* events of a former process are ignored */
     /* What the core has said and heard in this life, for the checks: */
     uint64_t sessions[SIM_WORKERS_MAX], session_peers[SIM_WORKERS_MAX]; /* by name_index */
-    int64_t heard_ms[SIM_JOBS_MAX]; /* core's clock: when the lease was given or last listed */
+    int64_t heard_ms[SIM_JOBS_MAX];   /* core's clock: when the lease was given or last listed */
+    int64_t leased_ms[SIM_JOBS_MAX];  /* core's clock: when it was given */
+    int64_t seen_ms[SIM_WORKERS_MAX]; /* core's clock: a frame of the current session */
+    struct digest instances[SIM_WORKERS_MAX];
+    bool draining[SIM_WORKERS_MAX];     /* the worker says so */
+    bool drain_wanted[SIM_WORKERS_MAX]; /* a person does */
 };
 
 struct sim_spool { /* of one lease */
@@ -262,6 +269,7 @@ struct sim_worker {
     struct sim_spool spools[SIM_LEASES_MAX];
     struct sim_child children[SIM_CHILDREN_MAX];
     int64_t wake_at_ms;
+    uint32_t forgotten[SIM_JOBS_MAX]; /* latest epoch that this process has forgotten */
 };
 
 /* ---- the world ---- */

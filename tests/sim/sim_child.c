@@ -35,6 +35,16 @@ static void schedule(struct sim *s, const struct sim_worker *w, const struct sim
                                     .generation = child->generation});
 }
 
+static void check_threads(struct sim *s, const struct sim_worker *w)
+{
+    uint32_t threads = 0;
+    for (int i = 0; i < SIM_CHILDREN_MAX; i++)
+        if (w->children[i].used && w->children[i].busy)
+            threads += s->jobs[w->children[i].job].threads;
+    if (threads > w->threads)
+        sim_fail(s, "%s runs children of %u threads on %u", w->name, threads, w->threads);
+}
+
 void sim_child_run(struct sim *s, struct sim_worker *w, const struct agent_action *action)
 {
     struct sim_child *child =
@@ -54,6 +64,7 @@ void sim_child_run(struct sim *s, struct sim_worker *w, const struct agent_actio
                                 .resume_step = resume_step,
                                 .step = resume_step,
                                 .generation = child->generation + 1};
+    check_threads(s, w);
     schedule(s, w, child, SIM_CHILD, action->fresh ? sim_between(s, 50, 800) : 5);
 }
 

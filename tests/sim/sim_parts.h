@@ -59,6 +59,8 @@ void sim_store_load(struct sim *s, struct core *core);
 bool sim_store_has_tree(const struct sim *s, const struct digest *tree);
 void sim_store_add_tree(struct sim *s, const struct digest *tree);
 void sim_store_job_row(const struct sim *s, int job, struct arena *arena, struct core_job_row *out);
+/* Of the worker with that name. */
+int sim_name_index(const struct sim *s, const char *name);
 bool sim_row_is_held(const struct sim_row *row);
 bool sim_row_failed(const struct sim_row *row); /* final, but not done */
 

@@ -41,6 +41,16 @@ static struct submit_job *submit_jobs(struct sim *s, struct arena *arena, int ex
     return jobs;
 }
 
+/* What the person is told; people act first in a turn and must be answered. */
+static const struct msg *reply(const struct sim *s)
+{
+    const struct core_output *turn = &s->server.turn;
+    for (size_t i = 0; i < turn->send_count; i++)
+        if (turn->sends[i].peer == SIM_PERSON_PEER)
+            return &turn->sends[i].msg;
+    UNREACHABLE("a person gets no answer");
+}
+
 static void submit(struct sim *s, int experiment)
 {
     struct arena *arena = &s->server.arena;
@@ -58,19 +68,15 @@ static void submit(struct sim *s, int experiment)
     s->counters.submissions_repeated += s->store.experiments[experiment].exists;
     sim_trace(s, "person", "submits experiment '%s'", event.submit.experiment);
     sim_server_step(s, &event);
-    const struct core_output *turn = &s->server.turn;
-    const struct msg *reply = &turn->sends[0].msg;
-    for (size_t i = 0; i < turn->send_count; i++)
-        if (turn->sends[i].peer == SIM_PERSON_PEER)
-            reply = &turn->sends[i].msg;
-    if (reply->kind != MSG_SUBMITTED) {
+    const struct msg *answer = reply(s);
+    if (answer->kind != MSG_SUBMITTED) {
         sim_fail(s, "a submission is refused: %s",
-                 reply->kind == MSG_ERROR ? reply->error.text : "no answer");
+                 answer->kind == MSG_ERROR ? answer->error.text : "no answer");
         return;
     }
-    s->counters.jobs_shared += reply->submitted.jobs_running;
-    s->counters.jobs_reused += reply->submitted.jobs_reused;
-    s->counters.jobs_requeued += reply->submitted.jobs_requeued;
+    s->counters.jobs_shared += answer->submitted.jobs_running;
+    s->counters.jobs_reused += answer->submitted.jobs_reused;
+    s->counters.jobs_requeued += answer->submitted.jobs_requeued;
 }
 
 static bool somebody_else_wants(const struct sim_row *row, int experiment)
@@ -146,6 +152,8 @@ static void drain(struct sim *s)
     event.drain = (struct core_drain){.request = 4, .worker = w->name};
     sim_trace(s, "person", "drains %s", w->name);
     sim_server_step(s, &event);
+    if (reply(s)->kind == MSG_OK) /* just started, the coordinator may not know the worker yet */
+        s->server.drain_wanted[w->name_index] = true;
 }
 
 /* A job that the act makes sense for, or any. */

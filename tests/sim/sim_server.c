@@ -38,7 +38,9 @@ static void load_core(struct sim *s)
     memset(server->sessions, 0, sizeof server->sessions);
     memset(server->session_peers, 0, sizeof server->session_peers);
     for (int i = 0; i < s->job_count; i++)
-        server->heard_ms[i] = sim_server_clock_ms(s);
+        server->heard_ms[i] = server->leased_ms[i] = sim_server_clock_ms(s);
+    memset(server->draining, 0, sizeof server->draining);
+    memset(server->drain_wanted, 0, sizeof server->drain_wanted);
     sim_store_load(s, server->core);
     core_check(server->core);
     /* What a restarted coordinator knows is exactly what the former one had committed. */

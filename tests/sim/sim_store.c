@@ -56,7 +56,7 @@ static struct sim_attempt *attempt_of(struct sim *s, const struct lease_key *lea
     return &row_of(s, &lease->job)->attempts[lease->epoch];
 }
 
-static int name_index_of(const struct sim *s, const char *name)
+int sim_name_index(const struct sim *s, const char *name)
 {
     int index = 0;
     while (strcmp(s->workers[index].name, name) != 0)
@@ -69,7 +69,7 @@ static void begin_attempt(struct sim *s, const struct core_op_attempt *op)
     struct sim_attempt *attempt = attempt_of(s, &op->lease);
     attempt->begun = true;
     attempt->start_step = op->start_step;
-    attempt->name_index = name_index_of(s, op->worker);
+    attempt->name_index = sim_name_index(s, op->worker);
     row_of(s, &op->lease.job)->epoch_begun = op->lease.epoch;
     s->counters.leases_begun++;
 }
@@ -139,7 +139,7 @@ static void apply(struct sim *s, const struct core_op *op)
         attempt_of(s, &op->batch.lease)->batches[op->batch.stream] = op->batch.index + 1;
         return;
     case CORE_OP_WORKER:
-        store->instances[name_index_of(s, op->worker.name)] = op->worker.instance;
+        store->instances[sim_name_index(s, op->worker.name)] = op->worker.instance;
         return;
     }
 }

@@ -101,6 +101,7 @@ static const struct msg *answer(const struct sim *s, const struct step *step, en
         const struct msg *m = &turn->sends[i].msg;
         const struct lease_key *about = m->kind == MSG_REVOKE       ? &m->revoke.lease
                                         : m->kind == MSG_RESULT_ACK ? &m->result_ack.lease
+                                        : m->kind == MSG_LEASE      ? &m->lease.lease
                                                                     : NULL;
         if (turn->sends[i].peer == step->frame->peer && m->kind == kind &&
             (!about || (about->epoch == lease->epoch && digest_equal(&about->job, &lease->job))))
@@ -149,6 +150,8 @@ static void check_fence(struct sim *s, const struct step *step, const struct msg
 {
     const char *label = s->jobs[sim_job_index(s, &lease->job)].label;
     const bool no_session = answer(s, step, MSG_NO_SESSION, lease) != NULL;
+    if (!no_session)
+        s->server.seen_ms[step->name_index] = sim_server_clock_ms(s);
     if (session_is_current(s, step, session) && !no_session &&
         is_holder(s, step, before, lease->epoch))
         return;
@@ -173,15 +176,42 @@ static bool is_current_now(const struct sim *s, const struct step *step,
     return is_holder(s, step, sim_server_state(s, sim_job_index(s, &lease->job)), lease->epoch);
 }
 
-static void check_hello(struct sim *s, const struct step *step)
+/* What a new process of a worker does not list is lost at once; what the same process does not
+ * list is sent again: at HELLO, and in a heartbeat once the lease is older than two beats. */
+static void check_unlisted(struct sim *s, const struct step *step, const struct held_lease *held,
+                           size_t held_count, int64_t younger_than_ms)
+{
+    for (int job = 0; job < s->job_count; job++) {
+        const struct core_job_state *state = sim_server_state(s, job);
+        const struct lease_key lease = {.job = s->jobs[job].identity, .epoch = state->epoch};
+        bool listed = false;
+        for (size_t i = 0; i < held_count; i++)
+            listed = listed || (held[i].lease.epoch == lease.epoch &&
+                                digest_equal(&held[i].lease.job, &lease.job));
+        if (listed || !is_holder(s, step, state, lease.epoch) ||
+            sim_server_clock_ms(s) - s->server.leased_ms[job] < younger_than_ms)
+            continue;
+        if (!answer(s, step, MSG_LEASE, &lease))
+            sim_fail(s, "%s: epoch %u is not listed by its holder and not sent again",
+                     s->jobs[job].label, lease.epoch);
+    }
+}
+
+static void check_hello(struct sim *s, const struct step *step, const struct msg_hello *hello)
 {
     const struct msg *m = answer(s, step, MSG_WELCOME, NULL);
     if (!m) {
         sim_fail(s, "a HELLO is not answered");
         return;
     }
-    s->server.sessions[step->name_index] = m->welcome.session;
-    s->server.session_peers[step->name_index] = step->frame->peer;
+    struct sim_server *server = &s->server;
+    if (!digest_equal(&hello->instance, &server->instances[step->name_index]))
+        server->drain_wanted[step->name_index] = false; /* a person meant the former process */
+    server->instances[step->name_index] = hello->instance;
+    server->draining[step->name_index] = false;
+    server->sessions[step->name_index] = m->welcome.session;
+    server->session_peers[step->name_index] = step->frame->peer;
+    server->seen_ms[step->name_index] = sim_server_clock_ms(s);
     for (size_t i = 0; i < m->welcome.verdict_count; i++) {
         const struct held_verdict *v = &m->welcome.verdicts[i];
         const int job = sim_job_index(s, &v->lease.job);
@@ -195,6 +225,7 @@ static void check_hello(struct sim *s, const struct step *step)
         s->counters.leases_kept_after_hello += v->keep;
         s->counters.leases_stale_after_hello += !v->keep;
     }
+    check_unlisted(s, step, hello->held, hello->held_count, 0);
 }
 
 static void check_heartbeat(struct sim *s, const struct step *step, const struct msg_heartbeat *m)
@@ -203,6 +234,8 @@ static void check_heartbeat(struct sim *s, const struct step *step, const struct
         return;
     if (!session_is_current(s, step, m->session))
         sim_fail(s, "a heartbeat of a former session is taken");
+    s->server.draining[step->name_index] = m->draining;
+    s->server.seen_ms[step->name_index] = sim_server_clock_ms(s);
     for (size_t i = 0; i < m->held_count; i++) {
         const struct lease_key *lease = &m->held[i].lease;
         const int job = sim_job_index(s, &lease->job);
@@ -212,9 +245,25 @@ static void check_heartbeat(struct sim *s, const struct step *step, const struct
             sim_fail(s, "%s: epoch %u is listed, not current, and not revoked", s->jobs[job].label,
                      lease->epoch);
     }
+    check_unlisted(s, step, m->held, m->held_count, 2 * HEARTBEAT_MS);
 }
 
 /* ---- the life of a lease ---- */
+
+/* A worker gets work only while it is heard, and not while it drains. */
+static void check_lease_begins(struct sim *s, const struct core_op_attempt *op)
+{
+    struct sim_server *server = &s->server;
+    const int job = sim_job_index(s, &op->lease.job);
+    const int64_t clock_ms = sim_server_clock_ms(s);
+    const int holder = sim_name_index(s, op->worker);
+    server->heard_ms[job] = server->leased_ms[job] = clock_ms;
+    if (clock_ms - server->seen_ms[holder] >= HEARTBEAT_MS * HEARTBEAT_LIVENESS)
+        sim_fail(s, "%s goes to %s, silent for %lld ms", s->jobs[job].label, op->worker,
+                 (long long)(clock_ms - server->seen_ms[holder]));
+    if (server->draining[holder] || server->drain_wanted[holder])
+        sim_fail(s, "%s goes to %s, which drains", s->jobs[job].label, op->worker);
+}
 
 /* Leases begin, and end as lost: not before lease_ms of silence, unless the worker itself says
  * that it holds them no more. */
@@ -228,7 +277,7 @@ static void check_leases(struct sim *s, const struct msg *m, const struct step *
             continue;
         const int job = sim_job_index(s, &op->attempt.lease.job);
         if (op->kind == CORE_OP_ATTEMPT_BEGIN)
-            s->server.heard_ms[job] = clock_ms;
+            check_lease_begins(s, &op->attempt);
         else if (op->attempt.outcome == OUTCOME_LOST && !worker_said &&
                  clock_ms - s->server.heard_ms[job] < LEASE_MS)
             sim_fail(s, "%s is lost %lld ms after its worker last listed it", s->jobs[job].label,
@@ -260,7 +309,7 @@ void sim_check_step(struct sim *s, const struct msg *m, const struct sim_frame *
     if (frame)
         step.name_index = s->workers[frame->worker].name_index;
     if (m && m->kind == MSG_HELLO)
-        check_hello(s, &step);
+        check_hello(s, &step, &m->hello);
     else if (m && m->kind == MSG_HEARTBEAT)
         check_heartbeat(s, &step, &m->heartbeat);
     else if (m && m->kind == MSG_STARTED)

@@ -97,6 +97,7 @@ void sim_worker_start(struct sim *s, struct sim_worker *w)
     ASSERT(w->agent == NULL);
     w->incarnation++;
     options.instance = sim_tree_of(&s->jobs[0], rng_u64(&s->rng)); /* a random digest */
+    memset(w->forgotten, 0, sizeof w->forgotten);
     w->agent = agent_new(&options);
     w->left = false;
     w->stalled_until_ms = 0;
@@ -170,20 +171,48 @@ static void send_batch(struct sim *s, struct sim_worker *w, const struct agent_a
     sim_net_to_server(s, w, &m);
 }
 
+/* "A RESULT leaves only when every batch is acknowledged and the artifact is in the store", and so
+ * says the agent only of leases that it holds (agent.h). */
+static void check_said(struct sim *s, struct sim_worker *w, const struct msg *m)
+{
+    if (m->kind != MSG_RESULT)
+        return;
+    const struct sim_spool *spool = sim_spool_find(w, &m->result.lease);
+    if (!spool) /* refused before it had one */
+        return;
+    for (int stream = 0; stream < STREAM_COUNT; stream++)
+        if (spool->dropped[stream] < m->result.batches[stream])
+            sim_fail(s, "%s sends a result before its batches are acknowledged", w->name);
+    if (!digest_is_none(&m->result.artifact) && !sim_store_has_tree(s, &m->result.artifact))
+        sim_fail(s, "%s sends a result before its artifact is stored", w->name);
+}
+
+static void forget(struct sim *s, struct sim_worker *w, const struct lease_key *lease)
+{
+    struct sim_spool *spool = sim_spool_find(w, lease);
+    const int job = sim_job_index(s, &lease->job);
+    if (spool)
+        spool->used = false;
+    if (w->forgotten[job] < lease->epoch)
+        w->forgotten[job] = lease->epoch;
+}
+
 static void perform(struct sim *s, struct sim_worker *w, const struct agent_action *action)
 {
     struct sim_event event = {
         .worker = w->index, .incarnation = w->incarnation, .lease = action->lease};
-    struct sim_spool *spool = NULL;
     sim_trace_action(s, w->name, action);
     switch (action->kind) {
     case AGENT_DO_SEND:
+        check_said(s, w, &action->message);
         sim_net_to_server(s, w, &action->message);
         return;
     case AGENT_DO_SEND_BATCH:
         send_batch(s, w, action);
         return;
     case AGENT_DO_FETCH:
+        if (action->lease.epoch <= w->forgotten[sim_job_index(s, &action->lease.job)])
+            sim_fail(s, "%s takes a lease up again that it has forgotten", w->name);
         spool_open(s, w, &action->lease);
         event.kind = SIM_FETCHED;
         event.tree = action->job->resume;
@@ -207,9 +236,7 @@ static void perform(struct sim *s, struct sim_worker *w, const struct agent_acti
         drop_batches(w, action);
         return;
     case AGENT_DO_FORGET:
-        spool = sim_spool_find(w, &action->lease);
-        if (spool)
-            spool->used = false;
+        forget(s, w, &action->lease);
         return;
     case AGENT_DO_LEAVE:
         w->left = true;
