@@ -58,6 +58,9 @@
     X(frames_late)                                                                                 \
     X(frames_of_former_connections)                                                                \
     X(frames_to_nobody)                                                                            \
+    X(messages_misdirected)                                                                        \
+    X(messages_forged)                                                                             \
+    X(results_altered)                                                                             \
     X(peers_reported_gone)                                                                         \
     X(connections_reset)                                                                           \
     X(cuts_both_ways)                                                                              \
@@ -139,13 +142,21 @@ enum sim_nature { /* how a job's child behaves */
                   NATURE_FLAKY,    /* crashes or runs out of memory while the weather is bad */
                   NATURE_DIVERGES, /* its loss becomes NaN: final at once */
                   NATURE_BROKEN,   /* fails the same way everywhere */
-                  NATURE_LIES,     /* says ok with records that it did not send */
+                  NATURE_LIES,     /* says ok, and it is not so */
+};
+
+enum sim_lie {
+    LIE_COUNT,    /* one record too many */
+    LIE_DIGEST,   /* records other than those it sent */
+    LIE_OMISSION, /* the last batch was never made */
+    LIE_ARTIFACT, /* training: there is none */
 };
 
 struct sim_job {
     struct digest identity;
     enum job_kind kind;
     enum sim_nature nature;
+    enum sim_lie lie;
     int parents[2];
     int parent_count;
     bool of_experiment[SIM_EXPERIMENTS];
@@ -154,6 +165,7 @@ struct sim_job {
     uint32_t steps; /* training: each also makes a batch of metrics every few steps */
     uint32_t checkpoint_steps;
     uint32_t batches; /* evaluation: record batches in all */
+    bool items_are_planned;
     struct strbuf payloads[SIM_BATCHES_MAX];
     struct digest records; /* over all of them; none when there are none */
     char label[32];
@@ -238,8 +250,9 @@ struct sim_spool { /* of one lease */
     bool used;
     struct lease_key lease;
     int job;
-    uint32_t made[STREAM_COUNT];    /* batches written */
-    uint32_t dropped[STREAM_COUNT]; /* batches below are gone */
+    uint32_t made[STREAM_COUNT];           /* batches written */
+    uint32_t dropped[STREAM_COUNT];        /* batches below are gone */
+    uint64_t step_made, step_acknowledged; /* latest checkpoint */
     bool result_is_durable;
     struct agent_outcome outcome;
     char reason[128]; /* the outcome's */
@@ -269,6 +282,7 @@ struct sim_worker {
     struct sim_spool spools[SIM_LEASES_MAX];
     struct sim_child children[SIM_CHILDREN_MAX];
     int64_t wake_at_ms;
+    int64_t heard_ms;                 /* latest frame from the coordinator */
     uint32_t forgotten[SIM_JOBS_MAX]; /* latest epoch that this process has forgotten */
 };
 

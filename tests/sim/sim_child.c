@@ -83,6 +83,11 @@ void sim_child_signal(struct sim *s, struct sim_worker *w, uint32_t id, bool har
 
 /* ---- what it tells its agent ---- */
 
+static bool lies(const struct sim_job *job, enum sim_lie lie)
+{
+    return job->nature == NATURE_LIES && job->lie == lie;
+}
+
 static void tell_end(struct sim *s, struct sim_worker *w, struct sim_child *child,
                      enum outcome outcome, const char *reason)
 {
@@ -94,9 +99,9 @@ static void tell_end(struct sim *s, struct sim_worker *w, struct sim_child *chil
                                            .start_step = child->resume_step,
                                            .numeric_class = ""};
     if (outcome == OUTCOME_OK && job->kind == JOB_EVALUATE) {
-        event.outcome.items = sim_items_of(job) + (job->nature == NATURE_LIES);
-        event.outcome.records = job->records;
-    } else if (outcome == OUTCOME_OK) {
+        event.outcome.items = sim_items_of(job) + lies(job, LIE_COUNT);
+        event.outcome.records = lies(job, LIE_DIGEST) ? job->identity : job->records;
+    } else if (outcome == OUTCOME_OK && !lies(job, LIE_ARTIFACT)) {
         event.outcome.artifact = sim_tree_of(job, job->steps);
     }
     sim_worker_step(s, w, &event);
@@ -131,6 +136,9 @@ static void tell_batch(struct sim *s, struct sim_worker *w, const struct sim_chi
 static void tell_checkpoint(struct sim *s, struct sim_worker *w, const struct sim_child *child)
 {
     struct agent_event event = {.kind = AGENT_EV_CHECKPOINT, .lease = child->lease};
+    struct sim_spool *spool = sim_spool_find(w, &child->lease);
+    if (spool && !spool->result_is_durable) /* else the attempt has ended without it */
+        spool->step_made = child->step;
     event.checkpoint.step = child->step;
     event.checkpoint.tree = sim_tree_of(&s->jobs[child->job], child->step);
     sim_worker_step(s, w, &event);
@@ -167,7 +175,7 @@ static void train(struct sim *s, struct sim_worker *w, struct sim_child *child)
 static void evaluate(struct sim *s, struct sim_worker *w, struct sim_child *child)
 {
     const struct sim_job *job = &s->jobs[child->job];
-    if (child->batches_made == job->batches) {
+    if (child->batches_made + lies(job, LIE_OMISSION) >= job->batches) {
         tell_end(s, w, child, OUTCOME_OK, "");
         return;
     }

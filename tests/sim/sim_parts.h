@@ -87,6 +87,8 @@ void sim_worker_kill(struct sim *s, struct sim_worker *w);
 void sim_worker_wipe(struct sim_worker *w);
 void sim_worker_connect(struct sim *s, struct sim_worker *w);
 void sim_worker_connect_later(struct sim *s, const struct sim_worker *w, int64_t delay_ms);
+/* Before the agent does: what the checks must know of a message. */
+void sim_worker_hears(struct sim *s, struct sim_worker *w, const struct msg *m);
 void sim_worker_step(struct sim *s, struct sim_worker *w, struct agent_event *event);
 void sim_worker_fetched(struct sim *s, struct sim_worker *w, const struct sim_event *event);
 void sim_worker_uploaded(struct sim *s, struct sim_worker *w, const struct sim_event *event);

@@ -23,19 +23,20 @@ static struct submit_job *submit_jobs(struct sim *s, struct arena *arena, int ex
         for (int p = 0; p < job->parent_count; p++)
             parents[p] =
                 (struct named_digest){sim_parent_name(job, p), s->jobs[job->parents[p]].identity};
-        jobs[count++] = (struct submit_job){.identity = job->identity,
-                                            .kind = job->kind,
-                                            .label = job->label,
-                                            .family = "f",
-                                            .variant = "v",
-                                            .task = job->kind == JOB_EVALUATE ? "t" : "",
-                                            .spec = {(const uint8_t *)job->spec, strlen(job->spec)},
-                                            .parents = parents,
-                                            .parent_count = (size_t)job->parent_count,
-                                            .threads = job->threads,
-                                            .memory_bytes = job->memory_bytes,
-                                            .items_expected = sim_items_of(job),
-                                            .attempts_max = SIM_ATTEMPTS_MAX};
+        jobs[count++] =
+            (struct submit_job){.identity = job->identity,
+                                .kind = job->kind,
+                                .label = job->label,
+                                .family = "f",
+                                .variant = "v",
+                                .task = job->kind == JOB_EVALUATE ? "t" : "",
+                                .spec = {(const uint8_t *)job->spec, strlen(job->spec)},
+                                .parents = parents,
+                                .parent_count = (size_t)job->parent_count,
+                                .threads = job->threads,
+                                .memory_bytes = job->memory_bytes,
+                                .items_expected = job->items_are_planned ? sim_items_of(job) : 0,
+                                .attempts_max = SIM_ATTEMPTS_MAX};
     }
     *count_out = count;
     return jobs;

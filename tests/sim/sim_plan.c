@@ -83,7 +83,7 @@ static enum sim_nature draw_nature(struct sim *s, enum job_kind kind)
     if (u < 0.18)
         return NATURE_BROKEN;
     if (u < 0.21)
-        return kind == JOB_EVALUATE ? NATURE_LIES : NATURE_DIVERGES;
+        return kind == JOB_EVALUATE || sim_chance(s, 0.3) ? NATURE_LIES : NATURE_DIVERGES;
     return NATURE_FINE;
 }
 
@@ -94,6 +94,8 @@ static int make_job(struct sim *s, enum job_kind kind, int start, int embeddings
     struct sim_job *job = &s->jobs[index];
     job->kind = kind;
     job->nature = draw_nature(s, kind);
+    job->lie =
+        kind == JOB_EVALUATE ? (enum sim_lie)sim_between(s, LIE_COUNT, LIE_OMISSION) : LIE_ARTIFACT;
     job->threads = kind == JOB_EVALUATE ? 1 : (uint32_t)sim_between(s, 1, 2);
     job->memory_bytes = (uint64_t)(sim_chance(s, 0.2) ? 600 : 100) << 20; /* of 1 GiB */
     snprintf(job->label, sizeof job->label, "%s-%d", job_kind_name(kind), index);
@@ -107,6 +109,7 @@ static int make_job(struct sim *s, enum job_kind kind, int start, int embeddings
     if (kind == JOB_EVALUATE) {
         job->batches =
             (uint32_t)sim_between(s, 1, sim_chance(s, 0.3) ? SIM_BATCHES_MAX : SIM_BATCHES_MAX / 4);
+        job->items_are_planned = sim_chance(s, 0.8);
         make_records(job);
     } else {
         job->steps = (uint32_t)sim_between(s, 4, 24);

@@ -40,6 +40,7 @@ static void load_core(struct sim *s)
     for (int i = 0; i < s->job_count; i++)
         server->heard_ms[i] = server->leased_ms[i] = sim_server_clock_ms(s);
     memset(server->draining, 0, sizeof server->draining);
+    memcpy(server->instances, s->store.instances, sizeof server->instances);
     memset(server->drain_wanted, 0, sizeof server->drain_wanted);
     sim_store_load(s, server->core);
     core_check(server->core);
@@ -223,27 +224,68 @@ static struct core_event message_event(struct sim *s, const struct msg *m, uint6
     return event;
 }
 
-static const struct lease_key *lease_in(const struct msg *m)
+/* The lease that a message of an attempt is about, and the session that it names. */
+static struct lease_key *lease_in(struct msg *m, uint64_t **session_out)
 {
-    return m->kind == MSG_STARTED      ? &m->started.lease
-           : m->kind == MSG_STREAM     ? &m->stream.lease
-           : m->kind == MSG_CHECKPOINT ? &m->checkpoint.lease
-           : m->kind == MSG_RESULT     ? &m->result.lease
+#define PARTS(of) (*session_out = &(of).session, &(of).lease)
+    return m->kind == MSG_STARTED      ? PARTS(m->started)
+           : m->kind == MSG_STREAM     ? PARTS(m->stream)
+           : m->kind == MSG_CHECKPOINT ? PARTS(m->checkpoint)
+           : m->kind == MSG_RESULT     ? PARTS(m->result)
                                        : NULL;
+#undef PARTS
 }
 
-void sim_server_receive(struct sim *s, const struct sim_frame *frame)
+/* An authorised worker that is wrong or hostile: another one's words come over its connection, with
+ * their own session or with its own. Nobody honest does this; the fence must hold anyway. */
+static void confuse(struct sim *s, uint64_t *session, struct sim_frame *frame)
+{
+    const struct sim_worker *other = &s->workers[sim_between(s, 0, s->worker_count - 1)];
+    if (!sim_mishap(s, 0.002) || !other->connected ||
+        other->name_index == s->workers[frame->worker].name_index)
+        return;
+    frame->peer = other->peer;
+    if (sim_chance(s, 0.5)) {
+        s->counters.messages_misdirected++;
+        return;
+    }
+    frame->worker = other->index;
+    *session = s->server.sessions[other->name_index];
+    s->counters.messages_forged++;
+}
+
+/* A result that speaks of a batch more than there is, or of an artifact that nobody stored: the
+ * first is asked for, the second is refused. The honest one comes again. */
+static void alter(struct sim *s, struct msg_result *result)
+{
+    if (result->outcome != OUTCOME_OK || !sim_mishap(s, 0.005))
+        return;
+    s->counters.results_altered++;
+    if (digest_is_none(&result->artifact))
+        result->batches[STREAM_RECORDS]++;
+    else
+        result->artifact = result->lease.job;
+}
+
+void sim_server_receive(struct sim *s, const struct sim_frame *arrived)
 {
     struct sim_server *server = &s->server;
-    struct msg m;
-    if (!server->core || !sim_net_decode(s, frame, &server->arena, &m))
-        return;
-    sim_trace_message(s, s->workers[frame->worker].name, "C", &m, "");
+    struct sim_frame frame = *arrived;
     struct core_job_state before = {0};
-    if (lease_in(&m))
-        before = *sim_server_state(s, sim_job_index(s, &lease_in(&m)->job));
-    struct core_event event = message_event(s, &m, frame->peer);
-    take_step(s, &event, frame, &before);
+    struct msg m;
+    uint64_t *session = NULL;
+    if (!server->core || !sim_net_decode(s, &frame, &server->arena, &m))
+        return;
+    const struct lease_key *lease = lease_in(&m, &session);
+    if (lease) {
+        confuse(s, session, &frame);
+        if (m.kind == MSG_RESULT)
+            alter(s, &m.result);
+        before = *sim_server_state(s, sim_job_index(s, &lease->job));
+    }
+    sim_trace_message(s, s->workers[frame.worker].name, "C", &m, "");
+    struct core_event event = message_event(s, &m, frame.peer);
+    take_step(s, &event, &frame, &before);
 }
 
 void sim_server_tick(struct sim *s)

@@ -175,7 +175,7 @@ void sim_store_job_row(const struct sim *s, int index, struct arena *arena,
                                  .kind = job->kind,
                                  .threads = job->threads,
                                  .memory_bytes = job->memory_bytes,
-                                 .items_expected = sim_items_of(job),
+                                 .items_expected = job->items_are_planned ? sim_items_of(job) : 0,
                                  .parents = parents,
                                  .parent_count = (size_t)job->parent_count};
     memcpy(out->next, row->attempts[row->state.epoch].batches, sizeof out->next);

@@ -168,6 +168,30 @@ static void check_fence(struct sim *s, const struct step *step, const struct msg
                  s->workers[step->name_index].name, lease->epoch);
 }
 
+/* A result whose batches are not all stored ends nothing: the missing ones are asked for. */
+static void check_result(struct sim *s, const struct step *step, const struct msg *m,
+                         const struct core_job_state *before)
+{
+    const struct msg_result *result = &m->result;
+    const struct core_output *turn = &s->server.turn;
+    uint32_t stored[STREAM_COUNT];
+    bool is_missing = false;
+    check_fence(s, step, m, result->session, &result->lease, before);
+    memcpy(stored, attempt_of(s, &result->lease)->batches, sizeof stored);
+    for (size_t i = 0; i < step->first_op; i++) /* earlier in this turn */
+        if (turn->ops[i].kind == CORE_OP_BATCH &&
+            digest_equal(&turn->ops[i].batch.lease.job, &result->lease.job))
+            stored[turn->ops[i].batch.stream] = turn->ops[i].batch.index + 1;
+    for (int stream = 0; stream < STREAM_COUNT; stream++)
+        is_missing = is_missing || stored[stream] < result->batches[stream];
+    if (result->outcome != OUTCOME_OK || !is_missing)
+        return;
+    for (size_t i = step->first_op; i < turn->op_count; i++)
+        if (turn->ops[i].kind == CORE_OP_ATTEMPT_END && turn->ops[i].attempt.result == result)
+            sim_fail(s, "%s: a result ends the attempt before its batches are stored",
+                     s->jobs[sim_job_index(s, &result->lease.job)].label);
+}
+
 /* ---- sessions and listings ---- */
 
 static bool is_current_now(const struct sim *s, const struct step *step,
@@ -176,10 +200,21 @@ static bool is_current_now(const struct sim *s, const struct step *step,
     return is_holder(s, step, sim_server_state(s, sim_job_index(s, &lease->job)), lease->epoch);
 }
 
+static bool begins_now(const struct sim *s, const struct step *step, const struct lease_key *lease)
+{
+    for (size_t i = step->first_op; i < s->server.turn.op_count; i++) {
+        const struct core_op *op = &s->server.turn.ops[i];
+        if (op->kind == CORE_OP_ATTEMPT_BEGIN && op->attempt.lease.epoch == lease->epoch &&
+            digest_equal(&op->attempt.lease.job, &lease->job))
+            return true;
+    }
+    return false;
+}
+
 /* What a new process of a worker does not list is lost at once; what the same process does not
  * list is sent again: at HELLO, and in a heartbeat once the lease is older than two beats. */
 static void check_unlisted(struct sim *s, const struct step *step, const struct held_lease *held,
-                           size_t held_count, int64_t younger_than_ms)
+                           size_t held_count, bool new_process, int64_t younger_than_ms)
 {
     for (int job = 0; job < s->job_count; job++) {
         const struct core_job_state *state = sim_server_state(s, job);
@@ -191,6 +226,9 @@ static void check_unlisted(struct sim *s, const struct step *step, const struct 
         if (listed || !is_holder(s, step, state, lease.epoch) ||
             sim_server_clock_ms(s) - s->server.leased_ms[job] < younger_than_ms)
             continue;
+        if (new_process && !begins_now(s, step, &lease))
+            sim_fail(s, "%s: epoch %u outlives the process that had it", s->jobs[job].label,
+                     lease.epoch);
         if (!answer(s, step, MSG_LEASE, &lease))
             sim_fail(s, "%s: epoch %u is not listed by its holder and not sent again",
                      s->jobs[job].label, lease.epoch);
@@ -205,7 +243,8 @@ static void check_hello(struct sim *s, const struct step *step, const struct msg
         return;
     }
     struct sim_server *server = &s->server;
-    if (!digest_equal(&hello->instance, &server->instances[step->name_index]))
+    const bool new_process = !digest_equal(&hello->instance, &server->instances[step->name_index]);
+    if (new_process)
         server->drain_wanted[step->name_index] = false; /* a person meant the former process */
     server->instances[step->name_index] = hello->instance;
     server->draining[step->name_index] = false;
@@ -225,7 +264,7 @@ static void check_hello(struct sim *s, const struct step *step, const struct msg
         s->counters.leases_kept_after_hello += v->keep;
         s->counters.leases_stale_after_hello += !v->keep;
     }
-    check_unlisted(s, step, hello->held, hello->held_count, 0);
+    check_unlisted(s, step, hello->held, hello->held_count, new_process, 0);
 }
 
 static void check_heartbeat(struct sim *s, const struct step *step, const struct msg_heartbeat *m)
@@ -245,7 +284,7 @@ static void check_heartbeat(struct sim *s, const struct step *step, const struct
             sim_fail(s, "%s: epoch %u is listed, not current, and not revoked", s->jobs[job].label,
                      lease->epoch);
     }
-    check_unlisted(s, step, m->held, m->held_count, 2 * HEARTBEAT_MS);
+    check_unlisted(s, step, m->held, m->held_count, false, 2 * HEARTBEAT_MS);
 }
 
 /* ---- the life of a lease ---- */
@@ -319,7 +358,7 @@ void sim_check_step(struct sim *s, const struct msg *m, const struct sim_frame *
     else if (m && m->kind == MSG_CHECKPOINT)
         check_fence(s, &step, m, m->checkpoint.session, &m->checkpoint.lease, before);
     else if (m && m->kind == MSG_RESULT)
-        check_fence(s, &step, m, m->result.session, &m->result.lease, before);
+        check_result(s, &step, m, before);
     check_leases(s, m, &step);
     count_leases_sent(s, &step);
 }

@@ -47,6 +47,8 @@ static void spool_result(struct sim *s, struct sim_worker *w, const struct agent
     const struct msg_result *result = &action->message.result;
     struct sim_spool *spool = spool_open(s, w, &action->lease);
     spool->result_is_durable = true;
+    if (result->outcome == OUTCOME_OK)
+        spool->step_made = 0; /* the artifact stands for it from now on */
     snprintf(spool->reason, sizeof spool->reason, "%s", result->reason);
     spool->outcome = (struct agent_outcome){.outcome = result->outcome,
                                             .reason = spool->reason,
@@ -117,6 +119,7 @@ void sim_worker_kill(struct sim *s, struct sim_worker *w)
     memset(w->children, 0, sizeof w->children); /* they die with it */
     for (int i = 0; i < SIM_LEASES_MAX; i++) {
         w->spools[i].used = w->spools[i].used && w->spools[i].result_is_durable;
+        w->spools[i].step_made = 0; /* its checkpoint was in the cache only */
         spooled = spooled || w->spools[i].used;
     }
     s->counters.worker_kills_with_spool += spooled;
@@ -171,8 +174,8 @@ static void send_batch(struct sim *s, struct sim_worker *w, const struct agent_a
     sim_net_to_server(s, w, &m);
 }
 
-/* "A RESULT leaves only when every batch is acknowledged and the artifact is in the store", and so
- * says the agent only of leases that it holds (agent.h). */
+/* "A RESULT leaves only when every batch is acknowledged, the artifact is in the store and a last
+ * checkpoint is acknowledged" (agent.h). */
 static void check_said(struct sim *s, struct sim_worker *w, const struct msg *m)
 {
     if (m->kind != MSG_RESULT)
@@ -183,6 +186,8 @@ static void check_said(struct sim *s, struct sim_worker *w, const struct msg *m)
     for (int stream = 0; stream < STREAM_COUNT; stream++)
         if (spool->dropped[stream] < m->result.batches[stream])
             sim_fail(s, "%s sends a result before its batches are acknowledged", w->name);
+    if (m->result.outcome != OUTCOME_OK && spool->step_made > spool->step_acknowledged)
+        sim_fail(s, "%s sends a result before its checkpoint is acknowledged", w->name);
     if (!digest_is_none(&m->result.artifact) && !sim_store_has_tree(s, &m->result.artifact))
         sim_fail(s, "%s sends a result before its artifact is stored", w->name);
 }
@@ -269,6 +274,25 @@ static void arm_wake(struct sim *s, struct sim_worker *w, int64_t wake_at_ms)
                      .kind = SIM_WORKER_WAKE, .worker = w->index, .incarnation = w->incarnation});
 }
 
+void sim_worker_hears(struct sim *s, struct sim_worker *w, const struct msg *m)
+{
+    w->heard_ms = s->now_ms;
+    if (m->kind != MSG_CHECKPOINT_ACK)
+        return;
+    struct sim_spool *spool = sim_spool_find(w, &m->checkpoint_ack.lease);
+    if (spool && spool->step_acknowledged < m->checkpoint_ack.step)
+        spool->step_acknowledged = m->checkpoint_ack.step;
+}
+
+/* "A worker without pulses for LIVENESS beats … says HELLO": it has no session then. */
+static void check_silence(struct sim *s, const struct sim_worker *w)
+{
+    if (agent_session(w->agent) != 0 &&
+        s->now_ms - w->heard_ms > HEARTBEAT_MS * HEARTBEAT_LIVENESS + 100)
+        sim_fail(s, "%s keeps its session after %lld silent ms", w->name,
+                 (long long)(s->now_ms - w->heard_ms));
+}
+
 void sim_worker_step(struct sim *s, struct sim_worker *w, struct agent_event *event)
 {
     if (!w->agent || sim_worker_is_stalled(s, w))
@@ -279,6 +303,7 @@ void sim_worker_step(struct sim *s, struct sim_worker *w, struct agent_event *ev
         perform(s, w, &s->actions.items[i]);
     arm_wake(s, w, s->actions.wake_at_ms);
     count_full_windows(s, w);
+    check_silence(s, w);
     if (!w->left)
         return;
     sim_worker_kill(s, w); /* and its supervisor starts it again */
@@ -316,6 +341,8 @@ void sim_worker_uploaded(struct sim *s, struct sim_worker *w, const struct sim_e
         event.failure.text = "a file of the tree is damaged";
         event.failure.final = true;
         s->counters.uploads_failed_for_good++;
+        if (sim_spool_find(w, &happened->lease)) /* an attempt can live without a checkpoint */
+            sim_spool_find(w, &happened->lease)->step_made = 0;
     } else if (data_socket_fails(s, w, 0.1)) {
         event.kind = AGENT_EV_UPLOAD_FAILED;
         event.failure.text = "the data socket does not answer";

@@ -81,6 +81,7 @@ static void worker_receives(struct sim *s, struct sim_worker *w, const struct si
         struct agent_event event = {.kind = AGENT_EV_MESSAGE, .message = &m};
         sim_trace_message(s, "C", w->name, &m, "arrives");
         s->counters.workers_drained += m.kind == MSG_DRAIN;
+        sim_worker_hears(s, w, &m);
         sim_worker_step(s, w, &event);
     }
     arena_release(&arena);
