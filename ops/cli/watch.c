@@ -3,10 +3,8 @@
 #include <string.h>
 
 #include "clock.h"
-#include "eta.h"
 #include "interrupt.h"
 #include "job_table.h"
-#include "plan_document.h"
 
 /* Above this many jobs their ends are counted, not told one by one. */
 #define JOBS_TOLD_MAX   2000
@@ -58,38 +56,12 @@ static void tell_ended(struct connection *c, const char *experiment, uint64_t fi
     *seen = now;
 }
 
-/* Estimates of one experiment's jobs, from its plan. Without them the coordinator's own guess is
- * shown, which only counts jobs. */
-static void load_estimates(struct connection *c, const char *experiment, struct eta *eta,
-                           struct arena *arena)
-{
-    json_t *plan = NULL;
-    struct err ignored;
-    *eta = (struct eta){0};
-    if (*experiment && plan_document_fetch(c, experiment, &plan, &ignored) == ERR_OK)
-        eta_init(eta, plan, arena);
-    json_decref(plan);
-}
-
 struct watch {
     struct connection *connection;
     const struct watch_options *options;
     struct progress *progress;
     struct seen_jobs seen;
-    struct eta eta;
 };
-
-static void show(struct watch *w, struct msg_status *status)
-{
-    const int64_t now_ms = clock_mono_ms();
-    if (w->eta.job_count && w->seen.valid && status->experiment_count == 1) {
-        struct experiment_row *row = &status->experiments[0];
-        row->work_done_ratio =
-            eta_look(&w->eta, &w->seen.table, status->running, status->running_count, now_ms);
-        row->eta_ms = eta_left_ms(&w->eta, row->work_done_ratio, now_ms);
-    }
-    progress_show(w->progress, status, now_ms);
-}
 
 static enum err_code poll_once(struct watch *w, uint64_t counts[JOB_STATE_COUNT],
                                uint64_t *open_out, struct err *err)
@@ -106,7 +78,7 @@ static enum err_code poll_once(struct watch *w, uint64_t counts[JOB_STATE_COUNT]
         if ((!w->seen.valid || w->seen.final_count != final_count) &&
             final_count + *open_out <= JOBS_TOLD_MAX)
             tell_ended(w->connection, experiment, final_count, &w->seen, w->progress);
-        show(w, &reply.status);
+        progress_show(w->progress, &reply.status, clock_mono_ms());
     }
     arena_release(&arena);
     return rc;
@@ -117,11 +89,9 @@ enum err_code watch_until_final(struct connection *c, const struct watch_options
                                 struct err *err)
 {
     struct watch w = {.connection = c, .options = options, .progress = progress};
-    struct arena plan = {0};
     int64_t answered_ms = clock_mono_ms();
     uint64_t open_count = 1;
     enum err_code rc = ERR_OK;
-    load_estimates(c, options->experiment, &w.eta, &plan);
     while (rc == ERR_OK && open_count > 0) {
         open_count = 1;
         rc = poll_once(&w, counts_out, &open_count, err);
@@ -143,7 +113,6 @@ enum err_code watch_until_final(struct connection *c, const struct watch_options
     }
     progress_end(progress);
     arena_release(&w.seen.arena);
-    arena_release(&plan);
     return rc;
 }
 

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "cmocka_all.h"
-#include "eta.h"
 #include "golden.h"
 #include "human.h"
 #include "progress.h"
@@ -160,39 +159,6 @@ static void test_time_by_stage_counts_overlaps_once(void **state)
     assert_int_equal(count, 0);
 }
 
-/* Two jobs of 30 s on one core; 10 s for the first quarter leave 30 s for the rest. */
-static void test_time_left_follows_the_pace(void **state)
-{
-    static const char text[] =
-        "{\"jobs\":["
-        "{\"identity\":\"0100000000000000000000000000000000000000000000000000000000000000\","
-        "\"hours\":0.004166666666666667,\"threads\":2},"
-        "{\"identity\":\"0200000000000000000000000000000000000000000000000000000000000000\","
-        "\"hours\":0.008333333333333333,\"threads\":1}]}";
-    struct arena arena = {0};
-    struct eta eta, unknown = {0};
-    json_t *plan = json_loads(text, 0, NULL);
-    const struct job_row rows[] = {{.job = {{1}}, .state = JOB_RUNNING},
-                                   {.job = {{2}}, .state = JOB_WAITING}};
-    const struct job_row *pointers[] = {&rows[0], &rows[1]};
-    const struct job_table table = {.rows = pointers, .count = 2};
-    struct running_row running = {.job = {{1}}, .done = 0, .total = 10};
-    (void)state;
-    assert_non_null(plan);
-    eta_init(&eta, plan, &arena);
-    assert_int_equal(eta.job_count, 2);
-    assert_float_equal(eta_look(&eta, &table, &running, 1, 1000), 0, 1e-12);
-    assert_int_equal(eta_left_ms(&eta, 0, 9000), -1); /* nothing done: no pace */
-    running.done = 5;
-    const double ratio = eta_look(&eta, &table, &running, 1, 11000);
-    assert_float_equal(ratio, 0.25, 1e-9);
-    assert_int_equal((eta_left_ms(&eta, ratio, 11000) + 5) / 10, 3000); /* of 10 ms */
-    assert_int_equal(eta_left_ms(&eta, ratio, 1500), -1);               /* too early to tell */
-    assert_true(isnan(eta_look(&unknown, &table, &running, 1, 1000)));
-    json_decref(plan);
-    arena_release(&arena);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -201,7 +167,6 @@ int main(void)
         cmocka_unit_test(test_quantities),
         cmocka_unit_test(test_progress_lines),
         cmocka_unit_test(test_time_by_stage_counts_overlaps_once),
-        cmocka_unit_test(test_time_left_follows_the_pace),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -496,11 +496,33 @@ static void test_boots_are_counted(void **state)
     assert_int_equal(f->boot, first + 1);
 }
 
+/* A long job and a short one: what is left follows the work, not the number of jobs. */
+static void test_time_left_follows_the_work(void **state)
+{
+    struct store_work work = {.all = 100, .unfinished = 100, .submitted_ms = 1000};
+    struct experiment_row row = {0};
+    (void)state;
+    store_work_show(&work, 0, 5000, &row);
+    assert_int_equal(row.eta_ms, -1); /* nothing done: no pace */
+    store_work_show(&work, 25, 11000, &row);
+    assert_true(fabs(row.work_done_ratio - 0.25) < 1e-12);
+    assert_int_equal(row.eta_ms, 30000);
+    work.unfinished = 20;
+    work.done_since = 40; /* 40 more were done before this submission */
+    store_work_show(&work, 0, 11000, &row);
+    assert_true(fabs(row.work_done_ratio - 0.8) < 1e-12);
+    assert_int_equal(row.eta_ms, 5000);
+    work.unfinished = 0;
+    store_work_show(&work, 0, 11000, &row);
+    assert_int_equal(row.eta_ms, 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_time_left_follows_the_work),
         TEST(test_a_rebuilt_core_equals_the_live_one),
         TEST(test_leases_are_completed_from_the_store),
         TEST(test_lists_and_documents),
