@@ -60,13 +60,14 @@ static void add_line(struct training *t, const struct sequence *sequence, int64_
     t->data->tokens += tokens;
 }
 
-/* Put the header in front and hand the bytes over as a blob. */
-static struct digest training_finish(struct training *t, const char *format)
+/* Put the header in front and hand the bytes over as a blob. `name` says what the data are and not
+ * whose: labels are no part of a job's identity, and these bytes are. */
+static struct digest training_finish(struct training *t, const char *name, const char *format)
 {
     struct strbuf file = {0};
     struct dataset header = {
         .purpose = DATASET_TRAIN,
-        .name = str_from(t->data->label),
+        .name = str_from(name),
         .format = str_from(format),
         .pairing = str_from(""),
         .sequence_count = (uint32_t)t->data->sequences,
@@ -238,7 +239,7 @@ static enum err_code build_pretrain(struct training *t, uint64_t seed, struct di
     t->data->steps = (t->packer.batches + accumulate - 1) / accumulate;
     t->data->epochs = 1.0;
     if (!code)
-        *blob_out = training_finish(t, "text");
+        *blob_out = training_finish(t, t->variant->stage.mix, "text");
     return code;
 }
 
@@ -294,7 +295,7 @@ static enum err_code build_instruct(struct training *t, uint64_t seed, struct di
     t->data->steps = t->variant->stage.train.steps;
     t->data->epochs = 1.0;
     if (!code)
-        *blob_out = training_finish(t, "chat");
+        *blob_out = training_finish(t, t->variant->stage.mix, "chat");
     return code;
 }
 
@@ -398,7 +399,7 @@ static enum err_code build_spectrum(struct training *t, uint64_t seed, struct di
     t->data->epochs = (double)(stage->train.steps * stage->train.accumulate) /
                       (double)(t->packer.batches ? t->packer.batches : 1);
     if (!code)
-        *blob_out = training_finish(t, "spectrum");
+        *blob_out = training_finish(t, "spectrum", "spectrum");
     return code;
 }
 

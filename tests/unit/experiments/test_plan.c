@@ -298,6 +298,13 @@ static void an_edit_changes_only_what_follows(void **state)
     assert_false(same_identity(&a, &rate, "llama-tiny/PT/42"));
     assert_false(same_identity(&a, &rate, "llama-tiny/ST/flight/42"));
     release(&rate);
+    /* Names are labels. */
+    struct planned renamed;
+    plan_of("quickstart.yaml", "  llama-tiny:", "  other-name:", &renamed);
+    assert_int_equal(renamed.plan.job_count, a.plan.job_count);
+    for (size_t i = 0; i < a.plan.job_count; i++)
+        assert_true(digest_equal(&a.plan.jobs[i].identity, &renamed.plan.jobs[i].identity));
+    release(&renamed);
     release(&a);
 }
 
