@@ -105,7 +105,7 @@ static double ref_dot(const REAL *a, const REAL *b, int count)
 static double ref_attention_lse(const REAL *q, const REAL *k, size_t key_row, int t, int D)
 {
     const double scale = 1.0 / sqrt(D);
-    double largest = -INFINITY;
+    double largest = -HUGE_VAL;
     double sum = 0;
     for (int s = 0; s <= t; s++) {
         const double score = scale * ref_dot(q, k + (size_t)s * key_row, D);

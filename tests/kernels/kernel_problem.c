@@ -191,8 +191,8 @@ double problem_error(const struct problem *p, int array)
     double largest = 1e-30;
     double worst = 0;
     for (size_t i = 0; i < p->count[array]; i++)
-        if (isnan(p->f[array][i]))
-            return NAN;
+        if (isnan((double)p->f[array][i]))
+            return (double)NAN;
     for (int b = 0; b < (per_row ? p->batch.sequence_count : 1); b++) {
         const size_t first = per_row ? (size_t)p->start[b] * width : 0;
         const size_t count = per_row ? (size_t)p->len[b] * width : p->count[array];
