@@ -7,13 +7,20 @@
 static const struct generator table[] = {
     {"coinflip",
      {"heads", "tails", "heads_percent", "tails_percent", "likelier", NULL},
+     {"heads", "tails", "heads_percent", "tails_percent", "likelier", NULL},
      generate_coinflip},
-    {"categorical", {"count", "last", "probabilities", NULL}, generate_categorical},
-    {"binomial", {"trials", "probability", NULL}, generate_binomial},
-    {"poisson", {"rate", NULL}, generate_poisson},
-    {"normal", {"mean", "sd", "mean_short", "sd_short", "decimals", NULL}, generate_normal},
-    {"flight", {NULL}, generate_flight},
-    {"urn", {NULL}, generate_urn},
+    {"categorical",
+     {"count", "last", "probabilities", NULL},
+     {"probabilities", NULL},
+     generate_categorical},
+    {"binomial", {"trials", "probability", NULL}, {"probability", NULL}, generate_binomial},
+    {"poisson", {"rate", NULL}, {"rate", NULL}, generate_poisson},
+    {"normal",
+     {"mean", "sd", "mean_short", "sd_short", "decimals", NULL},
+     {"mean", NULL},
+     generate_normal},
+    {"flight", {NULL}, {NULL}, generate_flight},
+    {"urn", {NULL}, {NULL}, generate_urn},
 };
 
 const struct generator *generator_find(const char *name)

@@ -21,6 +21,9 @@ struct generator {
     const char *name;
     /* What a description may mention as {field}; ended by NULL. */
     const char *fields[GENERATOR_FIELDS_MAX + 1];
+    /* Those of them that let a reader of the description name the most likely output, any one of
+     * them; ended by NULL. */
+    const char *telling[GENERATOR_FIELDS_MAX + 1];
     /* Fill `count` examples and the values, drawing from `s` only. */
     void (*draw)(struct dice *s, struct arena *arena, struct example *examples, size_t count,
                  struct drawn *out);

@@ -1,4 +1,5 @@
 /* One sequence of a task: drawn by its generator, or one person's answers in a new order. */
+#include <stdio.h>
 #include <string.h>
 
 #include "check.h"
@@ -119,6 +120,21 @@ static void draw_person(const struct task *task, const struct instance_options *
     drawn->mode = commonest_answer(task, out->examples[0].input);
 }
 
+/* Does the description let a reader know the most likely output? A generator's only through its
+ * parameters; of people the commonest answer counts. */
+static bool tells_mode(const struct task *task, const char *description)
+{
+    if (!task->generator)
+        return true;
+    for (const char *const *field = task->generator->telling; *field; field++) {
+        char mention[64];
+        snprintf(mention, sizeof mention, "{%s}", *field);
+        if (strstr(description, mention))
+            return true;
+    }
+    return false;
+}
+
 void task_instance(const struct task *task, const struct instance_options *options, uint32_t index,
                    struct arena *arena, struct instance *out)
 {
@@ -139,8 +155,7 @@ void task_instance(const struct task *task, const struct instance_options *optio
     bool keep = gsl_rng_uniform(s.gsl) < options->keep_description;
     const char *text = task->descriptions.items[form];
     out->description = keep ? fill_template(task, text, &drawn, arena) : NULL;
-    /* A generator's mode is known to a reader only through the parameters in the description. */
-    bool determined = !task->generator || strchr(text, '{') != NULL;
-    out->mode = keep && determined && drawn.mode ? stripped(arena, drawn.mode) : NULL;
+    bool told = keep && drawn.mode && tells_mode(task, text);
+    out->mode = told ? stripped(arena, drawn.mode) : NULL;
     dice_close(&s);
 }

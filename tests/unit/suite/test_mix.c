@@ -193,6 +193,33 @@ static void instruction_answers_with_the_mode(void **state)
     suite_release(&suite);
 }
 
+/* "Numbers around one value, 3 decimals." names a parameter, but not the one that the mode needs.
+ */
+static void a_mode_needs_the_parameter_that_tells_it(void **state)
+{
+    (void)state;
+    struct suite suite = load_suite();
+    const struct task *normal = suite_find(&suite, "normal");
+    struct instance_options options = {.root = rng_new(3, "modes"), .keep_description = 1.0};
+    struct arena arena = {0};
+    int told = 0, vague = 0;
+    for (uint32_t i = 0; i < 200; i++) {
+        struct instance instance;
+        task_instance(normal, &options, i, &arena, &instance);
+        if (strstr(instance.description, "mean ")) {
+            bool rough = strstr(instance.description, "mean about") != NULL;
+            assert_true((instance.mode != NULL) == !rough);
+            told += !rough;
+        } else {
+            assert_null(instance.mode);
+            vague++;
+        }
+    }
+    assert_true(told > 30 && vague > 60);
+    arena_release(&arena);
+    suite_release(&suite);
+}
+
 static void refuse(const char *text, const char *message)
 {
     struct mix mix;
@@ -234,6 +261,7 @@ int main(void)
         cmocka_unit_test(wordnet_lines_become_sentences),
         cmocka_unit_test(shares_come_true),
         cmocka_unit_test(instruction_answers_with_the_mode),
+        cmocka_unit_test(a_mode_needs_the_parameter_that_tells_it),
         cmocka_unit_test(wrong_mixes_say_what),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
