@@ -45,6 +45,16 @@ struct digest build_pairing(const struct instance *instances, uint32_t count,
     return hash_final(&state);
 }
 
+/* Without a description nothing says what the first output should be, and chat shows it in its
+ * system turn: it is scored in no format, so that all formats give the same items. */
+static void mask_unannounced(const struct instance *instance, struct sequence *sequence)
+{
+    for (uint32_t i = 0; i < sequence->segment_count && !instance->description; i++) {
+        if (sequence->segments[i].example == 0)
+            sequence->segments[i].loss = LOSS_NONE;
+    }
+}
+
 void build_evaluation(const struct format_options *options, const char *name,
                       const struct instance *instances, uint32_t count, uint32_t example_count,
                       struct strbuf *out, struct build_counts *counts_out)
@@ -64,6 +74,7 @@ void build_evaluation(const struct format_options *options, const char *name,
         struct arena scratch = {0};
         struct sequence sequence;
         format_render(options, &instances[i], example_count, &scratch, &sequence);
+        mask_unannounced(&instances[i], &sequence);
         counts_out->items += format_item_count(&sequence);
         dataset_write_sequence(out, &sequence);
         arena_release(&scratch);

@@ -17,7 +17,8 @@ struct build_counts {
     uint64_t items; /* (sequence, example) pairs with a loss */
 };
 
-/* Append the dataset that evaluates the first `example_count` examples of every instance. */
+/* Append the dataset that evaluates the first `example_count` examples of every instance: of those
+ * without a description from the second on. Every format gives the same items. */
 void build_evaluation(const struct format_options *options, const char *name,
                       const struct instance *instances, uint32_t count, uint32_t example_count,
                       struct strbuf *out, struct build_counts *counts_out);

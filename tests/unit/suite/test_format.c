@@ -133,6 +133,27 @@ static void fewer_examples_are_a_prefix(void **state)
     }
 }
 
+/* Else a pair of variants with different formats could not be compared item by item. */
+static void evaluation_has_the_same_items_in_every_format(void **state)
+{
+    (void)state;
+    const struct instance instances[] = {described, bare};
+    for (int f = 0; f < FORMAT_COUNT; f++) {
+        struct format_options options = {(enum format)f, turn_style_find("llama3"), true};
+        struct strbuf out = {0};
+        struct build_counts counts;
+        struct dataset parsed;
+        struct err err;
+        build_evaluation(&options, "t", instances, 2, 2, &out, &counts);
+        assert_int_equal(counts.items, 2 + 1);
+        assert_int_equal(dataset_parse(out.data, out.len, "t", &parsed, &err), ERR_OK);
+        assert_int_equal(format_item_count(&parsed.sequences[0]), 2);
+        assert_int_equal(format_item_count(&parsed.sequences[1]), 1);
+        dataset_release(&parsed);
+        strbuf_release(&out);
+    }
+}
+
 /* Six sequences of a task in all three formats: small real files for tests of other rooms. Rewrite
  * with UPDATE_GOLDEN=1 build/dev/tests/unit/suite/test_format. */
 static void golden_datasets(void **state)
@@ -182,6 +203,7 @@ int main(void)
         cmocka_unit_test(chat_shows_first_example_without_description),
         cmocka_unit_test(chat_asks_when_there_is_no_input),
         cmocka_unit_test(fewer_examples_are_a_prefix),
+        cmocka_unit_test(evaluation_has_the_same_items_in_every_format),
         cmocka_unit_test(golden_datasets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
