@@ -39,8 +39,10 @@ void log_event(enum log_level level, const char *event, const char *format, ...)
     used += n > 0 ? (size_t)n : 0;
     if (used > sizeof line - 2)
         used = sizeof line - 2;
-    for (size_t i = 0; i < used; i++) /* a newline inside a value must not fake a second event */
-        if (line[i] == '\n' || line[i] == '\r')
+    /* Values come from outside, too: a newline must not fake a second event, an escape sequence not
+     * command the terminal that shows the log. */
+    for (size_t i = 0; i < used; i++)
+        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
             line[i] = ' ';
     line[used] = '\n';
     fwrite(line, 1, used + 1, stderr);

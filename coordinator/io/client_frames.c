@@ -19,6 +19,22 @@ static uint64_t request_of(const struct msg *msg)
 
 /* ---- submission ---- */
 
+/* A job's identity is the digest of its spec: results are reused and shared under it. */
+static enum err_code check_identities(const struct staged_plan *plan, struct err *err)
+{
+    for (size_t i = 0; i < plan->job_count; i++) {
+        const struct submit_job *job = &plan->jobs[i];
+        const struct digest found = hash_bytes(job->spec.data, job->spec.len);
+        if (!digest_equal(&found, &job->identity)) {
+            char hex[DIGEST_HEX_SIZE];
+            return err_set(err, ERR_INVALID,
+                           "submit: the identity %.12s of job '%s' is not the digest of its spec",
+                           digest_hex(&job->identity, hex), job->label);
+        }
+    }
+    return ERR_OK;
+}
+
 /* The inputs of a plan are in the store before it takes effect. */
 static enum err_code check_inputs(struct server *server, const struct staged_plan *plan,
                                   struct err *err)
@@ -92,7 +108,8 @@ static enum err_code submit_whole(struct server *server, uint64_t peer, uint64_t
                                   struct staged_plan *plan, struct err *err)
 {
     struct finals finals = {0};
-    enum err_code code = plan->dry_run ? ERR_OK : check_inputs(server, plan, err);
+    enum err_code code = check_identities(plan, err);
+    code = code != ERR_OK || plan->dry_run ? code : check_inputs(server, plan, err);
     code = code != ERR_OK ? code : collect_finals(server, plan, &finals, err);
     if (code == ERR_OK) {
         struct core_event event = {

@@ -170,19 +170,21 @@ static struct net_socket *dial(struct bench *b, const char *dir, const char *rol
 static void submit(struct bench *b)
 {
     struct submit_job jobs[SUBMIT_JOBS_PER_FRAME];
+    size_t specs[SUBMIT_JOBS_PER_FRAME]; /* a job is named after its spec */
     const uint32_t parts =
         (uint32_t)((b->jobs + SUBMIT_JOBS_PER_FRAME - 1) / SUBMIT_JOBS_PER_FRAME);
     for (uint32_t part = 0; part < parts; part++) {
         size_t count = 0;
         for (; count < SUBMIT_JOBS_PER_FRAME && b->submitted < b->jobs; count++) {
+            specs[count] = b->submitted;
             jobs[count] = (struct submit_job){
-                .identity = hash_bytes(&b->submitted, sizeof b->submitted),
+                .identity = hash_bytes(&specs[count], sizeof specs[count]),
                 .kind = JOB_EVALUATE,
                 .label = "noop",
                 .family = "",
                 .variant = "",
                 .task = "",
-                .spec = {(const uint8_t *)"{}", 2},
+                .spec = {(const uint8_t *)&specs[count], sizeof specs[count]},
                 .threads = 1,
                 .attempts_max = 1,
             };

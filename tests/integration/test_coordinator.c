@@ -194,7 +194,8 @@ static struct held *find_held(struct world *w, const struct lease_key *lease)
 static void take_lease(struct world *w, const struct msg_lease *lease)
 {
     assert_string_equal(lease->label, "noop");
-    assert_int_equal(lease->spec.len, 2);
+    const struct digest spec = hash_bytes(lease->spec.data, lease->spec.len);
+    assert_true(digest_equal(&spec, &lease->lease.job));
     if (find_held(w, &lease->lease) != NULL) {
         return;
     }
@@ -352,15 +353,16 @@ static void submit(struct world *w)
 {
     struct submit_job jobs[JOBS];
     struct named_digest parents[JOBS];
+    uint8_t specs[JOBS]; /* nobody reads them, but a job is named after its own */
     for (size_t i = 0; i < JOBS; i++) {
-        uint8_t number = (uint8_t)i;
-        jobs[i] = (struct submit_job){.identity = hash_bytes(&number, 1),
+        specs[i] = (uint8_t)i;
+        jobs[i] = (struct submit_job){.identity = hash_bytes(&specs[i], 1),
                                       .kind = JOB_EVALUATE,
                                       .label = "noop",
                                       .family = "f",
                                       .variant = "v",
                                       .task = "t",
-                                      .spec = {(const uint8_t *)"{}", 2},
+                                      .spec = {&specs[i], 1},
                                       .threads = 1,
                                       .items_expected = ITEMS_PER_JOB,
                                       .attempts_max = 3};
@@ -459,7 +461,7 @@ static void test_an_unwritable_state_is_said_and_survived(void **state)
                                .family = "",
                                .variant = "",
                                .task = "",
-                               .spec = {(const uint8_t *)"{}", 2},
+                               .spec = {(const uint8_t *)"later", 5},
                                .threads = 1,
                                .items_expected = ITEMS_PER_JOB,
                                .attempts_max = 1};
@@ -493,6 +495,29 @@ static void test_an_unwritable_state_is_said_and_survived(void **state)
         run_for(w, 50);
     }
     assert_int_equal(w->reply.info.jobs_finished, JOBS + 1);
+}
+
+static void test_an_identity_that_is_not_its_specs_is_refused(void **state)
+{
+    struct world *w = *state;
+    struct submit_job job = {.identity = hash_bytes("what everybody else runs", 24),
+                             .kind = JOB_EVALUATE,
+                             .label = "forged",
+                             .family = "",
+                             .variant = "",
+                             .task = "",
+                             .spec = {(const uint8_t *)"{}", 2},
+                             .attempts_max = 1};
+    struct msg m = {.kind = MSG_SUBMIT,
+                    .submit = {.experiment = "forged",
+                               .part_count = 1,
+                               .jobs = &job,
+                               .job_count = 1,
+                               .dry_run = true}};
+    const struct msg *reply = ask(w, &m);
+    assert_int_equal(reply->kind, MSG_ERROR);
+    assert_int_equal(reply->error.code, ERR_INVALID);
+    assert_non_null(strstr(reply->error.text, "is not the digest of its spec"));
 }
 
 static void on_stranger_status(void *ctx, int connected, const char *text)
@@ -577,6 +602,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_jobs_survive_a_killed_coordinator),
         cmocka_unit_test(test_an_unwritable_state_is_said_and_survived),
+        cmocka_unit_test(test_an_identity_that_is_not_its_specs_is_refused),
         cmocka_unit_test(test_a_stranger_is_refused),
         cmocka_unit_test(test_a_second_coordinator_is_refused),
         cmocka_unit_test(test_garbage_is_counted_and_survived),

@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "driver_internal.h"
 #include "file.h"
+#include "lease_check.h"
 
 bool driver_input_is_tree(const char *name)
 {
@@ -146,6 +147,8 @@ void driver_fetch(struct driver *d, const struct msg_lease *lease)
         job->next = d->jobs;
         d->jobs = job;
         code = spool_begin(d->spool, &job->lease, &err);
+        if (!code)
+            code = lease_check(lease, &err);
         if (!code)
             code = file_mkdirs(job->folder, 0700, &err);
         make_room(d);
