@@ -1,3 +1,4 @@
+#include "connection.h"
 #include "start.h"
 
 #include <errno.h>
@@ -88,6 +89,10 @@ enum cli_exit verb_coordinator_start(struct cli *cli)
                                         .data_port = cli_value(cli, "data-port")};
     if (start_state_dir(cli, &options.state_dir, &err) != ERR_OK)
         return cli_fail(cli, &err);
+    if (connection_state_is_served(options.state_dir)) {
+        err_set(&err, ERR_CONFLICT, "a coordinator runs in '%s' already", options.state_dir);
+        return cli_fail(cli, &err);
+    }
     struct local_child child;
     start_describe_coordinator(&cli->arena, &options, &child);
     if (!cli_flag(cli, "detach"))
