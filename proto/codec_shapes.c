@@ -387,6 +387,7 @@ static const struct field job_fields[] = {
     BYTES(msg_job, spec, SPEC_BYTES_MAX),
     PARTS(msg_job, attempts, attempt_count, LIST_ROWS_PER_FRAME, attempt_row_shape),
     NUMBER(U64, msg_job, resume_step),
+    DIGEST(msg_job, resume),
 };
 
 static const struct field workers_fields[] = {

@@ -341,6 +341,7 @@ struct msg_job {
     struct attempt_row *attempts; /* newest LIST_ROWS_PER_FRAME at most */
     size_t attempt_count;
     uint64_t resume_step; /* of the last acknowledged checkpoint; 0: none */
+    struct digest resume; /* its tree */
 };
 
 enum job_action { ACTION_CANCEL, ACTION_RETRY };

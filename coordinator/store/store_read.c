@@ -196,7 +196,7 @@ enum err_code store_show_job(struct store *store, const struct msg_show_job *req
                              struct arena *arena, struct msg_job *out, struct err *err)
 {
     struct query q =
-        query_begin(store, "SELECT " CLIENT_JOB_COLUMNS ", s.spec, j.resume_step FROM jobs j"
+        query_begin(store, "SELECT " CLIENT_JOB_COLUMNS ", s.spec, j.resume_step, j.resume FROM jobs j"
                            " JOIN job_specs s ON s.job_id = j.id WHERE j.identity = ?");
     query_bind_digest(&q, &request->job);
     bool more = false;
@@ -214,6 +214,7 @@ enum err_code store_show_job(struct store *store, const struct msg_show_job *req
     int64_t id = (int64_t)client_job_read(&q, arena, &job.row);
     job.spec = query_bytes(&q, arena);
     job.resume_step = query_u64(&q);
+    job.resume = query_digest(&q);
     query_end(&q);
     code = read_attempts(store, id, arena, &job, err);
     if (code == ERR_OK) {

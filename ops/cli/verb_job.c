@@ -103,6 +103,9 @@ static const struct rows_column attempt_columns[] = {
     {"exit_code", NULL, ROWS_INTEGER},
     {"exit_signal", NULL, ROWS_INTEGER},
     {"artifact", "ARTIFACT", ROWS_DIGEST},
+    {"metric_batches", NULL, ROWS_INTEGER},
+    {"record_batches", NULL, ROWS_INTEGER},
+    {"log_batches", NULL, ROWS_INTEGER},
     {"reason", "REASON", ROWS_TEXT},
 };
 enum { ATTEMPT_COLUMNS = sizeof attempt_columns / sizeof attempt_columns[0] };
@@ -127,6 +130,9 @@ static void add_attempt(struct rows *rows, const struct attempt_row *a)
         {.integer = a->exit_code},
         {.integer = a->exit_signal},
         {.text = hex_of(arena, &a->artifact)},
+        {.integer = a->batches[STREAM_METRICS]},
+        {.integer = a->batches[STREAM_RECORDS]},
+        {.integer = a->batches[STREAM_LOG]},
         {.text = a->reason},
     };
     _Static_assert(sizeof values / sizeof values[0] == ATTEMPT_COLUMNS, "a value per column");
@@ -142,7 +148,8 @@ static void print_job_head(const struct msg_job *job, struct arena *arena)
     if (row->total)
         printf("progress  %" PRIu64 " of %" PRIu64 "\n", row->done, row->total);
     if (job->resume_step)
-        printf("resume    from step %" PRIu64 "\n", job->resume_step);
+        printf("resume    from step %" PRIu64 " (checkpoint %s)\n", job->resume_step,
+               digest_hex(&job->resume, hex));
     if (!digest_is_none(&row->artifact))
         printf("artifact  %s\n", digest_hex(&row->artifact, hex));
     if (!digest_is_none(&row->records))
@@ -156,12 +163,16 @@ static void print_job_head(const struct msg_job *job, struct arena *arena)
 static void print_job_document(const struct msg_job *job, const struct rows *attempts)
 {
     struct rows head;
+    char hex[DIGEST_HEX_SIZE];
     json_t *root = json_object();
     rows_init(&head, attempts->arena, "triad.jobs/1", job_columns, JOB_COLUMNS);
     add_job(&head, &job->row);
     json_object_set_new(root, "schema", json_string("triad.job/1"));
     json_object_set_new(root, "job", rows_json_row(&head, 0));
     json_object_set_new(root, "resume_step", json_integer((json_int_t)job->resume_step));
+    json_object_set_new(root, "resume",
+                        digest_is_none(&job->resume) ? json_null()
+                                                     : json_string(digest_hex(&job->resume, hex)));
     json_t *spec = json_loadb((const char *)job->spec.data, job->spec.len, 0, NULL);
     json_object_set_new(root, "spec", spec ? spec : json_null());
     json_object_set_new(root, "attempts", rows_json(attempts));
