@@ -2,29 +2,45 @@
 # The same manifest from one worker and from three gives the same bytes; a second run starts no job; an
 # edited manifest runs only what changed.
 . "$(dirname "$0")/lib.sh"
-manifest=$TRIAD_SOURCE/tests/integration/tiny.yaml
+
+# run STATE OPTION…: report in $work/STATE-report, stderr in $work/run.log.
+run() {
+    local state=$1
+    shift
+    triad run "$@" --state "$work/$state" --report-dir "$work/$state-report" >"$work/text" 2>"$work/run.log"
+}
+logged() { grep -qE -- "$1" "$work/run.log" || { cat "$work/run.log"; fail "the run does not say '$1'"; }; }
+records() { triad records export tiny --state "$work/$1" 2>/dev/null >"$work/$1-records.csv"; }
 
 note "one worker"
-triad run "$manifest" --state "$work/one" --workers 1 --report-dir "$work/report1" >"$work/text1" 2>"$work/run1.log"
+run one "$manifest" --threads 1
+grep -q 'ST against PT' "$work/text" || fail "the report does not compare ST with PT"
 note "three workers"
-triad run "$manifest" --state "$work/three" --workers 3 --report-dir "$work/report3" >"$work/text3" 2>"$work/run3.log"
-same "$work/report1/report.csv" "$work/report3/report.csv"
-triad records export tiny --state "$work/one" >"$work/records1.csv"
-triad records export tiny --state "$work/three" >"$work/records3.csv"
-cut -d, -f1-14 "$work/records1.csv" >"$work/r1"
-cut -d, -f1-14 "$work/records3.csv" >"$work/r3"
-same "$work/r1" "$work/r3"
-[ "$(wc -l <"$work/r1")" -gt 500 ] || fail "suspiciously few records: $(wc -l <"$work/r1")"
-grep -q 'ST' "$work/text1" || fail "the report does not mention ST"
+run three "$manifest" --workers 3 --threads 3
+triad job list --state "$work/three" --output csv 2>/dev/null >"$work/jobs.csv"
+[ "$(grep -oE ',local-[0-9],' "$work/jobs.csv" | sort -u | wc -l)" -ge 2 ] || fail "only one of three workers did anything"
+same "$work/one-report/report.csv" "$work/three-report/report.csv"
+records one
+records three
+same "$work/one-records.csv" "$work/three-records.csv"
+[ "$(wc -l <"$work/one-records.csv")" -gt 3000 ] || fail "suspiciously few records: $(wc -l <"$work/one-records.csv")"
 
 note "a second run starts nothing"
-triad run "$manifest" --state "$work/one" --report-dir "$work/report1b" >"$work/text1b" 2>"$work/run1b.log"
-grep -q 'nothing to run' "$work/run1b.log" || { cat "$work/run1b.log"; fail "the second run does not say that there is nothing to run"; }
-same "$work/report1/report.csv" "$work/report1b/report.csv"
+triad job list --state "$work/one" --output csv 2>/dev/null >"$work/before.csv"
+cp "$work/one-report/report.csv" "$work/first.csv"
+run one "$manifest"
+logged '0 new, 9 done already'
+logged 'nothing to run'
+same "$work/one-report/report.csv" "$work/first.csv"
+triad job list --state "$work/one" --output csv 2>/dev/null >"$work/after.csv"
+same "$work/before.csv" "$work/after.csv"
 
 note "an edited manifest runs only what changed"
 sed 's/tasks: \[urn_icl, housevotes\]/tasks: [urn_icl, housevotes, flight]/' "$manifest" >"$work/edited.yaml"
-triad run "$work/edited.yaml" --state "$work/one" --report-dir "$work/report1c" >"$work/text1c" 2>"$work/run1c.log"
-triad job list --experiment tiny --state "$work/one" --output csv >"$work/jobs.csv"
-[ "$(grep -c ',done,' "$work/jobs.csv")" = 12 ] || { cat "$work/jobs.csv"; fail "expected 12 done jobs"; }
-grep -q '3 new' "$work/run1c.log" || { cat "$work/run1c.log"; fail "expected 3 new jobs"; }
+cmp -s "$manifest" "$work/edited.yaml" && fail "this test did not edit the manifest"
+run one "$work/edited.yaml"
+logged '3 new, 9 done already'
+triad job list --experiment tiny --state "$work/one" --output csv 2>/dev/null >"$work/after.csv"
+[ "$(grep -c ',done,' "$work/after.csv")" = 12 ] || { cat "$work/after.csv"; fail "expected 12 done jobs"; }
+grep -Fxf "$work/before.csv" "$work/after.csv" >"$work/unchanged.csv"
+same "$work/before.csv" "$work/unchanged.csv"

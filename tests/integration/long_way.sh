@@ -2,44 +2,82 @@
 # The long way: keys, coordinator, worker, submit, status, job verbs, report, drain, stop; and the exit codes
 # of what cannot be.
 . "$(dirname "$0")/lib.sh"
-manifest=$TRIAD_SOURCE/tests/integration/tiny.yaml
 state=$work/state
 export TRIAD_STATE=$state
 
+note "before there is anything"
 expect_status 5 triad status
-triad keys init
+expect_status 5 triad submit "$manifest"
+expect_status 0 triad keys init
 expect_status 9 triad keys init
-start_coordinator "$state"
-[ "$(stat -c %a "$state/worker.access")" = 600 ] || fail "worker.access can be read by others"
+limit_s=10 expect_status 1 triad coordinator start --state "$work/nowhere"
+said 'triad keys init'
+
+note "coordinator, submission, no workers"
+daemon "$work/coordinator.log" "$TRIAD_BIN/triad" coordinator start --state "$state"
+coordinator=${pids[-1]}
+wait_for 20 triad coordinator info
+for role in client worker; do
+    [ "$(stat -c %a "$state/$role.access")" = 600 ] || fail "$role.access can be read by others"
+done
+limit_s=10 expect_status 9 triad coordinator start
+expect_status 0 triad submit "$manifest" --dry-run
+expect_status 4 triad report tiny
 expect_status 0 triad submit "$manifest"
 expect_status 0 triad job list --output json
-grep -q NoWorkers "$work/out" || { cat "$work/out"; fail "nobody says that there are no workers"; }
+said NoWorkers
 expect_status 7 triad watch tiny --timeout 1s
-start_worker "$state" w1 --threads 2
-expect_status 0 triad watch tiny --timeout 300s
+expect_status 0 triad report tiny --format csv
+said missing
+
+note "a worker comes"
+daemon "$work/w1.log" "$TRIAD_BIN/triad" worker start --name w1 --threads 2
+worker=${pids[-1]}
+expect_status 0 triad watch tiny --timeout 200s
 expect_status 0 triad status tiny --output json
-expect_status 0 triad submit "$manifest" --wait
-grep -q '0 new' "$work/err" || { cat "$work/err"; fail "the second submit is not all reuse"; }
+[ "$(field "$work/out" done)" = 9 ] || { cat "$work/out"; fail "not 9 jobs done"; }
+expect_status 0 triad submit "$manifest" --wait --output csv
+said '^tiny,0,9,0,0$'
 expect_status 0 triad report tiny --format csv
 [ "$(wc -l <"$work/out")" -gt 4 ] || { cat "$work/out"; fail "the report is empty"; }
-expect_status 0 triad report tiny
+grep -q missing "$work/out" && fail "something is missing in the report"
+for format in text markdown json latex; do expect_status 0 triad report tiny --format $format; done
 expect_status 0 triad job show toy/PT --output json
 expect_status 0 triad job logs toy/PT
 expect_status 4 triad job show toy/NOPE
 expect_status 4 triad report nope
+expect_status 4 triad watch nope --timeout 10s
 expect_status 0 triad metrics export toy/PT
-grep -q loss_nats "$work/out" || fail "no training curve"
+said loss_nats
+expect_status 0 triad records export tiny --format jsonl
+[ "$(wc -l <"$work/out")" = 3888 ] || fail "not 3 · 24 · (40 + 14) records: $(wc -l <"$work/out")"
+
+note "cancel and retry"
+sed 's/^experiment: tiny/experiment: other/; s/tokens: 60k/tokens: 5000k/' "$manifest" >"$work/other.yaml"
+expect_status 0 triad submit "$work/other.yaml"
+expect_status 0 triad job cancel --experiment other --reason "not today"
+expect_status 6 triad watch other --timeout 60s
+expect_status 0 triad job list --experiment other --output csv
+said 'not today'
+expect_status 0 triad job retry --experiment other
+expect_status 0 triad job cancel --experiment other
+expect_status 6 triad watch other --timeout 60s
+
+note "drain and stop"
 expect_status 0 triad worker list --output csv
-grep -q w1 "$work/out" || fail "the worker is not listed"
+said w1
+expect_status 4 triad worker drain nobody
 expect_status 0 triad worker drain w1
-wait_for 30 bash -c "! kill -0 $worker 2>/dev/null"
+wait_for 30 has_ended "$worker"
 expect_status 0 triad coordinator info --output json
 expect_status 0 triad coordinator stop
-wait_for 20 bash -c "! kill -0 $coordinator 2>/dev/null"
+wait_for 20 has_ended "$coordinator"
+expect_status 5 triad watch tiny
 
 note "what is wrong is said"
 printf 'experiment: x\nfamiles: {}\n' >"$work/bad.yaml"
 expect_status 3 triad plan "$work/bad.yaml"
-grep -q "bad.yaml:2:1: .*did you mean 'families'" "$work/err" || { cat "$work/err"; fail "no file:line:column or hint"; }
+said "bad.yaml:2:1: .*did you mean 'families'"
 expect_status 2 triad statsu
-grep -q "did you mean 'status'" "$work/err" || fail "no hint for a mistyped command"
+said "did you mean 'status'"
+expect_status 4 triad plan "$work/no-such-file.yaml"
