@@ -128,6 +128,10 @@ static enum err_code read_part(struct yaml_doc *doc, const struct yaml_node *nod
         return yaml_fail(doc, node, err, "a part of a mix has either 'tasks' or a 'corpus'");
     if (keys.corpus && purpose != MIX_PRETRAIN)
         return yaml_fail(doc, keys.corpus, err, "only a mix for pretraining can hold a corpus");
+    if (purpose == MIX_INSTRUCT && keys.part.keep_description < 1.0)
+        return yaml_fail(
+            doc, yaml_get(node, "keep_description"), err,
+            "an instruction is its description: 'keep_description' is for pretraining");
     if (has_tasks && purpose == MIX_PRETRAIN && keys.part.layouts.count == 0)
         return yaml_fail(doc, node, err, "tasks in a mix for pretraining need 'layouts'");
     if (keys.corpus)

@@ -240,6 +240,9 @@ static void wrong_mixes_say_what(void **state)
            "m.yaml:5:48: no layout is called 'colom', did you mean 'colon'?");
     refuse("mix: m\npurpose: pretrain\nseed: 1\nparts:\n  - {share: 1, licence: x, tasks: a}\n",
            "m.yaml:5:5: tasks in a mix for pretraining need 'layouts'");
+    refuse("mix: m\npurpose: instruct\nseed: 1\nparts:\n"
+           "  - {share: 1, licence: x, tasks: a, keep_description: 0.8}\n",
+           "m.yaml:5:56: an instruction is its description: 'keep_description' is for pretraining");
     struct suite suite = load_suite();
     struct mix mix = read_mix("mix: m\npurpose: instruct\nseed: 1\nparts:\n"
                               "  - {share: 1, licence: x, tasks: [coinflop]}\n");
