@@ -9,6 +9,8 @@
 /* Enough to learn a thousand merges from, and quick (tokenizer bytes are part of identities). */
 #define TOKENIZER_SAMPLE_BYTES (1024 * 1024)
 
+enum { BARREN_MAX = 1000 };
+
 /* Steps as the trainer will take them (docs/data.md section 1): sequences fill a micro-batch until
  * the next one would pass batch_tokens. */
 struct packer {
@@ -37,6 +39,7 @@ struct training {
     struct plan_data *data;
     struct packer packer;
     int64_t sequence_tokens;
+    int barren; /* sequences in a row that teach nothing */
     struct strbuf lines;
 };
 
@@ -243,7 +246,35 @@ static enum err_code build_pretrain(struct training *t, uint64_t seed, struct di
     return code;
 }
 
-/* Add a rendered sequence unless the steps wanted are full; `*full` says so. */
+/* Does the trainer keep the sequence, or has it no token with a loss within `sequence_tokens`? */
+static enum err_code teaches(struct training *t, const struct sequence *sequence, bool *out,
+                             struct err *err)
+{
+    struct sequence before = *sequence;
+    size_t tokens;
+    bool all = t->variant->stage.train.loss == JOBSPEC_LOSS_ALL;
+    before.segment_count = 0;
+    while (before.segment_count < sequence->segment_count &&
+           sequence->segments[before.segment_count].loss == LOSS_NONE)
+        before.segment_count++;
+    enum err_code code = token_counter_sequence(&t->f->counter, &before, &tokens, err);
+    *out = all || (before.segment_count < sequence->segment_count && !code &&
+                   (int64_t)tokens < t->sequence_tokens);
+    return code;
+}
+
+static enum err_code nothing_to_learn(const struct training *t, struct err *err)
+{
+    const struct manifest_variant *v = t->variant;
+    return yaml_fail(&t->f->planner->manifest->doc,
+                     yaml_get(v->node, manifest_origin_name(v->origin)), err,
+                     "hardly any sequence has an output within %lld tokens; raise "
+                     "'sequence_tokens'",
+                     (long long)t->sequence_tokens);
+}
+
+/* Add a rendered sequence, unless it teaches nothing (`*tokens_out` is 0) or the steps wanted are
+ * full (`*full`). */
 static enum err_code add_sequence(struct training *t, const struct format_options *format,
                                   const struct instance *instance, int64_t *tokens_out, bool *full,
                                   struct err *err)
@@ -252,12 +283,18 @@ static enum err_code add_sequence(struct training *t, const struct format_option
     struct arena scratch = {0};
     struct sequence sequence;
     size_t tokens = 0;
+    bool taught = false;
     format_render(format, instance, instance->example_count, &scratch, &sequence);
-    enum err_code code = token_counter_sequence(&t->f->counter, &sequence, &tokens, err);
+    enum err_code code = teaches(t, &sequence, &taught, err);
+    if (!code && taught)
+        code = token_counter_sequence(&t->f->counter, &sequence, &tokens, err);
+    t->barren = taught ? 0 : t->barren + 1;
+    if (!code && t->barren == BARREN_MAX)
+        code = nothing_to_learn(t, err);
     int64_t used = (int64_t)tokens < t->sequence_tokens ? (int64_t)tokens : t->sequence_tokens;
     *full =
         t->packer.batches == train->steps * train->accumulate && packer_is_full(&t->packer, used);
-    if (!code && !*full) {
+    if (!code && taught && !*full) {
         add_line(t, &sequence, used);
         packer_add(&t->packer, used);
     }
@@ -395,6 +432,8 @@ static enum err_code build_spectrum(struct training *t, uint64_t seed, struct di
         code = add_sequence(t, &format, &instance, &tokens, &full, err);
         arena_release(&scratch);
     }
+    if (!code && t->packer.batches == 0)
+        code = nothing_to_learn(t, err);
     t->data->steps = stage->train.steps;
     t->data->epochs = (double)(stage->train.steps * stage->train.accumulate) /
                       (double)(t->packer.batches ? t->packer.batches : 1);

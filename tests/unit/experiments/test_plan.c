@@ -308,6 +308,29 @@ static void an_edit_changes_only_what_follows(void **state)
     release(&a);
 }
 
+/* What the trainer would drop is not planned: a description may leave no room for an output. */
+static void sequences_that_teach_nothing_are_left_out(void **state)
+{
+    (void)state;
+    struct planned p;
+    struct err err;
+    struct tokenizer *tokenizer = NULL;
+    static const char shipped[] = "tasks: train, steps: 80,";
+    plan_of("quickstart.yaml", shipped, "tasks: [categorical], steps: 4, sequence_tokens: 60,", &p);
+    const struct plan_job *pretrain = job_labelled(&p.plan, "llama-tiny/PT/42");
+    const struct plan_blob *json = blob_of(&p.plan, &pretrain->inputs[1].digest);
+    assert_int_equal(tokenizer_parse(json->data, (size_t)json->bytes, "t", &tokenizer, &err),
+                     ERR_OK);
+    check_training(&p, job_labelled(&p.plan, "llama-tiny/ST/42"), tokenizer);
+    tokenizer_free(tokenizer);
+    release(&p);
+    assert_int_equal(try_plan("quickstart.yaml", shipped,
+                              "tasks: [verbagg], steps: 4, sequence_tokens: 8,", &p, &err),
+                     ERR_INVALID);
+    assert_non_null(strstr(err.text, "hardly any sequence has an output within 8 tokens; "
+                                     "raise 'sequence_tokens'"));
+}
+
 static void filters_prune_the_training_nobody_needs(void **state)
 {
     (void)state;
@@ -376,6 +399,7 @@ int main(void)
         cmocka_unit_test(workers_count_what_was_planned),
         cmocka_unit_test(planning_twice_gives_the_same_bytes),
         cmocka_unit_test(an_edit_changes_only_what_follows),
+        cmocka_unit_test(sequences_that_teach_nothing_are_left_out),
         cmocka_unit_test(filters_prune_the_training_nobody_needs),
         cmocka_unit_test(held_out_sources_are_refused),
         cmocka_unit_test(a_missing_corpus_names_its_package),
