@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "batch.h"
+#include "check.h"
 #include "corpus.h"
 #include "dataset.h"
 #include "file.h"
@@ -308,6 +309,27 @@ static void an_edit_changes_only_what_follows(void **state)
     release(&a);
 }
 
+/* A pretrained model is evaluated in colon: it must have met every label of it, inputs too. */
+static void pretraining_shows_the_colon_labels(void **state)
+{
+    (void)state;
+    struct err err;
+    struct dataset dataset;
+    const struct plan_job *job = job_labelled(&quickstart.plan, "llama-tiny/PT/42");
+    const struct plan_blob *blob = blob_of(&quickstart.plan, &job->inputs[0].digest);
+    static const char *const labels[] = {"Description: ", "\n\nInput: ", "\n\nOutput: "};
+    assert_int_equal(dataset_parse(blob->data, (size_t)blob->bytes, "d", &dataset, &err), ERR_OK);
+    for (size_t l = 0; l < ARRAY_COUNT(labels); l++) {
+        int documents = 0;
+        for (uint32_t i = 0; i < dataset.sequence_count; i++) {
+            struct str text = dataset.sequences[i].segments[1].text;
+            documents += memmem(text.data, text.len, labels[l], strlen(labels[l])) != NULL;
+        }
+        assert_true(documents >= 10);
+    }
+    dataset_release(&dataset);
+}
+
 /* What the trainer would drop is not planned: a description may leave no room for an output. */
 static void sequences_that_teach_nothing_are_left_out(void **state)
 {
@@ -399,6 +421,7 @@ int main(void)
         cmocka_unit_test(workers_count_what_was_planned),
         cmocka_unit_test(planning_twice_gives_the_same_bytes),
         cmocka_unit_test(an_edit_changes_only_what_follows),
+        cmocka_unit_test(pretraining_shows_the_colon_labels),
         cmocka_unit_test(sequences_that_teach_nothing_are_left_out),
         cmocka_unit_test(filters_prune_the_training_nobody_needs),
         cmocka_unit_test(held_out_sources_are_refused),

@@ -5,6 +5,7 @@
 
 #include "build.h"
 #include "golden.h"
+#include "layout.h"
 #include "suite.h"
 
 static struct example pair_examples[] = {{"a b", "1"}, {"c", "22"}};
@@ -154,6 +155,28 @@ static void evaluation_has_the_same_items_in_every_format(void **state)
     }
 }
 
+/* What pretraining calls the colon layout is the colon format to the byte, so that a pretrained
+ * model is evaluated in a format that it knows. */
+static void the_colon_layout_is_the_colon_format(void **state)
+{
+    (void)state;
+    const struct instance *const instances[] = {&described, &bare};
+    for (int i = 0; i < 2; i++) {
+        struct format_options options = {FORMAT_COLON, turn_style_find("llama3"), true};
+        struct arena arena = {0};
+        struct sequence sequence;
+        struct strbuf layout = {0}, format = {0};
+        layout_render(LAYOUT_COLON, instances[i], &layout);
+        format_render(&options, instances[i], 2, &arena, &sequence);
+        for (uint32_t g = 1; g < sequence.segment_count; g++) /* after the start of text */
+            strbuf_append(&format, sequence.segments[g].text.data, sequence.segments[g].text.len);
+        assert_string_equal(strbuf_text(&layout), strbuf_text(&format));
+        strbuf_release(&layout);
+        strbuf_release(&format);
+        arena_release(&arena);
+    }
+}
+
 /* Six sequences of a task in all three formats: small real files for tests of other rooms. Rewrite
  * with UPDATE_GOLDEN=1 build/dev/tests/unit/suite/test_format. */
 static void golden_datasets(void **state)
@@ -204,6 +227,7 @@ int main(void)
         cmocka_unit_test(chat_asks_when_there_is_no_input),
         cmocka_unit_test(fewer_examples_are_a_prefix),
         cmocka_unit_test(evaluation_has_the_same_items_in_every_format),
+        cmocka_unit_test(the_colon_layout_is_the_colon_format),
         cmocka_unit_test(golden_datasets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
