@@ -4,6 +4,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "str.h"
+
+/* A text that filled the buffer may end in the middle of a character, and then no message could
+ * carry it. */
+static void drop_cut_character(struct err *err)
+{
+    size_t len = strlen(err->text);
+    if (len + 1 == sizeof err->text)
+        err->text[str_whole_characters(err->text, len)] = '\0';
+}
+
 enum err_code err_set(struct err *err, enum err_code code, const char *format, ...)
 {
     if (!err)
@@ -14,6 +25,7 @@ enum err_code err_set(struct err *err, enum err_code code, const char *format, .
     err->os_errno = 0;
     vsnprintf(err->text, sizeof err->text, format, args);
     va_end(args);
+    drop_cut_character(err);
     return code;
 }
 
@@ -29,6 +41,7 @@ enum err_code err_os(struct err *err, int os_errno, const char *format, ...)
     va_end(args);
     if (used >= 0 && (size_t)used < sizeof err->text)
         snprintf(err->text + used, sizeof err->text - (size_t)used, ": %s", strerror(os_errno));
+    drop_cut_character(err);
     return ERR_IO;
 }
 
@@ -42,10 +55,10 @@ enum err_code err_wrap(struct err *err, const char *format, ...)
     va_start(args, format);
     int used = vsnprintf(err->text, sizeof err->text, format, args);
     va_end(args);
-    if (used < 0 || (size_t)used >= sizeof err->text)
-        return err->code;
-    if (snprintf(err->text + used, sizeof err->text - (size_t)used, ": %s", inner) < 0)
+    if (used >= 0 && (size_t)used < sizeof err->text &&
+        snprintf(err->text + used, sizeof err->text - (size_t)used, ": %s", inner) < 0)
         err->text[used] = '\0'; /* a text cut at the end is fine */
+    drop_cut_character(err);
     return err->code;
 }
 

@@ -52,6 +52,19 @@ bool str_is_utf8(const char *text, size_t len)
     return true;
 }
 
+size_t str_whole_characters(const char *text, size_t len)
+{
+    const unsigned char *bytes = (const unsigned char *)text;
+    for (size_t back = 1; back <= 3 && back <= len; back++) {
+        const unsigned char lead = bytes[len - back];
+        if ((lead & 0xc0) == 0x80)
+            continue; /* inside a character */
+        size_t wanted = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+        return wanted > back ? len - back : len;
+    }
+    return len;
+}
+
 void strbuf_release(struct strbuf *b)
 {
     free(b->data);
@@ -98,6 +111,19 @@ void strbuf_puts(struct strbuf *b, const char *text)
 void strbuf_putc(struct strbuf *b, char c)
 {
     strbuf_append(b, &c, 1);
+}
+
+void strbuf_append_clean(struct strbuf *b, const char *bytes, size_t len)
+{
+    for (size_t at = 0; at < len;) {
+        unsigned char c = (unsigned char)bytes[at];
+        size_t n = utf8_sequence_bytes((const unsigned char *)bytes + at, len - at);
+        if (n == 0 || (c < 0x20 && c != '\t') || c == 0x7f)
+            strbuf_putc(b, '?');
+        else
+            strbuf_append(b, bytes + at, n);
+        at += n ? n : 1;
+    }
 }
 
 void strbuf_printf(struct strbuf *b, const char *format, ...)

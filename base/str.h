@@ -18,6 +18,9 @@ bool str_equal(struct str a, struct str b);
 
 /* Well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF)? */
 bool str_is_utf8(const char *text, size_t len);
+/* `len` without the bytes of a character that is cut off at the end: for UTF-8 text made shorter.
+ */
+size_t str_whole_characters(const char *text, size_t len);
 
 /* A growing byte buffer, always NUL-terminated after the first append. Zero-initialise it; free
  * with strbuf_release(). Allocation failure aborts (bound outside input before appending). */
@@ -33,6 +36,9 @@ void strbuf_reserve(struct strbuf *b, size_t extra);
 void strbuf_append(struct strbuf *b, const void *bytes, size_t len);
 void strbuf_puts(struct strbuf *b, const char *text);
 void strbuf_putc(struct strbuf *b, char c);
+/* Append text that somebody else wrote, fit for messages and terminals: control bytes (but tabs)
+ * and whatever is not UTF-8 become '?'. */
+void strbuf_append_clean(struct strbuf *b, const char *bytes, size_t len);
 void strbuf_printf(struct strbuf *b, const char *format, ...) PRINTF(2, 3);
 /* The buffer's text, never NULL; borrowed until the next change. */
 const char *strbuf_text(const struct strbuf *b);

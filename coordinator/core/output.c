@@ -54,11 +54,13 @@ const char *output_text(struct core *core, const char *text)
 
 const char *output_printf(struct core *core, const char *format, ...)
 {
-    char text[REASON_BYTES_MAX];
+    char text[REASON_BYTES_MAX + 1];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    /* A reason around a long reason is cut: between characters, or no reply could carry it. */
+    text[str_whole_characters(text, strlen(text))] = '\0';
     return output_text(core, text);
 }
 

@@ -5,6 +5,7 @@
 
 #include "agent_state.h"
 #include "check.h"
+#include "str.h"
 
 /* STARTED has no acknowledgement; the heartbeats say the same, so a few repetitions are enough. */
 #define STARTED_SENDS 3
@@ -46,8 +47,13 @@ static void outcome_copy(struct attempt *a, const struct agent *agent,
                          const struct agent_outcome *outcome)
 {
     a->outcome = *outcome;
-    const char *reason = outcome->reason ? outcome->reason : "";
-    a->outcome.reason = arena_strndup(&a->arena, reason, strnlen(reason, REASON_BYTES_MAX - 1));
+    /* A child quotes what it read and a path may be any bytes, but a message carries only so much
+     * of clean text: a result that cannot be sent would be held for ever. */
+    struct strbuf reason = {0};
+    const char *said = outcome->reason ? outcome->reason : "";
+    strbuf_append_clean(&reason, said, str_whole_characters(said, strnlen(said, REASON_BYTES_MAX)));
+    a->outcome.reason = arena_strdup(&a->arena, strbuf_text(&reason));
+    strbuf_release(&reason);
     const char *numeric_class = outcome->numeric_class && outcome->numeric_class[0]
                                     ? outcome->numeric_class
                                     : agent->options.numeric_class;

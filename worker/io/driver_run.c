@@ -37,20 +37,23 @@ static struct driver_job *job_of(struct driver *d, const struct driver_child *c)
 
 /* ---- text ---- */
 
-/* Store waiting lines as a batch. What finds no room waits for the next second. */
+/* Store waiting lines as batches. What finds no room waits for the next second. */
 static void log_flush(struct driver *d, struct driver_job *job)
 {
     struct strbuf *waiting = &job->log.waiting;
-    if (waiting->len == 0)
-        return;
-    size_t len = waiting->len < STREAM_PAYLOAD_BYTES_MAX ? waiting->len : STREAM_PAYLOAD_BYTES_MAX;
-    struct err err;
-    struct bytes payload = {(const uint8_t *)waiting->data, len};
-    if (spool_append(d->spool, &job->lease, STREAM_LOG, payload, &err))
-        return;
-    strbuf_clear(waiting);
-    driver_post(d, &(struct agent_event){
-                       .kind = AGENT_EV_BATCH, .lease = job->lease, .stream = STREAM_LOG});
+    while (waiting->len > 0) {
+        size_t len = waiting->len;
+        if (len > STREAM_PAYLOAD_BYTES_MAX)
+            len = str_whole_characters(waiting->data, STREAM_PAYLOAD_BYTES_MAX);
+        struct err err;
+        struct bytes payload = {(const uint8_t *)waiting->data, len};
+        if (spool_append(d->spool, &job->lease, STREAM_LOG, payload, &err))
+            return;
+        memmove(waiting->data, waiting->data + len, waiting->len - len + 1);
+        waiting->len -= len;
+        driver_post(d, &(struct agent_event){
+                           .kind = AGENT_EV_BATCH, .lease = job->lease, .stream = STREAM_LOG});
+    }
 }
 
 static void on_line(void *ctx, struct exec_child *process, const char *line, size_t len)

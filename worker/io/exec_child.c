@@ -8,7 +8,6 @@
 
 #include "check.h"
 #include "process_info.h"
-#include "text_clean.h"
 
 #define LINE_BYTES_MAX 4096
 #define READ_BYTES     ((size_t)64 * 1024)
@@ -43,7 +42,7 @@ static struct exec_child *child_of(void *handle)
 static void take_line(struct exec_child *c)
 {
     struct strbuf cleaned = {0};
-    text_clean(&cleaned, strbuf_text(&c->line), c->line.len);
+    strbuf_append_clean(&cleaned, strbuf_text(&c->line), c->line.len);
     c->options.on_line(c->options.ctx, c, strbuf_text(&cleaned), cleaned.len);
     if (cleaned.len > 0) {
         strbuf_release(&c->last_line);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "agent.h"
+#include "codec.h"
 #include "limits.h"
 #include "str.h"
 
@@ -548,6 +549,35 @@ static void test_a_store_that_has_more_than_the_spool_is_believed(void **state)
     end(&w);
 }
 
+/* Whatever a child said, its result can be sent: otherwise it would be held for ever. */
+static void test_any_reason_fits_a_message(void **state)
+{
+    (void)state;
+    struct world w;
+    struct strbuf said = {0};
+    strbuf_puts(&said, "key '\xff\x1b' ");
+    while (said.len < 2 * REASON_BYTES_MAX)
+        strbuf_puts(&said, "\xe2\x82\xac");
+    begin(&w, 1);
+    lease_job(&w, 5, 1, JOB_EVALUATE, 1);
+    on(&w, AGENT_EV_FETCHED, 5);
+    ended(&w, 5, OUTCOME_FAILED, said.data, 0);
+    const struct msg *result = NULL;
+    for (size_t i = 0; i < w.actions.count; i++) {
+        if (w.actions.items[i].kind == AGENT_DO_SEND)
+            result = &w.actions.items[i].message;
+    }
+    assert_non_null(result);
+    struct strbuf frame = {0};
+    struct err err;
+    assert_int_equal(codec_encode(result, FRAME_BYTES_MAX, &frame, &err), ERR_OK);
+    assert_true(strlen(result->result.reason) > REASON_BYTES_MAX - 3);
+    strbuf_release(&frame);
+    strbuf_release(&said);
+    strbuf_clear(&w.text);
+    end(&w);
+}
+
 static void test_jobs_share_the_threads_and_wait_for_them(void **state)
 {
     (void)state;
@@ -630,6 +660,7 @@ int main(void)
         cmocka_unit_test(test_a_store_that_has_more_than_the_spool_is_believed),
         cmocka_unit_test(test_jobs_share_the_threads_and_wait_for_them),
         cmocka_unit_test(test_disk_trouble_fails_the_attempt_cleanly),
+        cmocka_unit_test(test_any_reason_fits_a_message),
         cmocka_unit_test(test_a_refused_hello_ends_the_worker),
         cmocka_unit_test(test_equal_events_give_equal_actions),
     };

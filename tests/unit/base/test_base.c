@@ -2,6 +2,7 @@
  * its edges, atomic replacement of files. */
 #include "cmocka_all.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -202,14 +203,56 @@ static void test_utf8(void **state)
         assert_false(str_is_utf8(bad[i], strlen(bad[i])));
 }
 
+static void test_text_of_others_is_made_clean(void **state)
+{
+    (void)state;
+    struct strbuf out = {0};
+    static const char dirty[] = "a\x1b[1m\xc3\xa4\xff\xed\xa0\x80\t\xe2\x82";
+    strbuf_append_clean(&out, dirty, sizeof dirty - 1);
+    assert_string_equal(out.data, "a?[1m\xc3\xa4????\t??");
+    strbuf_release(&out);
+}
+
+static void test_a_cut_text_ends_with_a_whole_character(void **state)
+{
+    (void)state;
+    static const char text[] = "a\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80";
+    static const size_t whole[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10};
+    for (size_t len = 0; len < sizeof text; len++)
+        assert_int_equal(str_whole_characters(text, len), whole[len]);
+    struct err err;
+    for (int shift = 0; shift < 4; shift++) { /* the buffer ends at every byte of a character */
+        struct strbuf long_text = {0};
+        strbuf_append(&long_text, "xxx", (size_t)shift);
+        for (int i = 0; i < 200; i++)
+            strbuf_puts(&long_text, "\xf0\x9f\x98\x80");
+        err_set(&err, ERR_INVALID, "%s", long_text.data);
+        assert_true(str_is_utf8(err.text, strlen(err.text)));
+        assert_true(strlen(err.text) > sizeof err.text - 5);
+        err_wrap(&err, "x");
+        assert_true(str_is_utf8(err.text, strlen(err.text)));
+        err_os(&err, EIO, "%s", long_text.data);
+        assert_true(str_is_utf8(err.text, strlen(err.text)));
+        strbuf_release(&long_text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_err_wraps_outer_first), cmocka_unit_test(test_crc32c_known_answer),
-        cmocka_unit_test(test_crc32c_every_length),   cmocka_unit_test(test_blake2b_known_answer),
-        cmocka_unit_test(test_philox_known_answer),   cmocka_unit_test(test_rng_streams),
-        cmocka_unit_test(test_str_parsing),           cmocka_unit_test(test_arena_bounds),
-        cmocka_unit_test(test_file_atomic),           cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_err_wraps_outer_first),
+        cmocka_unit_test(test_crc32c_known_answer),
+        cmocka_unit_test(test_crc32c_every_length),
+        cmocka_unit_test(test_blake2b_known_answer),
+        cmocka_unit_test(test_philox_known_answer),
+        cmocka_unit_test(test_rng_streams),
+        cmocka_unit_test(test_str_parsing),
+        cmocka_unit_test(test_arena_bounds),
+        cmocka_unit_test(test_file_atomic),
+        cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_text_of_others_is_made_clean),
+        cmocka_unit_test(test_a_cut_text_ends_with_a_whole_character),
+
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

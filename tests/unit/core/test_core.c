@@ -255,6 +255,38 @@ static void test_the_same_failure_on_two_workers_quarantines(void **state)
     (void)state;
 }
 
+/* A reason of full length grows by what we say around it; what is stored must fit a reply. */
+static void test_a_long_reason_is_cut_between_characters(void **state)
+{
+    struct core_world *w = *state;
+    struct strbuf reason = {0};
+    strbuf_puts(&reason, "xx"); /* so that the cut falls into a character */
+    while (reason.len + 3 <= REASON_BYTES_MAX) {
+        strbuf_puts(&reason, "\xe2\x82\xac");
+    }
+    submit_one(w, 1);
+    uint64_t a = core_world_hello(w, "a", 1, 1, CLASS);
+    struct msg bad = core_world_bad(a, 1, 1, OUTCOME_FAILED, reason.data);
+    core_world_say(w, 1, &bad);
+    struct msg bye = {.kind = MSG_BYE, .bye.session = a};
+    core_world_say(w, 1, &bye);
+    uint64_t b = core_world_hello(w, "b", 2, 1, CLASS);
+    core_world_pass(w, 1000);
+    bad = core_world_bad(b, 1, 2, OUTCOME_FAILED, reason.data);
+    core_world_say(w, 2, &bad);
+    assert_int_equal(core_world_state(w, 1), JOB_QUARANTINED);
+    const char *stored = NULL;
+    for (size_t i = 0; i < w->out.op_count; i++) {
+        if (w->out.ops[i].kind == CORE_OP_JOB) {
+            stored = w->out.ops[i].job.state.reason;
+        }
+    }
+    assert_non_null(stored);
+    assert_true(strlen(stored) <= REASON_BYTES_MAX && strlen(stored) > REASON_BYTES_MAX - 3);
+    assert_true(str_is_utf8(stored, strlen(stored)));
+    strbuf_release(&reason);
+}
+
 static void test_divergence_is_final(void **state)
 {
     struct core_world *w = *state;
@@ -640,6 +672,7 @@ int main(void)
         TEST(test_damaged_batches_end_the_attempt),
         TEST(test_retries_back_off_until_the_budget_ends),
         cmocka_unit_test(test_the_same_failure_on_two_workers_quarantines),
+        TEST(test_a_long_reason_is_cut_between_characters),
         TEST(test_divergence_is_final),
         TEST(test_lost_attempts_cost_nothing_but_end),
         TEST(test_beats_keep_leases_and_unlisted_ones_are_sent_again),

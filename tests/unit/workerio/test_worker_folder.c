@@ -14,7 +14,6 @@
 #include "cache_trim.h"
 #include "file.h"
 #include "hash.h"
-#include "text_clean.h"
 #include "worker_folder.h"
 
 static void test_a_folder_has_one_process_and_one_name(void **state)
@@ -99,23 +98,12 @@ static void test_a_flood_of_lines_is_bounded_and_its_end_kept(void **state)
     attempt_log_release(&log);
 }
 
-static void test_text_is_made_clean(void **state)
-{
-    (void)state;
-    struct strbuf out = {0};
-    static const char dirty[] = "a\x1b[1m\xc3\xa4\xff\xed\xa0\x80\t\xe2\x82";
-    text_clean(&out, dirty, sizeof dirty - 1);
-    assert_string_equal(out.data, "a?[1m\xc3\xa4????\t??");
-    strbuf_release(&out);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_folder_has_one_process_and_one_name),
         cmocka_unit_test(test_the_cache_forgets_what_was_used_longest_ago),
         cmocka_unit_test(test_a_flood_of_lines_is_bounded_and_its_end_kept),
-        cmocka_unit_test(test_text_is_made_clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
