@@ -282,7 +282,7 @@ static const struct msg *ask(struct world *w, struct msg *m)
 {
     m->get_info.request = ++w->request;
     w->replied = false;
-    for (int tries = 0; tries < 200 && !w->replied; tries++) {
+    for (int tries = 0; tries < 1200 && !w->replied; tries++) {
         if (tries % 20 == 0) {
             send_msg(w->client, m);
         }
