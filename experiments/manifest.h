@@ -50,7 +50,7 @@ struct manifest_tokenizer {
 /* Settings of an evaluation, which a task can override. */
 struct manifest_evaluate {
     int64_t max_sequences;
-    int64_t k; /* 0: choose (spectrum_protocol section 4.2) */
+    int64_t k; /* 0: choose (docs/science.md section 4) */
     int64_t seed;
     double description_keep;
 };

@@ -8,7 +8,7 @@
 enum { VARIANTS_MAX = 64 };
 
 /* Built-in training values: AdamW as commonly used for small models from nothing, and the
- * protocol's gentle settings for what follows (spectrum_protocol section 3.1). */
+ * protocol's gentle settings for what follows (docs/science.md section 3). */
 static struct manifest_stage stage_defaults(enum manifest_origin origin)
 {
     bool first = origin == ORIGIN_PRETRAIN;

@@ -390,7 +390,7 @@ static void describe_sources(struct training *t, const struct spectrum_source *s
 }
 
 /* One more sequence of a task drawn uniformly among those that have some left; NULL when none has:
- * nobody is used twice (one pass, spectrum_protocol section 1.8). */
+ * nobody is used twice (one pass, docs/science.md section 3). */
 static struct spectrum_source *pick_source(struct spectrum_source *sources, size_t count,
                                            struct rng *choice)
 {

@@ -18,7 +18,7 @@
 #define TREE_FILES_MAX 256
 /* Digests in one BLOB_STAT: all files of a tree, with room. */
 #define BLOB_STAT_DIGESTS_MAX 512
-/* Payload of one stream batch: architecture.md section 2. */
+/* Payload of one stream batch: docs/data.md section 4. */
 #define STREAM_PAYLOAD_BYTES_MAX (64 * 1024)
 #define SPEC_BYTES_MAX           (64 * 1024)
 #define REASON_BYTES_MAX         1024

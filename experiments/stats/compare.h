@@ -16,7 +16,7 @@
 enum stat_test {
     STAT_TEST_PAIRED,     /* sign flips over sequences, corrected */
     STAT_TEST_PAPER_LIKE, /* unpaired z on the means' naive errors, uncorrected: our guess at what
-                             the published counts used (spectrum_protocol section 7.2) */
+                             the published counts used (docs/science.md section 6) */
 };
 const char *stat_test_name(enum stat_test test);
 

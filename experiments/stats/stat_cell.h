@@ -59,7 +59,7 @@ enum stat_metric {
 
 /* Which positions of a sequence a figure is taken over. */
 enum stat_scope {
-    STAT_IN_CONTEXT, /* positions >= 1: the headline (spectrum_protocol section 4.3) */
+    STAT_IN_CONTEXT, /* positions >= 1: the headline (docs/science.md section 4) */
     STAT_LAST,       /* position k alone */
     STAT_ZERO_SHOT,  /* position 0 alone: no example in context yet */
 };

@@ -1,5 +1,5 @@
-/* From the grid's item records to summaries, tests, verdicts and counts (architecture.md section
- * 8). Pure: no files, clock or threads; the same input gives the same bits. */
+/* From the grid's item records to summaries, tests, verdicts and counts (docs/science.md section
+ * 6). Pure: no files, clock or threads; the same input gives the same bits. */
 #ifndef TRIAD_STATS_H
 #define TRIAD_STATS_H
 

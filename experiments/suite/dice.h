@@ -19,7 +19,7 @@ void dice_close(struct dice *s);
 
 /* Uniform whole number on low … high, both included. */
 int64_t dice_between(struct dice *s, int64_t low, int64_t high);
-/* GP(m) of spectrum_protocol section 1.3: Geometric(2/m) plus Poisson(m/2), at least 1; m >= 2. */
+/* GP(m) of docs/science.md section 1: Geometric(2/m) plus Poisson(m/2), at least 1; m >= 2. */
 int64_t dice_gp(struct dice *s, double mean);
 
 #endif

@@ -36,7 +36,7 @@ static const struct turn_style styles[] = {
     },
 };
 
-/* Our own wording of what a chat model must know (spectrum_protocol section 2.3), kept short
+/* Our own wording of what a chat model must know (docs/science.md section 2), kept short
  * because it precedes every sequence of a small context. */
 static const char chat_instruction[] =
     "Act as a source of outputs that may be random. You see a description or an example, "

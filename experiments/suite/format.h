@@ -1,5 +1,5 @@
 /* The three prompt formats, from instances to dataset segments with their loss marks
- * (spectrum_protocol sections 1.5 and 2).
+ * (docs/science.md section 2).
  *
  *   spectrum  every message is a turn headed by its role; loss on output content and turn end;
  *             without a description the first output is not scored (its turn end is, unless

@@ -1,5 +1,5 @@
 /* Synthetic tasks: each draws the parameters of one sequence from its prior, then the sequence
- * (spectrum_protocol section 9). One table; a task file names its row. */
+ * (docs/science.md section 5). One table; a task file names its row. */
 #ifndef TRIAD_GENERATOR_H
 #define TRIAD_GENERATOR_H
 

@@ -1,5 +1,5 @@
 /* Draws from one named distribution: the sequence is its samples, the description may state its
- * parameters. Priors: spectrum_protocol section 9. */
+ * parameters. Priors: docs/science.md section 5. */
 #include <gsl/gsl_math.h>
 #include <gsl/gsl_randist.h>
 #include <math.h>

@@ -1,5 +1,5 @@
 /* A sequence before it has a format: what a task hands over and a format renders
- * (spectrum_protocol section 1.1). All texts are UTF-8 and belong to the arena they were made in.
+ * (docs/science.md section 1). All texts are UTF-8 and belong to the arena they were made in.
  */
 #ifndef TRIAD_INSTANCE_H
 #define TRIAD_INSTANCE_H

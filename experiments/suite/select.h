@@ -1,5 +1,5 @@
 /* How many examples a task is evaluated with: k, chosen once for all variants and formats
- * (spectrum_protocol section 4.2), so that all of them score the same positions. */
+ * (docs/science.md section 4), so that all of them score the same positions. */
 #ifndef TRIAD_SELECT_H
 #define TRIAD_SELECT_H
 

@@ -13,7 +13,7 @@ enum task_split { TASK_TRAIN, TASK_TEST };
 enum task_type { TASK_MULTIPLE_CHOICE, TASK_FREE_TEXT, TASK_NUMERIC };
 enum length_kind {
     LENGTH_FIXED, /* every sequence has `examples` examples */
-    LENGTH_GP,    /* GP(examples), spectrum_protocol section 1.3 */
+    LENGTH_GP,    /* GP(examples), docs/science.md section 1 */
 };
 enum table_shape {
     TABLE_WIDE, /* a row per person, a column per item */

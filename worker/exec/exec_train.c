@@ -69,7 +69,7 @@ static enum err_code begin_fresh(struct training *t, struct err *err)
     return code;
 }
 
-/* Rows of special tokens from another model (spectrum_protocol section 1: from IT). */
+/* Rows of special tokens from another model (docs/science.md section 3: from IT). */
 static enum err_code copy_embeddings(struct training *t, struct checkpoint_weights *weights,
                                      struct err *err)
 {

@@ -1,6 +1,6 @@
 /* A language model in memory, and running it forward and backward over batches of sequences.
  *
- * The numbers obey the contract of architecture.md section 6: what a sequence gives (losses, hits)
+ * The numbers obey the bit contract of ARCHITECTURE.md: what a sequence gives (losses, hits)
  * has the same bits whatever else is in its batch and however many threads work, because every
  * sequence begins on a row-block boundary of its batch, loss rows are gathered per sequence on
  * block boundaries, and every product is made of fixed-shape blocks (kernels.h). */

@@ -1,5 +1,5 @@
 /* Formats: which pieces there are, and which of them count. The expected segments are written out
- * by hand from spectrum_protocol sections 1.5 and 2; the golden datasets are what other rooms test
+ * by hand from docs/science.md section 2; the golden datasets are what other rooms test
  * against. */
 #include "cmocka_all.h"
 
