@@ -336,7 +336,10 @@ static const struct field act_fields[] = {
     NAME(msg_act, experiment),     STRING(msg_act, reason, REASON_BYTES_MAX),
 };
 
-static const struct field list_workers_fields[] = {NUMBER(U64, msg_list_workers, request)};
+static const struct field list_workers_fields[] = {
+    NUMBER(U64, msg_list_workers, request),
+    NAME(msg_list_workers, after),
+};
 
 static const struct field drain_worker_fields[] = {
     NUMBER(U64, msg_drain_worker, request),
@@ -393,6 +396,7 @@ static const struct field job_fields[] = {
 static const struct field workers_fields[] = {
     NUMBER(U64, msg_workers, request),
     PARTS(msg_workers, rows, row_count, LIST_ROWS_PER_FRAME, worker_row_shape),
+    NUMBER(BOOL, msg_workers, more),
 };
 
 static const struct field batches_fields[] = {

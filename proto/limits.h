@@ -34,6 +34,8 @@
 #define WORKERS_MAX           4096
 #define LEASES_PER_WORKER_MAX 256
 #define LIST_ROWS_PER_FRAME   200
+/* What a list or document may fill of a reply frame: the rest is room for headers. */
+#define REPLY_BYTES_MAX       (FRAME_BYTES_MAX - 16 * 1024)
 #define BATCHES_PER_FRAME_MAX 256
 
 /* Heartbeats (orchestration anchors 6.6). A worker is lost after LIVENESS missed beats; a lease it

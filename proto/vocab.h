@@ -338,7 +338,7 @@ struct msg_job {
     uint64_t request;
     struct job_row row;
     struct bytes spec;
-    struct attempt_row *attempts; /* newest LIST_ROWS_PER_FRAME at most */
+    struct attempt_row *attempts; /* the newest, as many as fit a frame */
     size_t attempt_count;
     uint64_t resume_step; /* of the last acknowledged checkpoint; 0: none */
     struct digest resume; /* its tree */
@@ -356,6 +356,7 @@ struct msg_act { /* on one job, or on all of an experiment when `job` is none */
 
 struct msg_list_workers {
     uint64_t request;
+    const char *after; /* empty first, then the last name of the page before */
 };
 
 struct worker_row {
@@ -367,8 +368,9 @@ struct worker_row {
 
 struct msg_workers {
     uint64_t request;
-    struct worker_row *rows;
+    struct worker_row *rows; /* by name */
     size_t row_count;
+    bool more;
 };
 
 struct msg_drain_worker {

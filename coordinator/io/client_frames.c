@@ -277,21 +277,42 @@ static enum err_code do_get_experiment(const struct request *r, struct err *err)
     return code;
 }
 
+/* What a row takes in a frame, at most. */
+static size_t worker_row_bytes(const struct worker_row *row)
+{
+    return 128 + strlen(row->worker) + strlen(row->host) + strlen(row->numeric_class) +
+           strlen(row->version);
+}
+
 static enum err_code do_list_workers(const struct request *r, struct err *err)
 {
     (void)err;
     struct arena *arena = &r->server->answers;
-    struct worker_row *rows = arena_array(arena, WORKERS_MAX, sizeof *rows);
-    size_t count = core_workers(r->server->core, rows, WORKERS_MAX);
-    for (size_t i = 0; i < count; i++) {
-        rows[i].worker = arena_strdup(arena, rows[i].worker);
-        rows[i].host = arena_strdup(arena, rows[i].host);
-        rows[i].numeric_class = arena_strdup(arena, rows[i].numeric_class);
-        rows[i].version = arena_strdup(arena, rows[i].version);
+    const struct msg_list_workers *request = &r->msg->list_workers;
+    struct worker_row *all = arena_array(arena, WORKERS_MAX, sizeof *all);
+    const size_t count = core_workers(r->server->core, all, WORKERS_MAX);
+    size_t first = 0;
+    while (first < count && *request->after != '\0' &&
+           strcmp(all[first].worker, request->after) <= 0) {
+        first++;
     }
-    struct msg *reply = turn_reply(r->server, r->peer, MSG_WORKERS);
-    reply->workers = (struct msg_workers){
-        .request = r->msg->list_workers.request, .rows = rows, .row_count = count};
+    size_t end = first;
+    for (size_t bytes = 0; end < count && end - first < LIST_ROWS_PER_FRAME; end++) {
+        struct worker_row *row = &all[end];
+        row->worker = arena_strdup(arena, row->worker);
+        row->host = arena_strdup(arena, row->host);
+        row->numeric_class = arena_strdup(arena, row->numeric_class);
+        row->version = arena_strdup(arena, row->version);
+        bytes += worker_row_bytes(row);
+        if (bytes > REPLY_BYTES_MAX) {
+            break; /* it begins the next page */
+        }
+    }
+    turn_reply(r->server, r->peer, MSG_WORKERS)->workers =
+        (struct msg_workers){.request = request->request,
+                             .rows = end == first ? NULL : all + first,
+                             .row_count = end - first,
+                             .more = end < count};
     return ERR_OK;
 }
 

@@ -37,15 +37,30 @@ static size_t frame_bytes_max(uint64_t peer)
     return peer >> 56 == SOCKET_DATA ? FRAME_DATA_BYTES_MAX : FRAME_BYTES_MAX;
 }
 
-/* Encode; a list of workers too long for a frame is cut, other replies become an error. */
-static enum err_code encode(uint64_t peer, struct msg *msg, struct strbuf *frame, struct err *err)
+/* Everything that goes to a client begins with the request that it answers (client_call.c proves
+ * it for all kinds). */
+static uint64_t request_of(const struct msg *reply)
+{
+    return reply->ok.request;
+}
+
+/* Encode; a reply that cannot be becomes an error, so that nobody waits for it in vain. */
+static enum err_code encode(uint64_t peer, const struct msg *msg, struct strbuf *frame,
+                            struct err *err)
 {
     enum err_code code = codec_encode(msg, frame_bytes_max(peer), frame, err);
-    while (code == ERR_LIMIT && msg->kind == MSG_WORKERS && msg->workers.row_count > 0) {
-        msg->workers.row_count /= 2;
-        code = codec_encode(msg, frame_bytes_max(peer), frame, err);
+    if (code == ERR_OK) {
+        return code;
     }
-    return code;
+    log_event(LOG_ERROR, "reply_not_encoded", "kind=%s error='%s'", msg_kind_name(msg->kind),
+              err->text);
+    if (peer >> 56 != SOCKET_CLIENT || msg->kind == MSG_ERROR) {
+        return code;
+    }
+    const struct msg error = {
+        .kind = MSG_ERROR, .error = {.request = request_of(msg), .code = code, .text = err->text}};
+    strbuf_clear(frame);
+    return codec_encode(&error, frame_bytes_max(peer), frame, err);
 }
 
 static void send_one(struct server *server, uint64_t peer, struct msg *msg, struct strbuf *frame)
@@ -58,8 +73,6 @@ static void send_one(struct server *server, uint64_t peer, struct msg *msg, stru
     strbuf_clear(frame);
     enum err_code code = encode(peer, msg, frame, &err);
     if (code != ERR_OK) {
-        log_event(LOG_ERROR, "reply_not_encoded", "kind=%s error='%s'", msg_kind_name(msg->kind),
-                  err.text);
         return;
     }
     code = net_router_send(server->sockets[peer >> 56], &to, frame->data, frame->len, &err);
@@ -157,11 +170,21 @@ struct msg *turn_reply(struct server *server, uint64_t peer, enum msg_kind kind)
     return &reply->msg;
 }
 
+/* An error may quote a path, which is any bytes; a message is UTF-8. */
+static const char *clean_text(struct server *server, const char *text)
+{
+    struct strbuf clean = {0};
+    strbuf_append_clean(&clean, text, strlen(text));
+    const char *copy = arena_strdup(&server->answers, strbuf_text(&clean));
+    strbuf_release(&clean);
+    return copy;
+}
+
 void turn_reply_error(struct server *server, uint64_t peer, uint64_t request, const struct err *err)
 {
     struct msg *reply = turn_reply(server, peer, MSG_ERROR);
     reply->error = (struct msg_error){
-        .request = request, .code = err->code, .text = arena_strdup(&server->answers, err->text)};
+        .request = request, .code = err->code, .text = clean_text(server, err->text)};
 }
 
 /* ---- storage trouble ---- */
@@ -186,19 +209,25 @@ enum err_code turn_load_core(struct server *server, struct err *err)
     return ERR_OK;
 }
 
-/* Replies that were to follow this turn's commit would be lies now: those who asked get the reason
- * instead, and workers repeat what was not acknowledged. */
+/* Replies that were to follow this turn's commit would be lies now, and so would what was read
+ * within its transaction: clients get the reason instead, and workers repeat what was not
+ * acknowledged. What the data socket says stands: blobs are durable by themselves. */
 static void refuse_turn(struct server *server)
 {
+    const char *why = clean_text(server, server->trouble.text);
+    for (struct reply *reply = server->replies; reply != NULL; reply = reply->next) {
+        if (reply->peer >> 56 == SOCKET_CLIENT && reply->msg.kind != MSG_ERROR) {
+            reply->msg = (struct msg){.kind = MSG_ERROR,
+                                      .error = {.request = request_of(&reply->msg),
+                                                .code = server->trouble.code,
+                                                .text = why}};
+        }
+    }
     for (size_t i = 0; i < server->out.send_count; i++) {
         const struct core_send *send = &server->out.sends[i];
-        if (send->peer >> 56 != SOCKET_CLIENT) {
-            continue;
+        if (send->peer >> 56 == SOCKET_CLIENT) {
+            turn_reply_error(server, send->peer, request_of(&send->msg), &server->trouble);
         }
-        uint64_t request = send->msg.kind == MSG_SUBMITTED ? send->msg.submitted.request
-                           : send->msg.kind == MSG_OK      ? send->msg.ok.request
-                                                           : send->msg.error.request;
-        turn_reply_error(server, send->peer, request, &server->trouble);
     }
     server->out.send_count = 0;
 }

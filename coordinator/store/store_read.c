@@ -4,9 +4,6 @@
 #include "limits.h"
 #include "store_query.h"
 
-/* Rows of a list, or a manifest with a slice of its plan, leave room for headers in a frame. */
-#define DOCUMENT_BYTES (FRAME_BYTES_MAX - 16 * 1024)
-
 /* ---- jobs ---- */
 
 #define CLIENT_JOB_COLUMNS                                                                         \
@@ -107,11 +104,11 @@ enum err_code store_list_jobs(struct store *store, const struct msg_list_jobs *r
     size_t bytes = 0;
     bool more = false;
     code = query_next(&q, &more, err);
-    while (code == ERR_OK && more && bytes < DOCUMENT_BYTES) {
+    while (code == ERR_OK && more && bytes < REPLY_BYTES_MAX) {
         struct job_row row = {0};
         uint64_t id = client_job_read(&q, arena, &row);
         bytes += row_bytes(&row);
-        if (bytes > DOCUMENT_BYTES && jobs.row_count > 0) {
+        if (bytes > REPLY_BYTES_MAX && jobs.row_count > 0) {
             break; /* it begins the next frame */
         }
         jobs.rows[jobs.row_count++] = row;
@@ -147,8 +144,15 @@ enum err_code store_job_label(struct store *store, const struct digest *job, con
     return code;
 }
 
-static enum err_code read_attempts(struct store *store, int64_t job, struct arena *arena,
-                                   struct msg_job *out, struct err *err)
+/* What an attempt takes in a frame, at most. */
+static size_t attempt_bytes(const struct attempt_row *a)
+{
+    return 256 + strlen(a->worker) + strlen(a->reason);
+}
+
+/* The newest that fit beside the `bytes` of the job itself. */
+static enum err_code read_attempts(struct store *store, int64_t job, size_t bytes,
+                                   struct arena *arena, struct msg_job *out, struct err *err)
 {
     struct query q = query_begin(
         store, "SELECT a.epoch, a.worker, a.outcome, a.ended, a.committed, a.reason, a.start_step,"
@@ -167,7 +171,7 @@ static enum err_code read_attempts(struct store *store, int64_t job, struct aren
     bool more = false;
     enum err_code code = query_next(&q, &more, err);
     while (code == ERR_OK && more && out->attempt_count < LIST_ROWS_PER_FRAME) {
-        struct attempt_row *a = &out->attempts[out->attempt_count++];
+        struct attempt_row *a = &out->attempts[out->attempt_count];
         a->epoch = query_u32(&q);
         a->worker = query_text(&q, arena);
         a->outcome = (enum outcome)query_int(&q);
@@ -186,6 +190,11 @@ static enum err_code read_attempts(struct store *store, int64_t job, struct aren
         for (int s = 0; s < STREAM_COUNT; s++) {
             a->batches[s] = query_u32(&q);
         }
+        bytes += attempt_bytes(a);
+        if (bytes > REPLY_BYTES_MAX) {
+            break;
+        }
+        out->attempt_count++;
         code = query_next(&q, &more, err);
     }
     query_end(&q);
@@ -195,9 +204,9 @@ static enum err_code read_attempts(struct store *store, int64_t job, struct aren
 enum err_code store_show_job(struct store *store, const struct msg_show_job *request,
                              struct arena *arena, struct msg_job *out, struct err *err)
 {
-    struct query q =
-        query_begin(store, "SELECT " CLIENT_JOB_COLUMNS ", s.spec, j.resume_step, j.resume FROM jobs j"
-                           " JOIN job_specs s ON s.job_id = j.id WHERE j.identity = ?");
+    struct query q = query_begin(
+        store, "SELECT " CLIENT_JOB_COLUMNS ", s.spec, j.resume_step, j.resume FROM jobs j"
+               " JOIN job_specs s ON s.job_id = j.id WHERE j.identity = ?");
     query_bind_digest(&q, &request->job);
     bool more = false;
     enum err_code code = query_next(&q, &more, err);
@@ -216,7 +225,7 @@ enum err_code store_show_job(struct store *store, const struct msg_show_job *req
     job.resume_step = query_u64(&q);
     job.resume = query_digest(&q);
     query_end(&q);
-    code = read_attempts(store, id, arena, &job, err);
+    code = read_attempts(store, id, job.spec.len + row_bytes(&job.row), arena, &job, err);
     if (code == ERR_OK) {
         *out = job;
     }
@@ -235,7 +244,7 @@ enum err_code store_get_experiment(struct store *store, const struct msg_get_exp
         " length(plan) FROM experiments WHERE name = ?1");
     query_bind_text(&q, request->experiment);
     query_bind_int(&q, (int64_t)(request->plan_offset & INT64_MAX));
-    query_bind_int(&q, DOCUMENT_BYTES);
+    query_bind_int(&q, REPLY_BYTES_MAX);
     bool more = false;
     enum err_code code = query_next(&q, &more, err);
     if (code != ERR_OK) {

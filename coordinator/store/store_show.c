@@ -2,10 +2,6 @@
 #include "limits.h"
 #include "store_query.h"
 
-/* Payloads of one reply: leaves room for their headers in a frame. */
-#define REPLY_PAYLOAD_BYTES (FRAME_BYTES_MAX - 16 * 1024)
-#define REPLY_PAYLOADS_MAX  256
-
 struct chosen {
     int64_t job;
     uint32_t epoch;
@@ -52,7 +48,7 @@ enum err_code store_read_stream(struct store *store, const struct msg_read_strea
                                   .from = request->from,
                                   .end = true,
                                   .attempt_ended = attempt.ended};
-    batches.payloads = arena_array(arena, REPLY_PAYLOADS_MAX, sizeof *batches.payloads);
+    batches.payloads = arena_array(arena, BATCHES_PER_FRAME_MAX, sizeof *batches.payloads);
     struct query q = query_begin(
         store, "SELECT payload, crc32c FROM batches WHERE job_id = ? AND epoch = ? AND stream = ?"
                " AND place >= ? ORDER BY place");
@@ -71,7 +67,7 @@ enum err_code store_read_stream(struct store *store, const struct msg_read_strea
             break;
         }
         bytes += payload.len;
-        if (bytes > REPLY_PAYLOAD_BYTES || batches.payload_count == REPLY_PAYLOADS_MAX) {
+        if (bytes > REPLY_BYTES_MAX || batches.payload_count == BATCHES_PER_FRAME_MAX) {
             batches.end = false;
             break;
         }

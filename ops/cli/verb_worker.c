@@ -4,6 +4,7 @@
 
 #include "connection.h"
 #include "human.h"
+#include "limits.h"
 #include "rows.h"
 #include "str.h"
 #include "verbs.h"
@@ -23,15 +24,34 @@ static const struct rows_column worker_columns[] = {
 };
 enum { WORKER_COLUMNS = sizeof worker_columns / sizeof worker_columns[0] };
 
+struct worker_table {
+    struct worker_row rows[WORKERS_MAX];
+    size_t count;
+};
+
+/* All pages of the list, by name. */
 static enum err_code list_workers(struct connection *c, struct arena *arena,
-                                  struct msg_workers *out, struct err *err)
+                                  const struct worker_table **out, struct err *err)
 {
-    struct msg reply;
-    const struct msg request = {.kind = MSG_LIST_WORKERS};
-    enum err_code rc = connection_call(c, &request, MSG_WORKERS, arena, &reply, err);
-    if (rc == ERR_OK)
-        *out = reply.workers;
-    return rc;
+    struct worker_table *table = arena_alloc(arena, sizeof *table);
+    struct msg request = {.kind = MSG_LIST_WORKERS, .list_workers.after = ""};
+    bool more = true;
+    while (more) {
+        struct msg reply;
+        enum err_code rc = connection_call(c, &request, MSG_WORKERS, arena, &reply, err);
+        if (rc != ERR_OK)
+            return rc;
+        const struct msg_workers *page = &reply.workers;
+        more = page->more;
+        if (page->row_count > WORKERS_MAX - table->count || (more && page->row_count == 0))
+            return err_set(err, ERR_CORRUPT, "list workers: the coordinator's pages do not end");
+        for (size_t i = 0; i < page->row_count; i++)
+            table->rows[table->count++] = page->rows[i];
+        if (more)
+            request.list_workers.after = table->rows[table->count - 1].worker;
+    }
+    *out = table;
+    return ERR_OK;
 }
 
 static void add_worker(struct rows *rows, const struct worker_row *w)
@@ -59,7 +79,7 @@ enum cli_exit verb_worker_list(struct cli *cli)
 {
     struct err err;
     struct connection c = {0};
-    struct msg_workers workers = {0};
+    const struct worker_table *workers = NULL;
     enum err_code rc = connection_open(cli, CONNECTION_RUNNING, &c, &err);
     if (rc == ERR_OK)
         rc = list_workers(&c, &cli->arena, &workers, &err);
@@ -68,8 +88,8 @@ enum cli_exit verb_worker_list(struct cli *cli)
         return cli_fail(cli, &err);
     struct rows rows;
     rows_init(&rows, &cli->arena, "triad.workers/1", worker_columns, WORKER_COLUMNS);
-    for (size_t i = 0; i < workers.row_count; i++)
-        add_worker(&rows, &workers.rows[i]);
+    for (size_t i = 0; i < workers->count; i++)
+        add_worker(&rows, &workers->rows[i]);
     rows_print(&rows, cli);
     return EXIT_OK;
 }
@@ -78,17 +98,17 @@ enum cli_exit verb_worker_list(struct cli *cli)
 static enum err_code check_worker(struct connection *c, const char *name, struct arena *arena,
                                   struct err *err)
 {
-    struct msg_workers workers = {0};
+    const struct worker_table *workers = NULL;
     enum err_code rc = list_workers(c, arena, &workers, err);
     if (rc != ERR_OK)
         return rc;
-    const char **names = arena_array(arena, workers.row_count, sizeof *names);
-    for (size_t i = 0; i < workers.row_count; i++) {
-        names[i] = workers.rows[i].worker;
+    const char **names = arena_array(arena, workers->count, sizeof *names);
+    for (size_t i = 0; i < workers->count; i++) {
+        names[i] = workers->rows[i].worker;
         if (strcmp(names[i], name) == 0)
             return ERR_OK;
     }
-    const char *near = str_did_you_mean(name, names, workers.row_count);
+    const char *near = str_did_you_mean(name, names, workers->count);
     return near ? err_set(err, ERR_NOT_FOUND, "no worker '%s'; did you mean '%s'?", name, near)
                 : err_set(err, ERR_NOT_FOUND, "no worker '%s'; 'triad worker list' shows them",
                           name);

@@ -585,6 +585,61 @@ static void test_garbage_is_counted_and_survived(void **state)
     assert_int_equal(refused, 50);
 }
 
+static void say_hello_as(struct world *w, int number)
+{
+    char name[NAME_BYTES_MAX + 1];
+    memset(name, 'w', sizeof name); /* the longest there is: bytes end a page before rows do */
+    snprintf(name + sizeof name - 5, 5, "%04d", number);
+    struct msg hello = {.kind = MSG_HELLO,
+                        .hello = {.protocol_version = PROTOCOL_VERSION,
+                                  .worker = name,
+                                  .host = name,
+                                  .host_cores = 1,
+                                  .threads = 1,
+                                  .numeric_class = name,
+                                  .version = name}};
+    send_msg(w->worker, &hello);
+}
+
+/* Workers in all pages of the list, which must be in order. */
+static size_t count_workers(struct world *w, int *pages_out)
+{
+    char after[NAME_BYTES_MAX + 1] = "";
+    struct msg list = {.kind = MSG_LIST_WORKERS, .list_workers.after = after};
+    size_t seen = 0;
+    *pages_out = 0;
+    do {
+        const struct msg *reply = ask(w, &list);
+        assert_int_equal(reply->kind, MSG_WORKERS);
+        for (size_t i = 0; i < reply->workers.row_count; i++, seen++) {
+            assert_true(strcmp(reply->workers.rows[i].worker, after) > 0);
+            snprintf(after, sizeof after, "%s", reply->workers.rows[i].worker);
+        }
+        ++*pages_out;
+    } while (w->reply.workers.more);
+    return seen;
+}
+
+static void test_a_long_list_of_workers_comes_in_pages(void **state)
+{
+    struct world *w = *state;
+    enum { WORKERS = 250 };
+    int pages = 0;
+    size_t seen = 0;
+    /* Said again until all are known: a full queue drops frames. */
+    for (int round = 0; round < 20 && seen < WORKERS + 1; round++) {
+        for (int i = 0; i < WORKERS; i++) {
+            say_hello_as(w, i);
+            if (i % 50 == 49) {
+                run_for(w, 20);
+            }
+        }
+        seen = count_workers(w, &pages);
+    }
+    assert_int_equal(seen, WORKERS + 1); /* with the one of the other tests */
+    assert_true(pages >= 2);
+}
+
 static void test_stop_ends_the_process_well(void **state)
 {
     struct world *w = *state;
@@ -606,6 +661,7 @@ int main(void)
         cmocka_unit_test(test_a_stranger_is_refused),
         cmocka_unit_test(test_a_second_coordinator_is_refused),
         cmocka_unit_test(test_garbage_is_counted_and_survived),
+        cmocka_unit_test(test_a_long_list_of_workers_comes_in_pages),
         cmocka_unit_test(test_stop_ends_the_process_well),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "codec.h"
 #include "file.h"
 #include "limits.h"
 #include "rng.h"
@@ -329,6 +330,44 @@ static void test_leases_are_completed_from_the_store(void **state)
     assert_int_not_equal(store_complete_lease(f->store, &f->arena, &lease, &err), ERR_OK);
 }
 
+/* 300 attempts with reasons of full length are more than a frame: the newest are shown. */
+static void test_a_job_with_many_attempts_fits_a_reply(void **state)
+{
+    struct fixture *f = *state;
+    struct submit_job jobs[JOBS];
+    struct named_digest parents[JOBS];
+    struct err err;
+    char reason[REASON_BYTES_MAX + 1];
+    char worker[NAME_BYTES_MAX + 1];
+    make_plan(jobs, parents, JOBS);
+    submit(f, "e", jobs, JOBS, &err, ERR_OK);
+    memset(reason, 'r', REASON_BYTES_MAX);
+    memset(worker, 'w', NAME_BYTES_MAX);
+    reason[REASON_BYTES_MAX] = worker[NAME_BYTES_MAX] = '\0';
+    for (uint32_t epoch = 1; epoch <= 300; epoch++) {
+        const struct core_op_attempt attempt = {.order = 1,
+                                                .lease = {.job = job_of(0), .epoch = epoch},
+                                                .worker = worker,
+                                                .numeric_class = "",
+                                                .outcome = OUTCOME_LOST,
+                                                .reason = reason};
+        const struct core_op ops[] = {{.kind = CORE_OP_ATTEMPT_BEGIN, .attempt = attempt},
+                                      {.kind = CORE_OP_ATTEMPT_END, .attempt = attempt}};
+        assert_int_equal(store_apply(f->store, ops, 2, &err), ERR_OK);
+    }
+    assert_int_equal(store_commit(f->store, &err), ERR_OK);
+    struct msg reply = {.kind = MSG_JOB};
+    struct msg_show_job request = {.job = job_of(0)};
+    assert_int_equal(store_show_job(f->store, &request, &f->arena, &reply.job, &err), ERR_OK);
+    assert_true(reply.job.attempt_count > 150);
+    assert_int_equal(reply.job.attempts[0].epoch, 300);
+    struct strbuf frame = {0};
+    if (codec_encode(&reply, FRAME_BYTES_MAX, &frame, &err) != ERR_OK) {
+        fail_msg("%s", err.text);
+    }
+    strbuf_release(&frame);
+}
+
 static void test_lists_and_documents(void **state)
 {
     struct fixture *f = *state;
@@ -525,6 +564,7 @@ int main(void)
         cmocka_unit_test(test_time_left_follows_the_work),
         TEST(test_a_rebuilt_core_equals_the_live_one),
         TEST(test_leases_are_completed_from_the_store),
+        TEST(test_a_job_with_many_attempts_fits_a_reply),
         TEST(test_lists_and_documents),
         TEST(test_retrying_a_job_takes_its_kin_along),
         TEST(test_a_full_disk_loses_nothing_committed),
