@@ -269,7 +269,7 @@ static enum err_code nothing_to_learn(const struct training *t, struct err *err)
     return yaml_fail(&t->f->planner->manifest->doc,
                      yaml_get(v->node, manifest_origin_name(v->origin)), err,
                      "hardly any sequence has an output within %lld tokens; raise "
-                     "'sequence_tokens'",
+                     "'sequence_tokens' or 'context'",
                      (long long)t->sequence_tokens);
 }
 

@@ -350,7 +350,7 @@ static void sequences_that_teach_nothing_are_left_out(void **state)
                               "tasks: [verbagg], steps: 4, sequence_tokens: 8,", &p, &err),
                      ERR_INVALID);
     assert_non_null(strstr(err.text, "hardly any sequence has an output within 8 tokens; "
-                                     "raise 'sequence_tokens'"));
+                                     "raise 'sequence_tokens' or 'context'"));
 }
 
 static void filters_prune_the_training_nobody_needs(void **state)
