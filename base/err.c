@@ -1,5 +1,6 @@
 #include "err.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -60,6 +61,11 @@ enum err_code err_wrap(struct err *err, const char *format, ...)
         err->text[used] = '\0'; /* a text cut at the end is fine */
     drop_cut_character(err);
     return err->code;
+}
+
+bool err_is_disk_full(const struct err *err)
+{
+    return err->os_errno == ENOSPC || err->os_errno == EDQUOT;
 }
 
 const char *err_code_name(enum err_code code)

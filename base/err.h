@@ -2,6 +2,8 @@
 #ifndef TRIAD_ERR_H
 #define TRIAD_ERR_H
 
+#include <stdbool.h>
+
 #define NODISCARD    __attribute__((warn_unused_result))
 #define PRINTF(f, a) __attribute__((format(printf, f, a)))
 
@@ -34,11 +36,14 @@ struct err {
 enum err_code err_set(struct err *err, enum err_code code, const char *format, ...) PRINTF(3, 4);
 
 /* The same with the text of `os_errno` appended: "open 'x': No such file or directory".
- * ENOSPC, EDQUOT and EROFS keep code ERR_IO; look at os_errno to tell a full disk. */
+ * ENOSPC, EDQUOT and EROFS keep code ERR_IO; see err_is_disk_full(). */
 enum err_code err_os(struct err *err, int os_errno, const char *format, ...) PRINTF(3, 4);
 
 /* Put the context of an outer operation in front ("outer: inner") and return the code unchanged. */
 enum err_code err_wrap(struct err *err, const char *format, ...) PRINTF(2, 3);
+
+/* Was it a full disk (or a quota)? Waiting helps then, once somebody makes room. */
+bool err_is_disk_full(const struct err *err);
 
 /* The code's name, as in "not found"; never NULL. */
 const char *err_code_name(enum err_code code);

@@ -376,6 +376,7 @@ static const struct field status_fields[] = {
     PARTS(msg_status, running, running_count, LIST_ROWS_PER_FRAME, running_row_shape),
     NUMBER(U32, msg_status, workers),
     NUMBER(U32, msg_status, threads),
+    STRING(msg_status, trouble, REASON_BYTES_MAX),
 };
 
 static const struct field jobs_fields[] = {

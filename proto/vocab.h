@@ -282,6 +282,7 @@ struct msg_status {
     size_t running_count;
     uint32_t workers;
     uint32_t threads;
+    const char *trouble; /* what the coordinator waits for, such as space on its disk; or empty */
 };
 
 struct msg_list_jobs {

@@ -165,12 +165,22 @@ static enum err_code do_submit(const struct request *r, struct err *err)
 
 /* ---- questions ---- */
 
+/* A sender who found no room tries again every few seconds: silence means that it gave up. */
+#define BLOBS_FULL_TOLD_MS 10000
+
+static const char *trouble_now(struct server *server)
+{
+    const bool is_full =
+        server->blobs_full_ms != 0 && clock_mono_ms() - server->blobs_full_ms < BLOBS_FULL_TOLD_MS;
+    return is_full ? arena_strdup(&server->answers, server->blobs_full.text) : "";
+}
+
 static enum err_code do_status(const struct request *r, struct err *err)
 {
     const struct msg_get_status *request = &r->msg->get_status;
     struct server *server = r->server;
     struct arena *arena = &server->answers;
-    struct msg_status status = {.request = request->request};
+    struct msg_status status = {.request = request->request, .trouble = trouble_now(server)};
     struct store_work *work = NULL;
     double running_work = 0;
     enum err_code code =

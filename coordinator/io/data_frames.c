@@ -1,4 +1,5 @@
 /* Frames on the data socket: blobs for workers and clients. */
+#include "clock.h"
 #include "log.h"
 #include "server_state.h"
 
@@ -34,6 +35,33 @@ static enum err_code read_blob(struct server *server, uint64_t peer,
     return ERR_OK;
 }
 
+/* A full disk is waited out: the sender is told that trying again later may help. */
+static enum err_code blobs_full(struct server *server, struct err *err)
+{
+    if (!err_is_disk_full(err)) {
+        return err->code;
+    }
+    struct err cause = *err;
+    err_set(err, ERR_UNAVAILABLE,
+            "disk full: the coordinator takes no blobs until there is space "
+            "again (%s)",
+            cause.text);
+    if (server->blobs_full_ms == 0) {
+        log_event(LOG_ERROR, "blobs_full", "error='%s'", err->text);
+    }
+    server->blobs_full = *err;
+    server->blobs_full_ms = clock_mono_ms();
+    return err->code;
+}
+
+static void blobs_have_room(struct server *server)
+{
+    if (server->blobs_full_ms != 0) {
+        log_event(LOG_INFO, "blobs_have_room", "state='%s'", server->state_dir);
+    }
+    server->blobs_full_ms = 0;
+}
+
 static enum err_code write_blob(struct server *server, uint64_t peer,
                                 const struct msg_blob_write *request, struct err *err)
 {
@@ -45,8 +73,9 @@ static enum err_code write_blob(struct server *server, uint64_t peer,
         artifacts_write(server->artifacts, &request->digest, request->offset, request->total,
                         request->data.data, request->data.len, &progress, err);
     if (code != ERR_OK) {
-        return code;
+        return blobs_full(server, err);
     }
+    blobs_have_room(server);
     struct msg *reply = turn_reply(server, peer, MSG_BLOB_WRITTEN);
     reply->blob_written = (struct msg_blob_written){.request = request->request,
                                                     .digest = request->digest,

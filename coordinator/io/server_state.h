@@ -65,6 +65,10 @@ struct server {
     struct err trouble;
     int64_t trouble_retry_ms;
 
+    /* A piece of a blob found no room on the disk. Its sender waits and repeats it. */
+    struct err blobs_full;
+    int64_t blobs_full_ms; /* when that happened last; 0: there is room */
+
     bool stopping;
     struct err fatal; /* code ERR_OK: none */
     uint64_t frames_received, frames_refused;

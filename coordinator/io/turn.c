@@ -234,7 +234,7 @@ static void refuse_turn(struct server *server)
 
 void turn_trouble(struct server *server, const struct err *err)
 {
-    const char *full = err->os_errno == ENOSPC || err->os_errno == EDQUOT
+    const char *full = err_is_disk_full(err)
                            ? "disk full: nothing is handed out until there is space again"
                            : "the state cannot be written";
     err_set(&server->trouble, err->code, "%s (%s)", full, err->text);

@@ -81,6 +81,8 @@ enum cli_exit verb_status(struct cli *cli)
         rows_print(&rows, cli);
         if (cli->output == OUTPUT_TABLE)
             print_running(&reply.status);
+        if (*reply.status.trouble)
+            cli_note(cli, "%s", reply.status.trouble);
     }
     connection_close(&c);
     return rc == ERR_OK ? EXIT_OK : cli_fail(cli, &err);

@@ -1,5 +1,6 @@
 #include "watch.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "clock.h"
@@ -61,7 +62,17 @@ struct watch {
     const struct watch_options *options;
     struct progress *progress;
     struct seen_jobs seen;
+    char trouble[sizeof((struct err *)0)->text]; /* what the coordinator waits for; or empty */
 };
+
+/* Once when it begins, changes or ends. */
+static void tell_trouble(struct watch *w, const char *text)
+{
+    if (strcmp(w->trouble, text) == 0)
+        return;
+    snprintf(w->trouble, sizeof w->trouble, "%s", text);
+    progress_say(w->progress, "  %s", *text ? text : "the coordinator has space again");
+}
 
 static enum err_code poll_once(struct watch *w, uint64_t counts[JOB_STATE_COUNT],
                                uint64_t *open_out, struct err *err)
@@ -78,6 +89,7 @@ static enum err_code poll_once(struct watch *w, uint64_t counts[JOB_STATE_COUNT]
         if ((!w->seen.valid || w->seen.final_count != final_count) &&
             final_count + *open_out <= JOBS_TOLD_MAX)
             tell_ended(w->connection, experiment, final_count, &w->seen, w->progress);
+        tell_trouble(w, reply.status.trouble);
         progress_show(w->progress, &reply.status, clock_mono_ms());
     }
     arena_release(&arena);
@@ -97,6 +109,10 @@ enum err_code watch_until_final(struct connection *c, const struct watch_options
         rc = poll_once(&w, counts_out, &open_count, err);
         const int64_t now_ms = clock_mono_ms();
         const bool is_silent = rc == ERR_UNAVAILABLE || rc == ERR_TIMEOUT;
+        if (rc == ERR_IO) { /* it waits for space on its disk, and so do we */
+            tell_trouble(&w, err->text);
+            rc = ERR_OK;
+        }
         if (rc == ERR_OK)
             answered_ms = now_ms;
         else if (is_silent && now_ms - answered_ms < options->patience_ms)

@@ -37,7 +37,8 @@ struct blob_client {
     bool closing;
     char *cache;
     char endpoint[256];
-    char link[512]; /* what the socket last said about its connection */
+    char link[512];      /* what the socket last said about its connection */
+    char waits_for[512]; /* why the store takes nothing now, in its words; or empty */
     int64_t patience_ms;
     struct blob_transfer *head;
     struct strbuf frame;
@@ -73,6 +74,12 @@ static const struct blob_item *current(const struct blob_client *client)
     do {                                                                                           \
         struct err failure_;                                                                       \
         fail(client, err_set(&failure_, code, __VA_ARGS__), &failure_);                            \
+    } while (0)
+
+#define FAIL_OS(client, ...)                                                                       \
+    do {                                                                                           \
+        struct err failure_;                                                                       \
+        fail(client, err_os(&failure_, errno, __VA_ARGS__), &failure_);                            \
     } while (0)
 
 /* ---- sending ---- */
@@ -183,6 +190,7 @@ static void start_put(struct blob_client *client)
 static void start_item(struct blob_client *client)
 {
     client->moved = client->total = 0;
+    client->waits_for[0] = '\0';
     client->progress_ms = now_ms(client);
     client->phase = PHASE_ASKING;
     if (client->head->is_put)
@@ -205,8 +213,7 @@ static void start_moving_get(struct blob_client *client, int64_t size)
     if (client->fd < 0) {
         free(client->temporary);
         client->temporary = NULL;
-        FAIL(client, ERR_IO, "fetch blob: create a file in '%s': %s", client->cache,
-             strerror(errno));
+        FAIL_OS(client, "fetch blob: create a file in '%s'", client->cache);
         return;
     }
     hash_init(&client->hash);
@@ -298,7 +305,10 @@ static void on_tick(uv_timer_t *timer)
     struct blob_client *client = timer->data;
     const int64_t now = now_ms(client);
     if (client->phase != PHASE_IDLE) {
-        if (now - client->progress_ms >= client->patience_ms)
+        const bool is_late = now - client->progress_ms >= client->patience_ms;
+        if (is_late && client->waits_for[0])
+            FAIL(client, ERR_UNAVAILABLE, "%s", client->waits_for);
+        else if (is_late)
             FAIL(client, ERR_UNAVAILABLE, "no answer from %s for %" PRId64 " s%s%s",
                  client->endpoint, client->patience_ms / 1000, client->link[0] ? ": " : "",
                  client->link);
@@ -346,9 +356,10 @@ static void on_chunk(struct blob_client *client, const struct msg_blob_chunk *ch
         FAIL(client, ERR_CORRUPT, "fetch blob: a damaged chunk at %" PRIu64, chunk->offset);
         return;
     }
-    if (pwrite(client->fd, chunk->data.data, chunk->data.len, (off_t)chunk->offset) !=
-        (ssize_t)chunk->data.len) {
-        FAIL(client, ERR_IO, "fetch blob: write in '%s': %s", client->cache, strerror(errno));
+    ssize_t n = pwrite(client->fd, chunk->data.data, chunk->data.len, (off_t)chunk->offset);
+    if (n != (ssize_t)chunk->data.len) {
+        errno = n < 0 ? errno : ENOSPC; /* a file takes less than asked only when nothing is left */
+        FAIL_OS(client, "fetch blob: write in '%s'", client->cache);
         return;
     }
     /* Let the kernel write while more arrives, so that the fsync at the end does not stall the
@@ -392,6 +403,15 @@ static void on_written(struct blob_client *client, const struct msg_blob_written
     pump(client);
 }
 
+/* A store that has no room now is asked again until patience ends; other refusals are final. */
+static void on_refusal(struct blob_client *client, const struct msg_error *error)
+{
+    if (error->code == ERR_UNAVAILABLE)
+        snprintf(client->waits_for, sizeof client->waits_for, "%s", error->text);
+    else if (error->code != ERR_OK)
+        FAIL(client, error->code, "%s", error->text);
+}
+
 static void on_message(struct blob_client *client, const struct msg *m)
 {
     if (client->phase == PHASE_IDLE)
@@ -405,9 +425,8 @@ static void on_message(struct blob_client *client, const struct msg *m)
     else if (m->kind == MSG_BLOB_WRITTEN && m->blob_written.request == client->request &&
              client->phase == PHASE_MOVING && client->head->is_put)
         on_written(client, &m->blob_written);
-    else if (m->kind == MSG_ERROR && m->error.request == client->request &&
-             m->error.code != ERR_UNAVAILABLE && m->error.code != ERR_OK)
-        FAIL(client, m->error.code, "%s", m->error.text);
+    else if (m->kind == MSG_ERROR && m->error.request == client->request)
+        on_refusal(client, &m->error);
 }
 
 static void on_receive(void *ctx, const struct net_peer *peer, enum net_role role, const char *user,

@@ -1,34 +1,92 @@
 #!/usr/bin/env bash
-# A full disk under database and artifacts, and under a worker's spool: said clearly, nothing acknowledged is
-# lost, and the experiment ends as usual once there is space again.
+# A full disk under database and artifacts, then one under a worker's folder: said clearly, nothing acknowledged
+# is lost, and the experiment ends as usual once there is space again.
+
+# The small disks are mounted in a namespace of our own: they go with its last process, however this ends.
+if [ -z "${TRIAD_TEST_MOUNTS:-}" ]; then
+    as_root=(--user --map-root-user)
+    [ "$(id -u)" != 0 ] || as_root=()
+    unshare "${as_root[@]}" --mount mount -t tmpfs tmpfs /mnt 2>/dev/null ||
+        { echo "SKIP: neither as root nor in a user namespace may a tmpfs be mounted here"; exit 77; }
+    TRIAD_TEST_MOUNTS=private exec unshare "${as_root[@]}" --mount "$0"
+fi
 . "$(dirname "$0")/lib.sh"
-manifest=$TRIAD_SOURCE/tests/integration/tiny.yaml
-[ "$(id -u)" = 0 ] || skip "mounting a small tmpfs needs root"
-mkdir -p "$work/small"
-mount -t tmpfs -o size=64m tmpfs "$work/small" 2>/dev/null || skip "this machine does not let us mount a tmpfs"
-unmount() { umount -l "$work/small" 2>/dev/null || true; }
-trap 'unmount; cleanup' EXIT
 
-note "undisturbed"
-triad run "$manifest" --state "$work/calm" --report-dir "$work/calm-report" >/dev/null 2>"$work/calm.log"
+# small_disk FOLDER MIB
+small_disk() {
+    mkdir -p "$1"
+    mount -t tmpfs -o "size=$2m" tmpfs "$1"
+    mounts+=("$1")
+}
+# fill FOLDER: to the last page.
+fill() { dd if=/dev/zero of="$1/ballast" bs=64k 2>/dev/null || dd if=/dev/zero of="$1/crumbs" bs=4k 2>/dev/null || true; }
+make_room() { rm -f "$1/ballast" "$1/crumbs"; }
+watch_in_background() {
+    "$TRIAD_BIN/triad" watch tiny --timeout 200s >"$work/watch.log" 2>&1 &
+    watcher=$!
+    pids+=("$watcher")
+}
+done_jobs() { triad job list --output csv | grep ',done,' || true; }
+some_done() { [ "$(done_jobs | wc -l)" -ge "$1" ]; }
+# ends_as_usual: the watcher saw the end, the report is the undisturbed one, and what was done when the disk was
+# found full is untouched.
+ends_as_usual() {
+    wait "$watcher" || fail "the watch ended with $?"
+    same_report tiny
+    done_jobs >"$work/after.csv"
+    grep -Fxf "$work/before.csv" "$work/after.csv" >"$work/kept.csv" || true
+    same "$work/before.csv" "$work/kept.csv"
+    cut -d, -f4 "$work/after.csv" | grep -qvx done && fail "a job is not done"
+    [ "$(wc -l <"$work/after.csv")" = 9 ] || fail "not 9 jobs are done"
+}
 
-state=$work/small/state
+calm "$manifest"
+
+status_says() { triad status >"$work/out" 2>&1; grep -q "$1" "$work/out"; }
+
+# coordinator_disk DISK STATE WHAT: fill the disk of a coordinator and make room again.
+coordinator_disk() {
+    note "the coordinator's disk: $3"
+    small_disk "$1" 64
+    export TRIAD_STATE=$2
+    start_coordinator "$2"
+    triad submit "$manifest" >/dev/null 2>&1
+    worker_dir=$2-w1 start_worker "$2" w1 --threads 1
+    watch_in_background
+    wait_for 120 some_done 1
+    done_jobs >"$work/before.csv"
+    fill "$1"
+    wait_for 60 status_says 'disk full'
+    grep 'disk full' "$work/out"
+    wait_for 60 grep -q 'disk full' "$work/coordinator.log"
+    wait_for 20 grep -q 'disk full' "$work/watch.log"
+    sleep 3 # time for whoever would give up
+    kill -0 "$coordinator" 2>/dev/null || fail "the coordinator died of a full disk"
+    kill -0 "$watcher" 2>/dev/null || fail "the watch gave up: $(cat "$work/watch.log")"
+    make_room "$1"
+    ends_as_usual
+    kill "$worker"
+    wait_for 20 has_ended "$worker"
+    triad coordinator stop 2>/dev/null
+    rm "$work/coordinator.log"
+}
+coordinator_disk "$work/small" "$work/small/state" "database and artifacts"
+coordinator_disk "$work/state1/blobs" "$work/state1" "artifacts alone"
+
+note "a worker's disk: spool, cache and work"
+small_disk "$work/small-worker" 64
+state=$work/state2
 export TRIAD_STATE=$state
 start_coordinator "$state"
-triad submit "$manifest" 2>/dev/null
-start_worker "$state" w1 --threads 2
-one_done() { triad job list --output csv | grep -q ',done,'; }
-wait_for 120 one_done
-note "fill the disk"
-dd if=/dev/zero of="$work/small/ballast" bs=1M 2>/dev/null || true
-said() { grep -qiE 'no space|disk.*full|database or disk is full' "$state"/*.log "$work"/*.log 2>/dev/null; }
-mkdir -p "$work/logs"
-sleep 5
-said || triad status 2>&1 | grep -qiE 'space|full' || fail "nobody says that the disk is full"
-kill -0 "$coordinator" || fail "the coordinator died of a full disk"
-note "make room"
-rm "$work/small/ballast"
-kill -0 "$worker" 2>/dev/null || start_worker "$state" w1 --threads 2
-expect_status 0 triad watch tiny --timeout 400s
-triad report tiny --format csv >"$work/report.csv"
-same "$work/report.csv" "$work/calm-report/report.csv"
+triad submit "$manifest" >/dev/null 2>&1
+worker_dir=$work/small-worker/w2 start_worker "$state" w2 --threads 1
+watch_in_background
+wait_for 120 some_done 1
+done_jobs >"$work/before.csv"
+fill "$work/small-worker"
+wait_for 90 grep -q 'No space left on device' "$work/w2.log"
+grep 'No space left on device' "$work/w2.log" | tail -n 1
+sleep 3
+kill -0 "$worker" 2>/dev/null || fail "the worker died of a full disk"
+make_room "$work/small-worker"
+ends_as_usual

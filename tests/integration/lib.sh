@@ -9,6 +9,7 @@ export TRIAD_BIN_DIR=$TRIAD_BIN
 manifest=$TRIAD_SOURCE/tests/integration/tiny.yaml
 work=$(mktemp -d "${TMPDIR:-/tmp}/triad-test-XXXXXX")
 pids=()
+mounts=()
 
 # left_over: processes whose working folder or command line lies in ours, a pid a line.
 left_over() {
@@ -42,6 +43,7 @@ cleanup() {
             [ -f "$log" ] && { echo "--- ${log#"$work"/} (end)"; tail -n 15 "$log"; }
         done
     fi
+    for mount in "${mounts[@]}"; do umount -l "$mount" || status=1; done
     if [ -n "${TRIAD_TEST_KEEP:-}" ]; then echo "kept: $work"; else rm -rf "$work"; fi
     exit "$status"
 }

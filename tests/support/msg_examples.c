@@ -165,7 +165,7 @@ static const struct msg examples[] = {
     {.kind = MSG_STOP, .stop = {5}},
     {.kind = MSG_SUBMITTED, .submitted = {5, 10, 3, 1, 2}},
     {.kind = MSG_STATUS,
-     .status = {5, experiments, COUNT(experiments), running, COUNT(running), 3, 6}},
+     .status = {5, experiments, COUNT(experiments), running, COUNT(running), 3, 6, "disk full"}},
     {.kind = MSG_JOBS, .jobs = {5, rows, COUNT(rows), 201}},
     {.kind = MSG_JOB,
      .job = {5,

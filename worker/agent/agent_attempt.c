@@ -172,14 +172,15 @@ void agent_attempt_forget(struct agent *agent, struct attempt *a, const char *wh
     free(a);
 }
 
-static void attempt_fail(struct agent *agent, struct attempt *a, const char *text,
-                         struct agent_actions *out)
+static void attempt_end(struct agent *agent, struct attempt *a, enum outcome outcome,
+                        const char *text, struct agent_actions *out)
 {
-    struct agent_outcome failed = {.outcome = OUTCOME_FAILED, .reason = text};
-    agent_attempt_finish(agent, a, &failed, out);
+    struct agent_outcome ended = {.outcome = outcome, .reason = text};
+    agent_attempt_finish(agent, a, &ended, out);
 }
 
-/* The spool cannot be written (the attempt cannot go on) or read (what it held is lost). */
+/* The disk is full (the attempt cannot go on and is given back: it is not the job's fault) or
+ * cannot be read (what the spool held is lost). */
 static void attempt_disk_trouble(struct agent *agent, struct attempt *a, const char *text,
                                  bool lost, struct agent_actions *out)
 {
@@ -188,7 +189,7 @@ static void attempt_disk_trouble(struct agent *agent, struct attempt *a, const c
     if (a->phase == AGENT_RUNNING)
         agent_child_stop(agent, a->child, AGENT_KILL_GRACE_MS, out);
     if (a->phase != AGENT_FINISHED || lost)
-        attempt_fail(agent, a, text, out);
+        attempt_end(agent, a, lost ? OUTCOME_FAILED : OUTCOME_CANCELLED, text, out);
 }
 
 static void attempt_uploaded(struct agent *agent, struct attempt *a, const struct digest *tree)
@@ -219,7 +220,7 @@ static void attempt_upload_failed(struct agent *agent, struct attempt *a,
         a->checkpoint = a->newer; /* an attempt can live without this one */
         a->newer.state = CHECKPOINT_NONE;
     } else if (a->phase == AGENT_FINISHED && digest_equal(&ev->tree, &a->outcome.artifact)) {
-        attempt_fail(agent, a, ev->failure.text, out);
+        attempt_end(agent, a, OUTCOME_FAILED, ev->failure.text, out);
     }
 }
 
@@ -274,7 +275,7 @@ static void attempt_fetch_event(struct agent *agent, struct attempt *a,
     if (ev->kind == AGENT_EV_FETCHED)
         a->phase = AGENT_READY;
     else if (ev->failure.final)
-        attempt_fail(agent, a, ev->failure.text, out);
+        attempt_end(agent, a, OUTCOME_FAILED, ev->failure.text, out);
     else
         agent_retry_failed(agent, &a->fetch);
 }

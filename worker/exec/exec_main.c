@@ -61,9 +61,10 @@ static void block_terminate(int how)
     sigprocmask(how, &terminate, NULL);
 }
 
-static enum outcome outcome_of(enum err_code code)
+/* A full disk is this machine's fault, not the job's: it is given back. */
+static enum outcome outcome_of(enum err_code code, const struct err *err)
 {
-    if (code == ERR_CANCELLED)
+    if (code == ERR_CANCELLED || err_is_disk_full(err))
         return OUTCOME_CANCELLED;
     return code == ERR_LIMIT ? OUTCOME_MEMORY : OUTCOME_FAILED;
 }
@@ -111,7 +112,7 @@ static enum err_code run_job(const struct exec_job *job, struct exec_warm *warm,
     enum outcome failure = OUTCOME_FAILED;
     if (!job_code) {
         job_code = run_spec(&context, &arena, &result, &job_err);
-        failure = outcome_of(job_code);
+        failure = outcome_of(job_code, &job_err);
         spec_release(&spec);
     }
     if (job_code) {

@@ -1,6 +1,8 @@
 /* Bringing what a job reads into the cache, and what it made into the coordinator's store. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "blob_cache.h"
 #include "cache_trim.h"
@@ -8,6 +10,7 @@
 #include "clock.h"
 #include "driver_internal.h"
 #include "file.h"
+#include "log.h"
 #include "lease_check.h"
 
 bool driver_input_is_tree(const char *name)
@@ -61,11 +64,36 @@ static void transfer_free(struct driver_transfer *t)
     free(t);
 }
 
-/* Trying again helps when nobody answered; it does not when the store lacks the blob or our disk
- * is full, and then another worker should have the job. */
-static bool failure_is_final(enum err_code code)
+/* Trying again helps when nobody answered, or when our disk is full and somebody makes room (the
+ * coordinator gives a job that does not get on to another worker); it does not when the store lacks
+ * the blob. */
+static bool failure_is_final(enum err_code code, const struct err *err)
 {
-    return code != ERR_UNAVAILABLE && code != ERR_TIMEOUT && code != ERR_CANCELLED;
+    return code != ERR_UNAVAILABLE && code != ERR_TIMEOUT && code != ERR_CANCELLED &&
+           !err_is_disk_full(err);
+}
+
+/* An attempt that begins without room to work in would only fail: it waits, and is tried again. */
+static enum err_code check_room(const struct driver *d, struct err *err)
+{
+    struct statvfs room;
+    if (statvfs(d->folder.path, &room) != 0)
+        return err_os(err, errno, "look at the disk of '%s'", d->folder.path);
+    const uint64_t free_bytes = (uint64_t)room.f_bavail * room.f_frsize;
+    if (free_bytes >= DISK_RESERVE_BYTES)
+        return ERR_OK;
+    return err_os(err, ENOSPC, "begin an attempt in '%s' with %llu MiB left", d->folder.path,
+                  (unsigned long long)(free_bytes >> 20));
+}
+
+static void tell_fetch_failed(struct driver *d, const struct driver_job *job, enum err_code code,
+                              const struct err *err)
+{
+    const bool is_final = failure_is_final(code, err);
+    log_event(LOG_WARN, is_final ? "fetch_failed" : "attempt_waits", "text=\"%s\"", err->text);
+    driver_post(d, &(struct agent_event){.kind = AGENT_EV_FETCH_FAILED,
+                                         .lease = job->lease,
+                                         .failure = {.text = err->text, .final = is_final}});
 }
 
 static void fetch_next(struct driver *d, struct driver_job *job);
@@ -79,10 +107,7 @@ static void on_fetched(void *ctx, enum err_code code, const struct err *err)
     if (!job)
         return;
     if (code) {
-        driver_post(d, &(struct agent_event){
-                           .kind = AGENT_EV_FETCH_FAILED,
-                           .lease = job->lease,
-                           .failure = {.text = err->text, .final = failure_is_final(code)}});
+        tell_fetch_failed(d, job, code, err);
         return;
     }
     job->fetched++;
@@ -128,35 +153,49 @@ static void touch_inputs(struct driver *d, const struct msg_lease *job)
     arena_release(&arena);
 }
 
+static struct driver_job *job_new(struct driver *d, const struct msg_lease *lease)
+{
+    struct driver_job *job = calloc(1, sizeof *job);
+    ASSERT(job);
+    job->lease = lease->lease;
+    job->job = lease;
+    job->began_s = clock_time_ms() / 1000;
+    char hex[DIGEST_HEX_SIZE];
+    struct strbuf path = {0};
+    strbuf_printf(&path, "%s/attempts/%s-%u", d->folder.path, digest_hex(&job->lease.job, hex),
+                  job->lease.epoch);
+    job->folder = strbuf_take(&path);
+    job->next = d->jobs;
+    d->jobs = job;
+    return job;
+}
+
+/* What an attempt needs before anything is fetched for it; once. */
+static enum err_code prepare(struct driver *d, struct driver_job *job, struct err *err)
+{
+    if (job->prepared)
+        return ERR_OK;
+    make_room(d);
+    enum err_code code = spool_begin(d->spool, &job->lease, err);
+    if (!code)
+        code = lease_check(job->job, err);
+    if (!code)
+        code = check_room(d, err);
+    if (!code)
+        code = file_mkdirs(job->folder, 0700, err);
+    job->prepared = !code;
+    return code;
+}
+
 void driver_fetch(struct driver *d, const struct msg_lease *lease)
 {
     struct driver_job *job = driver_job_find(d, &lease->lease);
     struct err err;
-    enum err_code code = ERR_OK;
-    if (!job) {
-        job = calloc(1, sizeof *job);
-        ASSERT(job);
-        job->lease = lease->lease;
-        job->job = lease;
-        job->began_s = clock_time_ms() / 1000;
-        char hex[DIGEST_HEX_SIZE];
-        struct strbuf path = {0};
-        strbuf_printf(&path, "%s/attempts/%s-%u", d->folder.path, digest_hex(&job->lease.job, hex),
-                      job->lease.epoch);
-        job->folder = strbuf_take(&path);
-        job->next = d->jobs;
-        d->jobs = job;
-        code = spool_begin(d->spool, &job->lease, &err);
-        if (!code)
-            code = lease_check(lease, &err);
-        if (!code)
-            code = file_mkdirs(job->folder, 0700, &err);
-        make_room(d);
-    }
+    if (!job)
+        job = job_new(d, lease);
+    enum err_code code = prepare(d, job, &err);
     if (code) {
-        driver_post(d, &(struct agent_event){.kind = AGENT_EV_FETCH_FAILED,
-                                             .lease = job->lease,
-                                             .failure = {.text = err.text, .final = true}});
+        tell_fetch_failed(d, job, code, &err);
         return;
     }
     touch_inputs(d, job->job);
@@ -172,7 +211,7 @@ static void on_uploaded(void *ctx, enum err_code code, const struct err *err)
                                 .tree = t->tree};
     if (code) {
         event.failure.text = err->text;
-        event.failure.final = failure_is_final(code);
+        event.failure.final = failure_is_final(code, err);
     }
     transfer_free(t);
     driver_post(d, &event);

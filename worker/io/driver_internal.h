@@ -13,7 +13,9 @@
 #include "worker_driver.h"
 #include "worker_folder.h"
 
-#define DISK_PATIENCE_MS 30000 /* how long a batch may wait for space before its attempt fails */
+/* No attempt begins with less left on the disk. */
+#define DISK_RESERVE_BYTES ((uint64_t)32 << 20)
+#define DISK_PATIENCE_MS   30000 /* how long a batch may wait for space before its attempt fails */
 
 /* A lease in our hands. */
 struct driver_job {
@@ -25,6 +27,7 @@ struct driver_job {
     struct attempt_log log;
     bool working; /* a thread hashes or links; checkpoint and result frames wait */
     struct driver_child *child;
+    bool prepared;
     int64_t began_s;          /* wall clock, for the cache */
     int64_t run_at_ms;        /* monotonic */
     uint64_t cpu_before_ms;   /* of a warm child */

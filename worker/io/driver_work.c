@@ -67,7 +67,7 @@ static void tell_stored(struct driver *d, struct work *w)
         event.outcome = w->outcome;
         event.outcome.artifact = w->tree;
         if (w->code) {
-            event.outcome.outcome = OUTCOME_FAILED;
+            event.outcome.outcome = err_is_disk_full(&w->err) ? OUTCOME_CANCELLED : OUTCOME_FAILED;
             event.outcome.reason = w->err.text;
             event.outcome.artifact = (struct digest){{0}};
         }
@@ -90,7 +90,7 @@ static void tell_made(struct driver *d, struct work *w)
     if (w->code) {
         event.kind = AGENT_EV_FETCH_FAILED;
         event.failure.text = w->err.text;
-        event.failure.final = true;
+        event.failure.final = !err_is_disk_full(&w->err);
     }
     driver_post(d, &event);
 }

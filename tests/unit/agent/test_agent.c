@@ -595,7 +595,7 @@ static void test_jobs_share_the_threads_and_wait_for_them(void **state)
     end(&w);
 }
 
-static void test_disk_trouble_fails_the_attempt_cleanly(void **state)
+static void test_a_full_disk_gives_the_attempt_back(void **state)
 {
     (void)state;
     struct world w;
@@ -608,8 +608,8 @@ static void test_disk_trouble_fails_the_attempt_cleanly(void **state)
     step(&w, (struct agent_event){.kind = AGENT_EV_DISK_TROUBLE,
                                   .lease = lease_of(5, 1),
                                   .failure = {.text = "no space"}});
-    expect(&w, "stop child 1\nspool result 5.1 1 no space[0 1 0]\n"
-               "send result 5.1 1 no space[0 1 0]\n");
+    expect(&w, "stop child 1\nspool result 5.1 5 no space[0 1 0]\n"
+               "send result 5.1 5 no space[0 1 0]\n");
     end(&w);
 }
 
@@ -659,7 +659,7 @@ int main(void)
         cmocka_unit_test(test_a_survivor_of_the_spool_is_delivered),
         cmocka_unit_test(test_a_store_that_has_more_than_the_spool_is_believed),
         cmocka_unit_test(test_jobs_share_the_threads_and_wait_for_them),
-        cmocka_unit_test(test_disk_trouble_fails_the_attempt_cleanly),
+        cmocka_unit_test(test_a_full_disk_gives_the_attempt_back),
         cmocka_unit_test(test_any_reason_fits_a_message),
         cmocka_unit_test(test_a_refused_hello_ends_the_worker),
         cmocka_unit_test(test_equal_events_give_equal_actions),
