@@ -202,34 +202,83 @@ static enum err_code key_path(const char *folder, size_t i, char *path, size_t p
     return ERR_OK;
 }
 
-enum err_code net_server_keys_init(const char *folder, struct err *err)
+/* Write a new pair as `folder`/NAME.key. */
+static enum err_code write_key(const char *folder, size_t i, struct err *err)
 {
     char path[4096];
-    enum err_code rc = file_mkdirs(folder, 0700, err);
-    for (size_t i = 0; rc == ERR_OK && i < ARRAY_COUNT(server_key_names); i++) {
-        rc = key_path(folder, i, path, sizeof path, err);
-        if (rc == ERR_OK && file_exists(path))
-            rc = err_set(err, ERR_CONFLICT,
-                         "make keys in '%s': %s.key is already there, and keys are never "
-                         "overwritten",
-                         folder, server_key_names[i]);
+    enum err_code rc = key_path(folder, i, path, sizeof path, err);
+    if (rc != ERR_OK)
+        return rc;
+    struct net_key_pair pair;
+    net_key_pair_new(&pair);
+    json_t *object = json_pack("{s:i, s:s, s:s}", "triad_key", 1, "public", pair.public_key.z85,
+                               "secret", pair.secret_z85);
+    ASSERT(object != NULL);
+    char *text = json_dumps(object, JSON_INDENT(2));
+    ASSERT(text != NULL);
+    rc = write_new(path, text, err);
+    forget(text, strlen(text));
+    json_decref(object);
+    explicit_bzero(&pair, sizeof pair);
+    return rc;
+}
+
+static enum err_code check_no_keys(const char *folder, struct err *err)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(server_key_names); i++) {
+        char path[4096];
+        enum err_code rc = key_path(folder, i, path, sizeof path, err);
+        if (rc != ERR_OK)
+            return rc;
+        if (file_exists(path))
+            return err_set(err, ERR_CONFLICT,
+                           "make keys in '%s': %s.key is already there, and keys are never "
+                           "overwritten",
+                           folder, server_key_names[i]);
     }
-    for (size_t i = 0; rc == ERR_OK && i < ARRAY_COUNT(server_key_names); i++) {
-        struct net_key_pair pair;
-        net_key_pair_new(&pair);
-        json_t *object = json_pack("{s:i, s:s, s:s}", "triad_key", 1, "public", pair.public_key.z85,
-                                   "secret", pair.secret_z85);
-        ASSERT(object != NULL);
-        char *text = json_dumps(object, JSON_INDENT(2));
-        ASSERT(text != NULL);
-        rc = key_path(folder, i, path, sizeof path, err);
-        if (rc == ERR_OK)
-            rc = write_new(path, text, err);
-        forget(text, strlen(text));
-        json_decref(object);
-        explicit_bzero(&pair, sizeof pair);
+    return ERR_OK;
+}
+
+/* Give a finished folder its name; an empty folder may have it. */
+static enum err_code name_folder(const char *fresh, const char *folder, struct err *err)
+{
+    if (rename(fresh, folder) == 0)
+        return ERR_OK;
+    if (errno == ENOTEMPTY || errno == EEXIST)
+        return err_set(err, ERR_CONFLICT,
+                       "make keys in '%s': the folder holds other files; name a new or empty one",
+                       folder);
+    return err_os(err, errno, "make keys in '%s'", folder);
+}
+
+/* All three or none: they are made in a neighbouring folder, which takes the name at the end. */
+enum err_code net_server_keys_init(const char *folder, struct err *err)
+{
+    char fresh[4096];
+    char parent[4096];
+    int n = snprintf(fresh, sizeof fresh, "%s.XXXXXX", folder);
+    if (n < 0 || (size_t)n >= sizeof fresh)
+        return err_set(err, ERR_LIMIT, "keys folder '%s': path too long", folder);
+    enum err_code rc = file_mkdirs(folder, 0700, err); /* and with it the folders above */
+    if (rc == ERR_OK)
+        rc = check_no_keys(folder, err);
+    if (rc != ERR_OK)
+        return rc;
+    if (!mkdtemp(fresh))
+        return err_os(err, errno, "make keys in '%s'", folder);
+    for (size_t i = 0; rc == ERR_OK && i < ARRAY_COUNT(server_key_names); i++)
+        rc = write_key(fresh, i, err);
+    if (rc == ERR_OK)
+        rc = file_sync_dir(fresh, err);
+    if (rc == ERR_OK)
+        rc = name_folder(fresh, folder, err);
+    if (rc != ERR_OK) {
+        struct err later;
+        (void)!file_remove_tree(fresh, &later);
+        return rc;
     }
-    return rc == ERR_OK ? file_sync_dir(folder, err) : rc;
+    snprintf(parent, sizeof parent, "%s/..", folder);
+    return file_sync_dir(parent, err);
 }
 
 enum err_code net_server_keys_load(const char *folder, struct net_server_keys *out, struct err *err)

@@ -45,7 +45,8 @@ struct net_server_keys {
     struct net_key_pair client;
     struct net_key_pair worker;
 };
-/* ERR_CONFLICT when keys are already there (they are never overwritten). */
+/* All three appear at once, whatever interrupts it. ERR_CONFLICT when keys are already there (they
+ * are never overwritten) or the folder holds other files. */
 NODISCARD enum err_code net_server_keys_init(const char *folder, struct err *err);
 NODISCARD enum err_code net_server_keys_load(const char *folder, struct net_server_keys *out,
                                              struct err *err);

@@ -3,9 +3,11 @@
 #include "cmocka_all.h"
 
 #include <stdio.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "file.h"
@@ -57,6 +59,55 @@ static void test_server_keys(void **state)
     assert_int_equal(net_server_keys_init(keys_folder, &err), ERR_CONFLICT);
     assert_non_null(strstr(err.text, "client.key is already there"));
     assert_int_equal(net_server_keys_load(keys_folder, &again, &err), ERR_NOT_FOUND);
+}
+
+static const char *numbered_folder(int number)
+{
+    char name[16];
+    snprintf(name, sizeof name, "k%d", number);
+    return in_folder(name);
+}
+
+/* A process that is killed while it makes keys leaves all three or none, so that the next one
+ * finds a set or makes it. */
+static void test_keys_come_all_or_none(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 20 };
+    struct err err;
+    struct net_server_keys keys;
+    for (int round = 0; round < ROUNDS; round++) {
+        pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            for (int i = round * 100; i < round * 100 + 100; i++)
+                (void)!net_server_keys_init(numbered_folder(i), &err);
+            _exit(0);
+        }
+        usleep((useconds_t)(2000 + 300 * round));
+        kill(pid, SIGKILL);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        for (int i = round * 100; file_exists(numbered_folder(i)); i++) {
+            if (net_server_keys_load(numbered_folder(i), &keys, &err) == ERR_OK)
+                continue;
+            if (net_server_keys_init(numbered_folder(i), &err) != ERR_OK)
+                fail_msg("round %d: %s", round, err.text);
+        }
+    }
+}
+
+static void test_a_folder_with_other_files_is_left_alone(void **state)
+{
+    (void)state;
+    struct err err;
+    char keys_folder[128];
+    snprintf(keys_folder, sizeof keys_folder, "%s/other", folder);
+    assert_int_equal(file_mkdirs(keys_folder, 0700, &err), ERR_OK);
+    assert_int_equal(file_write_atomic(in_folder("other/notes"), "n", 1, 0600, &err), ERR_OK);
+    assert_int_equal(net_server_keys_init(keys_folder, &err), ERR_CONFLICT);
+    assert_non_null(strstr(err.text, "holds other files"));
+    assert_true(file_exists(in_folder("other/notes")));
+    assert_false(file_exists(in_folder("other/server.key")));
 }
 
 static void fill(struct net_access *access)
@@ -130,6 +181,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_server_keys),
+        cmocka_unit_test(test_keys_come_all_or_none),
+        cmocka_unit_test(test_a_folder_with_other_files_is_left_alone),
         cmocka_unit_test(test_access_round_trip),
         cmocka_unit_test(test_broken_access_files),
     };
