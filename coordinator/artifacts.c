@@ -44,6 +44,41 @@ static void partial_path(const struct artifacts *a, const struct digest *digest,
     snprintf(out, PATH_BYTES, "%s/partial/%s", a->dir, digest_hex(digest, hex));
 }
 
+static void partial_close(struct partial *p)
+{
+    if (p->fd >= 0) {
+        close(p->fd);
+    }
+    *p = (struct partial){.fd = -1};
+}
+
+void artifacts_free(struct artifacts *artifacts)
+{
+    if (artifacts == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < ARTIFACTS_OPEN_MAX; i++) {
+        partial_close(&artifacts->partials[i]);
+    }
+    free(artifacts->dir);
+    free(artifacts);
+}
+
+/* A blob that has its name counts as durable. A process that was killed between the rename and the
+ * fsync of the folder left one that may not be yet: the folders are synced before anyone asks. */
+static enum err_code sync_folders(const struct artifacts *a, struct err *err)
+{
+    enum err_code code = file_sync_dir(a->dir, err);
+    for (unsigned first = 0; first < 256 && code == ERR_OK; first++) {
+        char path[PATH_BYTES];
+        snprintf(path, sizeof path, "%s/%02x", a->dir, first);
+        if (file_exists(path)) {
+            code = file_sync_dir(path, err);
+        }
+    }
+    return code;
+}
+
 enum err_code artifacts_open(const char *dir, struct artifacts **out, struct err *err)
 {
     char path[PATH_BYTES];
@@ -63,28 +98,13 @@ enum err_code artifacts_open(const char *dir, struct artifacts **out, struct err
     }
     int len = asprintf(&a->dir, "%s/blobs", dir);
     ASSERT(len > 0);
+    code = sync_folders(a, err);
+    if (code != ERR_OK) {
+        artifacts_free(a);
+        return code;
+    }
     *out = a;
     return ERR_OK;
-}
-
-static void partial_close(struct partial *p)
-{
-    if (p->fd >= 0) {
-        close(p->fd);
-    }
-    *p = (struct partial){.fd = -1};
-}
-
-void artifacts_free(struct artifacts *artifacts)
-{
-    if (artifacts == NULL) {
-        return;
-    }
-    for (size_t i = 0; i < ARTIFACTS_OPEN_MAX; i++) {
-        partial_close(&artifacts->partials[i]);
-    }
-    free(artifacts->dir);
-    free(artifacts);
 }
 
 /* ---- reading ---- */
@@ -289,6 +309,9 @@ static enum err_code finish(struct artifacts *a, struct partial *p, struct err *
     }
     if (fsync(p->fd) != 0) {
         code = err_os(err, errno, "make blob %.12s durable", digest_hex(&digest, hex));
+        /* What the kernel could not write it forgets to have been asked: a later fsync would
+         * succeed without it. The writer begins anew. */
+        unlink(from);
         goto done;
     }
     blob_path(a, &digest, to);
@@ -300,8 +323,15 @@ static enum err_code finish(struct artifacts *a, struct partial *p, struct err *
     if (code == ERR_OK && rename(from, to) != 0) {
         code = err_os(err, errno, "rename '%s' to '%s'", from, to);
     }
+    if (code != ERR_OK) {
+        goto done;
+    }
     *slash = '\0';
-    code = code != ERR_OK ? code : file_sync_dir(to, err);
+    code = file_sync_dir(to, err);
+    *slash = '/';
+    if (code != ERR_OK) {
+        unlink(to); /* under its name it would count as durable */
+    }
 done:
     partial_close(p); /* hash_final() has spent the digest: who goes on begins by reading */
     return code;

@@ -7,9 +7,6 @@
 #include "codec.h"
 #include "limits.h"
 
-/* The manifest shares a reply frame with a slice of the plan (GET_EXPERIMENT). */
-#define MANIFEST_STAGED_BYTES_MAX (192 * 1024)
-
 void staging_drop(struct staged_plan *plan)
 {
     arena_release(&plan->arena);
@@ -73,11 +70,35 @@ static enum err_code check_bounds(const struct staged_plan *plan, const struct m
         return err_set(err, ERR_LIMIT, "submit: the plan document may have %d bytes",
                        PLAN_JSON_BYTES_MAX);
     }
-    if (part->manifest.len > MANIFEST_STAGED_BYTES_MAX) {
-        return err_set(err, ERR_LIMIT, "submit: a manifest may have %d bytes",
-                       MANIFEST_STAGED_BYTES_MAX);
+    /* Without these the number of parts, and what they leave in memory, would have no end. */
+    if (part->part_index > 0 && part->manifest.len > 0) {
+        return err_set(err, ERR_INVALID, "submit: the manifest comes with part 0");
+    }
+    if (part->part_count > 1 && part->job_count == 0 && part->plan_json.len == 0) {
+        return err_set(err, ERR_INVALID, "submit: part %u brings nothing", part->part_index);
     }
     return ERR_OK;
+}
+
+static size_t bytes_used(const struct staging *staging)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < STAGING_PLANS_MAX; i++) {
+        const struct staged_plan *plan = &staging->plans[i];
+        bytes +=
+            plan->arena.bytes_used + plan->plan_json.cap + plan->job_capacity * sizeof *plan->jobs;
+    }
+    return bytes;
+}
+
+static enum err_code check_memory(const struct staging *staging, struct err *err)
+{
+    const size_t bytes_max = staging->bytes_max != 0 ? staging->bytes_max : STAGING_BYTES_MAX;
+    if (bytes_used(staging) <= bytes_max) {
+        return ERR_OK;
+    }
+    return err_set(err, ERR_LIMIT, "submit: the submissions under way may hold %zu MiB in all",
+                   bytes_max >> 20);
 }
 
 static enum err_code take(struct staged_plan *plan, const uint8_t *frame, size_t frame_len,
@@ -128,6 +149,7 @@ enum err_code staging_add(struct staging *staging, uint64_t peer, const struct m
     }
     enum err_code code = check_bounds(plan, part, err);
     code = code != ERR_OK ? code : take(plan, frame, frame_len, err);
+    code = code != ERR_OK ? code : check_memory(staging, err);
     if (code != ERR_OK) {
         staging_drop(plan);
         return code;
