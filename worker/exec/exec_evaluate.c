@@ -9,6 +9,7 @@
 #include "dataset.h"
 #include "evaluator.h"
 #include "exec_kinds.h"
+#include "kernels.h"
 
 #define EVALUATE_BATCH_TOKENS ((size_t)4096)
 
@@ -86,6 +87,9 @@ static enum err_code score(struct exec_context *c, const struct corpus *corpus, 
         return err_set(err, ERR_INVALID, "the dataset gives %llu items, the plan says %lld",
                        (unsigned long long)e.total, (long long)c->spec->evaluate.items);
     struct evaluate_options options = {.batch_tokens = batch_tokens(c, corpus)};
+    fprintf(stderr, "score %llu items of '%s' in format %s: %d threads, %s\n",
+            (unsigned long long)e.total, c->spec->evaluate.task, c->spec->evaluate.format,
+            kernel_threads(), kernel_class());
     struct evaluate_hooks hooks = {.ctx = &e, .on_records = on_records, .should_stop = should_stop};
     return evaluator_run(c->warm->model, corpus, &options, &hooks, err);
 }

@@ -9,6 +9,7 @@
 #include "dataset.h"
 #include "exec_kinds.h"
 #include "file.h"
+#include "kernels.h"
 #include "special_tokens.h"
 #include "trainer.h"
 
@@ -238,6 +239,10 @@ static enum err_code run(struct training *t, struct arena *arena, struct exec_re
     struct train_hooks hooks = {
         .ctx = t, .on_step = on_step, .should_stop = should_stop, .checkpoint = save_checkpoint};
     struct train_result end;
+    /* These lines are the attempt's log (`triad job logs`). */
+    fprintf(stderr, "train from step %lld of %lld: %zu parameters, %d threads, %s\n",
+            (long long)trainer_step(t->trainer), (long long)trainer_steps(t->trainer),
+            model_weights(t->model)->element_count, kernel_threads(), kernel_class());
     enum err_code code = trainer_run(t->trainer, &hooks, &end, err);
     if (code)
         return code;
@@ -246,6 +251,8 @@ static enum err_code run(struct training *t, struct arena *arena, struct exec_re
             *err = t->sink_err;
         return t->sink_code;
     }
+    fprintf(stderr, "trained to step %lld: loss %.4f nats, %.0f tokens/s at the end\n",
+            (long long)end.step, end.last.loss_nats, end.last.tokens_per_s);
     if (end.outcome == TRAIN_DIVERGED) {
         result->outcome = OUTCOME_DIVERGED;
         result->reason = arena_printf(arena,
