@@ -1,5 +1,6 @@
 /* Estimates of work, time and memory. They steer nothing but the display and admission to a worker,
- * so they are simple and lean to the high side. */
+ * so they are simple. Memory leans to the high side: a training that finds it needs more than its
+ * job has refuses to begin. */
 #include "plan_impl.h"
 
 #define FLOPS_PER_THREAD_S 20e9 /* small f32 products on one core of a plain server */
@@ -37,8 +38,9 @@ void plan_cost_training(const struct planner *p, const struct plan_model *model,
     int64_t wanted = p->manifest->train_resources.memory_bytes;
     /* Weights, gradients and two moments; activations of a micro-batch and its logits. */
     int64_t state = 16 * (parameters + model->vocabulary * model->width);
-    int64_t activations =
-        4 * train->batch_tokens * (model->layers * layer_floats(model) + 2 * model->vocabulary);
+    int64_t batch =
+        train->batch_tokens > train->sequence_tokens ? train->batch_tokens : train->sequence_tokens;
+    int64_t activations = 4 * batch * (model->layers * layer_floats(model) + 2 * model->vocabulary);
     job->memory_bytes = wanted ? wanted : PROGRAM_BYTES + state + activations;
 }
 

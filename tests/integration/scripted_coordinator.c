@@ -291,7 +291,7 @@ struct scripted_job *scripted_lease(struct scripted *s, enum job_kind kind, cons
         .parents = arena_memdup(&s->arena, parents, parent_count * sizeof *parents),
         .parent_count = parent_count,
         .threads = 1,
-        .memory_bytes = 1 << 30,
+        .memory_bytes = s->lease_memory_bytes,
     };
     lease_send(s, job);
     return job;
@@ -362,6 +362,7 @@ static void access_save(const struct scripted *s, const struct net_key_pair *ser
 void scripted_begin(struct scripted *s)
 {
     memset(s, 0, sizeof *s);
+    s->lease_memory_bytes = 1 << 30;
     snprintf(s->folder, sizeof s->folder, "/tmp/triad-worker-XXXXXX");
     assert_non_null(mkdtemp(s->folder));
     struct net_key_pair server, worker;

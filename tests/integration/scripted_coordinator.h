@@ -43,6 +43,7 @@ struct scripted {
     struct net_peer peer; /* the worker's latest connection */
     uint64_t session;
     struct digest instance;
+    uint64_t lease_memory_bytes; /* of the jobs leased from now on */
     struct scripted_job jobs[SCRIPTED_JOBS_MAX];
     size_t job_count;
     struct scripted_blob *blobs;

@@ -259,6 +259,19 @@ static void test_a_wrong_job_fails_with_its_sentence(void **state)
     scripted_end(&s);
 }
 
+static void test_a_training_that_needs_more_memory_refuses_with_numbers(void **state)
+{
+    (void)state;
+    struct scripted s;
+    begin(&s, "1");
+    s.lease_memory_bytes = 256 * 1024;
+    struct scripted_job *job = lease_pretrain(&s, 2, 0, "0.01");
+    scripted_until(&s, all_ended, 30);
+    expect_outcome(job, OUTCOME_MEMORY);
+    assert_non_null(strstr(job->reason, "MiB, the job has 0.2 MiB: give it more memory"));
+    scripted_end(&s);
+}
+
 static void test_divergence_is_an_outcome(void **state)
 {
     (void)state;
@@ -416,6 +429,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_import_then_evaluate_twice_on_a_warm_child),
         cmocka_unit_test(test_a_wrong_job_fails_with_its_sentence),
+        cmocka_unit_test(test_a_training_that_needs_more_memory_refuses_with_numbers),
         cmocka_unit_test(test_divergence_is_an_outcome),
         cmocka_unit_test(test_a_killed_child_is_a_crash),
         cmocka_unit_test(test_a_revoked_attempt_is_killed_and_forgotten),

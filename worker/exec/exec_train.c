@@ -280,6 +280,7 @@ enum err_code exec_train(struct exec_context *c, struct arena *arena, struct exe
     struct training t = {.context = c};
     struct train_options options;
     enum err_code code = options_of(&c->spec->train, &options, err);
+    options.memory_bytes_max = (size_t)c->job->memory_bytes;
     exec_warm_release(c->warm); /* an evaluation's model would only take memory */
     if (!code)
         code = begin_model(&t, err);

@@ -97,6 +97,19 @@ static enum err_code check_corpus(const struct corpus *corpus, const struct mode
     return ERR_OK;
 }
 
+/* Before anything is taken: a refusal names what is wanted, the kernel's killer does not. */
+static enum err_code check_memory(const struct trainer *t, struct err *err)
+{
+    const size_t bytes_max = t->options.memory_bytes_max;
+    if (bytes_max == 0 || t->memory_bytes <= bytes_max)
+        return ERR_OK;
+    return err_set(err, ERR_LIMIT,
+                   "train: weights, gradients, moments and activations take %.1f MiB, the job has "
+                   "%.1f MiB: give it more memory or fewer batch_tokens than %zu",
+                   (double)t->memory_bytes / 1048576.0, (double)bytes_max / 1048576.0,
+                   t->options.batch_tokens);
+}
+
 static enum err_code allocate(struct trainer *t, struct err *err)
 {
     const struct model_config *config = model_shape(t->model);
@@ -107,19 +120,22 @@ static enum err_code allocate(struct trainer *t, struct err *err)
         .loss_tokens = largest.loss_token_count,
         .sequence_tokens = corpus_length_max(t->corpus),
     };
+    t->memory_bytes = 4 * model_config_parameters(config) * sizeof(float) +
+                      model_run_bytes(config, MODEL_TRAIN, &capacity);
+    enum err_code rc = check_memory(t, err);
+    if (rc != ERR_OK)
+        return rc;
     t->micro = calloc(t->options.accumulate, sizeof *t->micro);
     t->sequences = calloc(largest.sequence_count, sizeof *t->sequences);
     t->scores = calloc(largest.loss_token_count, sizeof *t->scores);
     if (!t->micro || !t->sequences || !t->scores)
         return err_set(err, ERR_LIMIT, "train: no memory for a batch of %zu tokens",
                        largest.token_count);
-    enum err_code rc = params_init(&t->gradients, config, err);
+    rc = params_init(&t->gradients, config, err);
     if (rc == ERR_OK)
         rc = optimizer_init(&t->optimizer, config, &t->options.optimizer, err);
     if (rc == ERR_OK)
         rc = model_run_new(t->model, MODEL_TRAIN, &capacity, &t->run, err);
-    t->memory_bytes = 4 * t->gradients.element_count * sizeof(float) +
-                      model_run_bytes(config, MODEL_TRAIN, &capacity);
     return rc;
 }
 
@@ -267,18 +283,4 @@ enum err_code trainer_load(struct trainer *trainer, const char *folder, struct e
 {
     return train_state_load(&trainer->state, &trainer->optimizer, folder,
                             trainer->corpus->sequence_count, err);
-}
-
-size_t trainer_memory_bytes(const struct model_config *config, size_t batch_tokens,
-                            size_t sequence_tokens)
-{
-    size_t tokens = batch_tokens > sequence_tokens ? batch_tokens : sequence_tokens;
-    struct model_capacity capacity = {
-        .sequences = (tokens + sequence_tokens - 1) / sequence_tokens,
-        .tokens = tokens,
-        .loss_tokens = tokens,
-        .sequence_tokens = sequence_tokens,
-    };
-    return 4 * model_config_parameters(config) * sizeof(float) +
-           model_run_bytes(config, MODEL_TRAIN, &capacity);
 }

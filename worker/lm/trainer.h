@@ -20,6 +20,7 @@ struct train_options {
     struct schedule schedule; /* its `steps` is filled in by the trainer */
     struct optimizer_options optimizer;
     int64_t checkpoint_steps; /* call the checkpoint hook after every so many steps; 0: never */
+    size_t memory_bytes_max;  /* refuse to take more; 0: no bound. It changes no result */
 };
 
 /* What a step gave. */
@@ -60,8 +61,8 @@ struct train_hooks {
 
 /* Prepare to train `model` on `corpus` (both borrowed; they must outlive the trainer). Rows of
  * special tokens taken from another model must be in place before. ERR_INVALID for options that
- * cannot work, ERR_LIMIT when the memory is not there. Free with trainer_free(), which accepts
- * NULL. */
+ * cannot work, ERR_LIMIT when the memory is not there or more than memory_bytes_max. Free with
+ * trainer_free(), which accepts NULL. */
 NODISCARD enum err_code trainer_new(struct model *model, const struct corpus *corpus,
                                     const struct train_options *options,
                                     struct trainer **trainer_out, struct err *err);
@@ -84,10 +85,5 @@ NODISCARD enum err_code trainer_save(const struct trainer *trainer, const char *
 /* Take over such a state; the model's weights must be those saved beside it. ERR_CONFLICT when it
  * was made with other data or options, ERR_CORRUPT when it is damaged. */
 NODISCARD enum err_code trainer_load(struct trainer *trainer, const char *folder, struct err *err);
-
-/* Bytes that training takes at its peak (weights, gradients, moments, activations) for sequences of
- * at most `sequence_tokens`, if every token counts. */
-size_t trainer_memory_bytes(const struct model_config *config, size_t batch_tokens,
-                            size_t sequence_tokens);
 
 #endif

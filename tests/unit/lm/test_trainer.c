@@ -268,6 +268,10 @@ static void impossible_options_and_data_are_refused(void **state)
     options = g.train;
     options.schedule.learning_rate = NAN;
     assert_int_equal(trainer_new(model, &g.corpus, &options, &trainer, &err), ERR_INVALID);
+    options = g.train;
+    options.memory_bytes_max = 1000;
+    assert_int_equal(trainer_new(model, &g.corpus, &options, &trainer, &err), ERR_LIMIT);
+    assert_non_null(strstr(err.text, "the job has 0.0 MiB"));
     g.corpus.ids[7] = g.config.vocabulary;
     assert_int_equal(trainer_new(model, &g.corpus, &g.train, &trainer, &err), ERR_INVALID);
     assert_non_null(strstr(err.text, "outside the vocabulary"));
