@@ -81,7 +81,7 @@ struct msg_hello {
     uint32_t protocol_version;
     const char *worker; /* stable name: one per worker folder, whose lock guarantees one process */
     struct digest instance; /* random per process start */
-    const char *host;       /* same for all workers that share cores: machine id or host name */
+    const char *host;       /* same for all workers that share cores: the kernel's boot id */
     uint32_t host_cores;
     uint32_t threads; /* cores this worker may use at once */
     uint64_t memory_bytes;
