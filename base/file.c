@@ -74,51 +74,72 @@ enum err_code file_sync_dir(const char *path, struct err *err)
     return ERR_OK;
 }
 
-static enum err_code write_all(int fd, const char *data, size_t len, const char *path,
-                               struct err *err)
+enum err_code file_write_all(int fd, const void *data, size_t len, const char *path,
+                             struct err *err)
 {
+    const char *at = data;
     while (len > 0) {
-        ssize_t n = write(fd, data, len);
+        ssize_t n = write(fd, at, len);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return err_os(err, errno, "write '%s'", path);
-        data += n;
+        at += n;
         len -= (size_t)n;
     }
-    if (fsync(fd) != 0)
-        return err_os(err, errno, "fsync '%s'", path);
     return ERR_OK;
+}
+
+enum err_code file_replace_begin(const char *path, struct file_replacement *out, struct err *err)
+{
+    int n = snprintf(out->temporary, sizeof out->temporary, "%s.XXXXXX", path);
+    if (n < 0 || (size_t)n >= sizeof out->temporary)
+        return err_set(err, ERR_LIMIT, "write '%s': path too long", path);
+    out->path = path;
+    out->fd = mkostemp(out->temporary, O_CLOEXEC);
+    if (out->fd < 0)
+        return err_os(err, errno, "create a file beside '%s'", path);
+    return ERR_OK;
+}
+
+/* fsync the folder that `path` is in. */
+static enum err_code sync_parent(const char *path, struct err *err)
+{
+    char folder[4096];
+    snprintf(folder, sizeof folder, "%s", path);
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        slash[slash == folder] = '\0';
+    return file_sync_dir(slash ? folder : ".", err);
+}
+
+enum err_code file_replace_end(struct file_replacement *r, unsigned mode, enum err_code written,
+                               struct err *err)
+{
+    enum err_code rc = written;
+    if (rc == ERR_OK && fchmod(r->fd, (mode_t)mode) != 0)
+        rc = err_os(err, errno, "set the mode of '%s'", r->path);
+    if (rc == ERR_OK && fsync(r->fd) != 0)
+        rc = err_os(err, errno, "fsync '%s'", r->path);
+    close(r->fd);
+    if (rc == ERR_OK && rename(r->temporary, r->path) != 0)
+        rc = err_os(err, errno, "rename to '%s'", r->path);
+    if (rc != ERR_OK) {
+        unlink(r->temporary);
+        return rc;
+    }
+    return sync_parent(r->path, err);
 }
 
 enum err_code file_write_atomic(const char *path, const void *data, size_t len, unsigned mode,
                                 struct err *err)
 {
-    char temporary[4096];
-    char folder[4096];
-    int n = snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
-    if (n < 0 || (size_t)n >= sizeof temporary)
-        return err_set(err, ERR_LIMIT, "write '%s': path too long", path);
-    int fd = mkostemp(temporary, O_CLOEXEC);
-    if (fd < 0)
-        return err_os(err, errno, "create a file beside '%s'", path);
-    enum err_code rc = write_all(fd, data, len, path, err);
-    if (rc == ERR_OK && fchmod(fd, (mode_t)mode) != 0)
-        rc = err_os(err, errno, "set the mode of '%s'", path);
-    close(fd);
-    if (rc == ERR_OK && rename(temporary, path) != 0)
-        rc = err_os(err, errno, "rename to '%s'", path);
-    if (rc != ERR_OK) {
-        unlink(temporary);
+    struct file_replacement replacement;
+    enum err_code rc = file_replace_begin(path, &replacement, err);
+    if (rc != ERR_OK)
         return rc;
-    }
-    snprintf(folder, sizeof folder, "%s", path);
-    char *slash = strrchr(folder, '/');
-    if (slash == folder)
-        slash[1] = '\0';
-    else if (slash)
-        *slash = '\0';
-    return file_sync_dir(slash ? folder : ".", err);
+    rc = file_write_all(replacement.fd, data, len, path, err);
+    return file_replace_end(&replacement, mode, rc, err);
 }
 
 enum err_code file_mkdirs(const char *path, unsigned mode, struct err *err)

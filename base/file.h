@@ -15,6 +15,21 @@ NODISCARD enum err_code file_read(const char *path, size_t bytes_max, char **dat
  * write a temporary neighbour, fsync, rename, fsync the folder. `mode` as for open(2). */
 NODISCARD enum err_code file_write_atomic(const char *path, const void *data, size_t len,
                                           unsigned mode, struct err *err);
+/* The same in steps, for content that does not fit memory: begin, write to `fd`, end. The end gives
+ * the file its name durably, unless `written` says that writing failed: then it drops the file and
+ * returns that code. `path` is borrowed until then. */
+struct file_replacement {
+    const char *path;
+    int fd;
+    char temporary[4096];
+};
+NODISCARD enum err_code file_replace_begin(const char *path, struct file_replacement *out,
+                                           struct err *err);
+NODISCARD enum err_code file_replace_end(struct file_replacement *replacement, unsigned mode,
+                                         enum err_code written, struct err *err);
+/* write(2) until all is written; `path` is for the error. */
+NODISCARD enum err_code file_write_all(int fd, const void *data, size_t len, const char *path,
+                                       struct err *err);
 /* mkdir -p; existing folders are fine. */
 NODISCARD enum err_code file_mkdirs(const char *path, unsigned mode, struct err *err);
 /* fsync a folder, so that a rename in it survives a power cut. */

@@ -5,34 +5,11 @@
 #include <string.h>
 
 #include "canonical.h"
-#include "check.h"
+#include "json_member.h"
 #include "plan.h"
 #include "quantity.h"
 
 enum { ID_DIGITS = 12 }; /* of an identity, for people */
-
-static void set_text(json_t *object, const char *key, const char *text)
-{
-    json_t *value = json_string(text);
-    ASSERT(value != NULL); /* all texts come from checked UTF-8 */
-    json_object_set_new(object, key, value);
-}
-
-static void set_integer(json_t *object, const char *key, int64_t value)
-{
-    json_object_set_new(object, key, json_integer(value));
-}
-
-static void set_real(json_t *object, const char *key, double value)
-{
-    json_object_set_new(object, key, json_real(value));
-}
-
-static void set_digest(json_t *object, const char *key, const struct digest *digest)
-{
-    char hex[DIGEST_HEX_SIZE];
-    set_text(object, key, digest_hex(digest, hex));
-}
 
 static json_t *text_list(const char *const *items, size_t count)
 {
@@ -42,104 +19,89 @@ static json_t *text_list(const char *const *items, size_t count)
     return list;
 }
 
-static json_t *digest_map(const struct named_digest *items, size_t count)
-{
-    json_t *object = json_object();
-    for (size_t i = 0; i < count; i++)
-        set_digest(object, items[i].name, &items[i].digest);
-    return object;
-}
-
-static const char *kind_name(enum job_kind kind)
-{
-    static const char *const names[] = {"import", "pretrain", "instruct", "spectrum", "evaluate"};
-    _Static_assert(ARRAY_COUNT(names) == JOB_KIND_COUNT, "one name per kind");
-    return names[kind];
-}
-
 static json_t *job_json(const struct plan_job *job, plan_fate *fate, void *ctx)
 {
     json_t *o = json_object();
     const char *would = fate ? fate(ctx, job) : NULL;
-    set_digest(o, "identity", &job->identity);
-    set_text(o, "kind", kind_name(job->kind));
-    set_text(o, "label", job->label);
-    set_text(o, "family", job->family);
-    set_text(o, "variant", job->variant);
-    set_text(o, "task", job->task);
-    set_text(o, "format", job->format);
-    set_integer(o, "seed", (int64_t)job->seed);
-    set_integer(o, "threads", job->threads);
-    set_integer(o, "memory_bytes", job->memory_bytes);
-    set_integer(o, "items", job->items);
-    set_integer(o, "steps", job->steps);
-    set_integer(o, "tokens", job->tokens);
-    set_real(o, "flops", job->flops);
-    set_real(o, "hours", job->hours);
-    json_object_set_new(o, "inputs", digest_map(job->inputs, job->input_count));
-    json_object_set_new(o, "parents", digest_map(job->parents, job->parent_count));
+    json_member_digest(o, "identity", &job->identity);
+    json_member_text(o, "kind", job_kind_name(job->kind));
+    json_member_text(o, "label", job->label);
+    json_member_text(o, "family", job->family);
+    json_member_text(o, "variant", job->variant);
+    json_member_text(o, "task", job->task);
+    json_member_text(o, "format", job->format);
+    json_member_integer(o, "seed", (int64_t)job->seed);
+    json_member_integer(o, "threads", job->threads);
+    json_member_integer(o, "memory_bytes", job->memory_bytes);
+    json_member_integer(o, "items", job->items);
+    json_member_integer(o, "steps", job->steps);
+    json_member_integer(o, "tokens", job->tokens);
+    json_member_real(o, "flops", job->flops);
+    json_member_real(o, "hours", job->hours);
+    json_member_digests(o, "inputs", job->inputs, job->input_count);
+    json_member_digests(o, "parents", job->parents, job->parent_count);
     if (would)
-        set_text(o, "fate", would);
+        json_member_text(o, "fate", would);
     return o;
 }
 
 static json_t *task_json(const struct plan_task *t)
 {
     json_t *o = json_object();
-    set_text(o, "family", t->family);
-    set_text(o, "suite", t->suite);
-    set_text(o, "task", t->task);
-    set_text(o, "source", t->source);
-    set_text(o, "licence", t->licence);
-    set_integer(o, "k", t->k);
+    json_member_text(o, "family", t->family);
+    json_member_text(o, "suite", t->suite);
+    json_member_text(o, "task", t->task);
+    json_member_text(o, "source", t->source);
+    json_member_text(o, "licence", t->licence);
+    json_member_integer(o, "k", t->k);
     json_object_set_new(o, "k_chosen", json_boolean(t->k_chosen));
-    set_integer(o, "pool", t->pool);
-    set_integer(o, "reaching", t->reaching);
-    set_integer(o, "sequences", t->sequences);
-    set_real(o, "truncated", t->truncated);
-    set_integer(o, "tokens_max", t->tokens_max);
-    set_text(o, "pairing", t->pairing);
+    json_member_integer(o, "pool", t->pool);
+    json_member_integer(o, "reaching", t->reaching);
+    json_member_integer(o, "sequences", t->sequences);
+    json_member_real(o, "truncated", t->truncated);
+    json_member_integer(o, "tokens_max", t->tokens_max);
+    json_member_text(o, "pairing", t->pairing);
     return o;
 }
 
 static json_t *cell_json(const struct plan *plan, const struct plan_cell *c)
 {
     json_t *o = json_object();
-    set_text(o, "family", c->family);
-    set_text(o, "variant", c->variant);
-    set_text(o, "format", c->format);
-    set_text(o, "suite", c->suite);
-    set_text(o, "task", c->task);
-    set_text(o, "pairing", c->pairing);
-    set_integer(o, "seed", (int64_t)c->seed);
-    set_integer(o, "k", c->k);
-    set_integer(o, "items", c->items);
-    set_digest(o, "job", &plan->jobs[c->job].identity);
-    set_digest(o, "model", &plan->jobs[c->model_job].identity);
+    json_member_text(o, "family", c->family);
+    json_member_text(o, "variant", c->variant);
+    json_member_text(o, "format", c->format);
+    json_member_text(o, "suite", c->suite);
+    json_member_text(o, "task", c->task);
+    json_member_text(o, "pairing", c->pairing);
+    json_member_integer(o, "seed", (int64_t)c->seed);
+    json_member_integer(o, "k", c->k);
+    json_member_integer(o, "items", c->items);
+    json_member_digest(o, "job", &plan->jobs[c->job].identity);
+    json_member_digest(o, "model", &plan->jobs[c->model_job].identity);
     return o;
 }
 
 static json_t *data_json(const struct plan_data *d)
 {
     json_t *o = json_object();
-    set_text(o, "label", d->label);
-    set_text(o, "what", d->what);
+    json_member_text(o, "label", d->label);
+    json_member_text(o, "what", d->what);
     json_object_set_new(o, "sources", text_list(d->sources, d->source_count));
-    set_integer(o, "sequences", d->sequences);
-    set_integer(o, "tokens", d->tokens);
-    set_integer(o, "steps", d->steps);
-    set_real(o, "epochs", d->epochs);
+    json_member_integer(o, "sequences", d->sequences);
+    json_member_integer(o, "tokens", d->tokens);
+    json_member_integer(o, "steps", d->steps);
+    json_member_real(o, "epochs", d->epochs);
     return o;
 }
 
 static json_t *compare_json(const struct manifest_compare *c)
 {
     json_t *o = json_object();
-    set_text(o, "baseline", c->baseline);
+    json_member_text(o, "baseline", c->baseline);
     json_object_set_new(o, "against", text_list(c->against.items, c->against.count));
-    set_text(o, "test", manifest_test_names[c->test]);
-    set_text(o, "correction", manifest_correction_names[c->correction]);
-    set_real(o, "alpha", c->alpha);
+    json_member_text(o, "test", manifest_test_names[c->test]);
+    json_member_text(o, "correction", manifest_correction_names[c->correction]);
+    json_member_real(o, "alpha", c->alpha);
     return o;
 }
 
@@ -154,9 +116,9 @@ static json_t *seeds_json(const struct manifest *m)
 static json_t *blob_json(const struct plan_blob *b)
 {
     json_t *o = json_object();
-    set_digest(o, "digest", &b->digest);
-    set_integer(o, "bytes", b->bytes);
-    set_text(o, "what", b->what);
+    json_member_digest(o, "digest", &b->digest);
+    json_member_integer(o, "bytes", b->bytes);
+    json_member_text(o, "what", b->what);
     return o;
 }
 
@@ -178,9 +140,9 @@ void plan_json(const struct plan *plan, plan_fate *fate, void *ctx, struct strbu
         json_array_append_new(compares, compare_json(&m->compares[i]));
     for (size_t i = 0; i < plan->blob_count; i++)
         json_array_append_new(blobs, blob_json(&plan->blobs[i]));
-    set_text(root, "schema", "triad.plan/1");
-    set_text(root, "experiment", plan->experiment);
-    set_text(root, "numerics", jobspec_numerics_names[m->numerics]);
+    json_member_text(root, "schema", "triad.plan/1");
+    json_member_text(root, "experiment", plan->experiment);
+    json_member_text(root, "numerics", jobspec_numerics_names[m->numerics]);
     json_object_set_new(root, "seeds", seeds_json(m));
     json_object_set_new(root, "jobs", jobs);
     json_object_set_new(root, "tasks", tasks);
@@ -238,7 +200,7 @@ static void put_jobs(const struct plan *plan, plan_fate *fate, void *ctx, struct
         const char *would = fate ? fate(ctx, job) : job->format;
         digest_hex(&job->identity, hex);
         strbuf_printf(out, "  %-*s  %-8s  %.*s  %-9s  %7s  %8s  %8s  ", width, job->label,
-                      kind_name(job->kind), ID_DIGITS, hex, would ? would : "",
+                      job_kind_name(job->kind), ID_DIGITS, hex, would ? would : "",
                       quantity_count_text((double)job->tokens, tokens, sizeof tokens),
                       quantity_bytes_text((double)job->memory_bytes, memory, sizeof memory),
                       duration_text(job->hours, time));

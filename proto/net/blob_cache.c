@@ -65,39 +65,32 @@ enum err_code blob_cache_add_bytes(const char *cache, const void *bytes, size_t 
 }
 
 /* Copy the content of `from` into a new durable file beside `to`, then give it that name. */
-static enum err_code copy_file(const char *from, const char *to, struct arena *arena,
-                               struct err *err)
+static enum err_code copy_file(const char *from, const char *to, struct err *err)
 {
-    enum err_code rc = ERR_OK;
-    char *temporary = arena_printf(arena, "%s.XXXXXX", to);
+    struct file_replacement copy;
     int in = open(from, O_RDONLY | O_CLOEXEC);
     if (in < 0)
         return err_os(err, errno, "open '%s'", from);
-    int out = mkostemp(temporary, O_CLOEXEC);
-    if (out < 0) {
-        rc = err_os(err, errno, "create a file beside '%s'", to);
+    enum err_code rc = file_replace_begin(to, &copy, err);
+    if (rc != ERR_OK) {
         close(in);
         return rc;
     }
     ssize_t n = 1;
     while (n > 0 || (n < 0 && errno == EINTR))
-        n = sendfile(out, in, NULL, 1 << 20);
-    if (n < 0 || fchmod(out, BLOB_MODE) != 0 || fsync(out) != 0 || rename(temporary, to) != 0) {
+        n = sendfile(copy.fd, in, NULL, 1 << 20);
+    if (n < 0)
         rc = err_os(err, errno, "copy '%s' to '%s'", from, to);
-        unlink(temporary);
-    }
-    close(out);
     close(in);
-    return rc;
+    return file_replace_end(&copy, BLOB_MODE, rc, err);
 }
 
 /* Give a file a second name, or a copy where links cannot reach. */
-static enum err_code link_or_copy(const char *from, const char *to, struct arena *arena,
-                                  struct err *err)
+static enum err_code link_or_copy(const char *from, const char *to, struct err *err)
 {
     if (link(from, to) == 0 || errno == EEXIST)
         return ERR_OK;
-    return copy_file(from, to, arena, err);
+    return copy_file(from, to, err);
 }
 
 /* The content of `path`, whose digest is known, becomes a blob. */
@@ -119,7 +112,7 @@ static enum err_code adopt(const char *cache, const char *path, const struct dig
         rc = err_os(err, errno, "fsync '%s'", path);
     close(fd);
     if (rc == ERR_OK)
-        rc = link_or_copy(path, blob, &arena, err);
+        rc = link_or_copy(path, blob, err);
     if (rc == ERR_OK)
         rc = file_sync_dir(cache, err);
 done:
@@ -200,7 +193,7 @@ static enum err_code fill_folder(const char *cache, const struct tree *tree, con
     enum err_code rc = ERR_OK;
     for (size_t i = 0; rc == ERR_OK && i < tree->file_count; i++)
         rc = link_or_copy(blob_cache_path(cache, &tree->files[i].digest, &arena),
-                          arena_printf(&arena, "%s/%s", to, tree->files[i].name), &arena, err);
+                          arena_printf(&arena, "%s/%s", to, tree->files[i].name), err);
     arena_release(&arena);
     return rc;
 }

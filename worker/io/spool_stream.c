@@ -75,20 +75,6 @@ static enum err_code segment_begin(struct spool_stream *s, const char *prefix, s
     return ERR_OK;
 }
 
-static enum err_code write_all(int fd, const char *bytes, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, bytes, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return ERR_IO;
-        bytes += n;
-        len -= (size_t)n;
-    }
-    return ERR_OK;
-}
-
 enum err_code spool_stream_append(struct spool_stream *s, const char *prefix, struct bytes payload,
                                   struct err *err)
 {
@@ -105,9 +91,8 @@ enum err_code spool_stream_append(struct spool_stream *s, const char *prefix, st
     put_u32(header + 8, entry_crc(header, payload.data, payload.len));
     strbuf_append(&bytes, header, sizeof header);
     strbuf_append(&bytes, payload.data, payload.len);
-    enum err_code code = write_all(s->fd, bytes.data, bytes.len);
+    enum err_code code = file_write_all(s->fd, bytes.data, bytes.len, prefix, err);
     if (code) {
-        code = err_os(err, errno, "write spool '%s'", prefix);
         /* Take back a part that did fit. Where even that fails, the next batch begins a segment:
          * behind a torn entry nothing would be found again. */
         if (ftruncate(s->fd, (off_t)s->segment_bytes) != 0)

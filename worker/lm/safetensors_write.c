@@ -1,11 +1,6 @@
 /* Writing tensors without a second copy in memory: header, then each tensor through one buffer. */
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "check.h"
 #include "file.h"
@@ -67,22 +62,6 @@ static void print_header(const struct tensor_spec *specs, size_t count, enum ten
     put_little((uint8_t *)out->data, out->len - LENGTH_BYTES, LENGTH_BYTES);
 }
 
-static enum err_code write_all(int fd, const void *bytes, size_t len, const char *path,
-                               struct err *err)
-{
-    const char *at = bytes;
-    while (len > 0) {
-        ssize_t n = write(fd, at, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return err_os(err, errno, "write '%s'", path);
-        at += n;
-        len -= (size_t)n;
-    }
-    return ERR_OK;
-}
-
 static enum err_code write_tensor(int fd, const struct tensor_spec *spec, enum tensor_dtype dtype,
                                   uint8_t *chunk, const char *path, struct err *err)
 {
@@ -95,7 +74,7 @@ static enum err_code write_tensor(int fd, const struct tensor_spec *spec, enum t
             uint32_t bits = dtype == TENSOR_F32 ? float_bits(value) : bfloat16_from_float(value);
             put_little(chunk + each * i, bits, each);
         }
-        enum err_code rc = write_all(fd, chunk, n * each, path, err);
+        enum err_code rc = file_write_all(fd, chunk, n * each, path, err);
         if (rc != ERR_OK)
             return rc;
     }
@@ -109,13 +88,11 @@ static enum err_code write_content(int fd, const char *path, const struct tensor
     print_header(specs, count, dtype, &header);
     uint8_t *chunk = malloc((size_t)CHUNK_ELEMENTS * element_bytes(dtype));
     ASSERT(chunk != NULL);
-    enum err_code rc = write_all(fd, header.data, header.len, path, err);
+    enum err_code rc = file_write_all(fd, header.data, header.len, path, err);
     for (size_t i = 0; rc == ERR_OK && i < count; i++)
         rc = write_tensor(fd, &specs[i], dtype, chunk, path, err);
     free(chunk);
     strbuf_release(&header);
-    if (rc == ERR_OK && (fchmod(fd, FILE_MODE) != 0 || fsync(fd) != 0))
-        rc = err_os(err, errno, "fsync '%s'", path);
     return rc;
 }
 
@@ -123,24 +100,10 @@ enum err_code safetensors_write(const char *path, const struct tensor_spec *spec
                                 enum tensor_dtype dtype, struct err *err)
 {
     ASSERT(dtype == TENSOR_F32 || dtype == TENSOR_BF16);
-    char temporary[4096];
-    char folder[4096];
-    if (snprintf(temporary, sizeof temporary, "%s.XXXXXX", path) >= (int)sizeof temporary)
-        return err_set(err, ERR_LIMIT, "write '%s': path too long", path);
-    snprintf(folder, sizeof folder, "%s", path);
-    char *slash = strrchr(folder, '/');
-    if (slash)
-        slash[slash == folder] = '\0';
-    int fd = mkostemp(temporary, O_CLOEXEC);
-    if (fd < 0)
-        return err_os(err, errno, "create a file beside '%s'", path);
-    enum err_code rc = write_content(fd, path, specs, count, dtype, err);
-    close(fd);
-    if (rc == ERR_OK && rename(temporary, path) != 0)
-        rc = err_os(err, errno, "rename to '%s'", path);
-    if (rc != ERR_OK) {
-        unlink(temporary);
+    struct file_replacement replacement;
+    enum err_code rc = file_replace_begin(path, &replacement, err);
+    if (rc != ERR_OK)
         return rc;
-    }
-    return file_sync_dir(slash ? folder : ".", err);
+    rc = write_content(replacement.fd, path, specs, count, dtype, err);
+    return file_replace_end(&replacement, FILE_MODE, rc, err);
 }
