@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -223,6 +224,16 @@ static enum err_code tell_ready(const struct arguments *a, struct err *err)
     return ERR_OK;
 }
 
+/* A worker costs two descriptors, and the usual soft limit of 1,024 is far below WORKERS_MAX. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit); /* then as many as there may be */
+    }
+}
+
 static enum err_code run(struct arguments *a, struct err *err)
 {
     struct net_server_keys keys;
@@ -236,7 +247,10 @@ static enum err_code run(struct arguments *a, struct err *err)
     }
     a->server.state_dir = a->state;
     a->server.keys = &keys;
-    uv_loop_init(&loop);
+    int status = uv_loop_init(&loop);
+    if (status != 0) {
+        return err_os(err, -status, "start the loop");
+    }
     code = server_new(&loop, &a->server, &server, err);
     if (code != ERR_OK) {
         uv_loop_close(&loop);
@@ -274,6 +288,7 @@ int main(int argc, char **argv)
     }
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of the write, like a full disk */
+    raise_descriptor_limit();
     if (run(&a, &err) != ERR_OK) {
         log_event(LOG_ERROR, "failed", "error='%s'", err.text);
         return 1;

@@ -64,10 +64,13 @@ static bool size_parse(const char *text, uint64_t *out)
             continue;
         memcpy(number, text, len - suffix_len);
         number[len - suffix_len] = '\0';
-        if (!str_to_double(number, &value) || value <= 0 || value > 1e12)
+        if (!str_to_double(number, &value))
             return false;
-        *out = (uint64_t)(value * (double)((uint64_t)1 << units[i].shift));
-        return *out > 0;
+        value *= (double)((uint64_t)1 << units[i].shift);
+        if (!(value >= 1 && value <= 1e18)) /* an exbibyte; more would not fit the number */
+            return false;
+        *out = (uint64_t)value;
+        return true;
     }
     return false;
 }

@@ -288,28 +288,11 @@ static enum err_code collect(struct query *q, struct arena *arena, struct digest
     return code;
 }
 
-static enum err_code experiment_id(struct store *store, const char *name, int64_t *id_out,
-                                   struct err *err)
-{
-    struct query q = query_begin(store, "SELECT id FROM experiments WHERE name = ?");
-    query_bind_text(&q, name);
-    bool more = false;
-    enum err_code code = query_next(&q, &more, err);
-    if (code != ERR_OK) {
-        return code;
-    }
-    if (more) {
-        *id_out = query_int(&q);
-    }
-    query_end(&q);
-    return more ? ERR_OK : err_set(err, ERR_NOT_FOUND, "no experiment is called '%s'", name);
-}
-
 enum err_code store_jobs_to_cancel(struct store *store, const char *experiment, struct arena *arena,
                                    struct digest **jobs_out, size_t *count_out, struct err *err)
 {
     int64_t id = 0;
-    enum err_code code = experiment_id(store, experiment, &id, err);
+    enum err_code code = store_experiment_id(store, experiment, &id, err);
     if (code != ERR_OK) {
         return code;
     }
@@ -355,7 +338,7 @@ enum err_code store_jobs_to_retry(struct store *store, const struct msg_act *act
     int64_t id = 0;
     enum err_code code = ERR_OK;
     if (digest_is_none(&act->job)) {
-        code = experiment_id(store, act->experiment, &id, err);
+        code = store_experiment_id(store, act->experiment, &id, err);
     } else {
         struct core_job_row row;
         code = store_job_row(store, &act->job, arena, &row, err);

@@ -168,3 +168,20 @@ struct digest query_digest(struct query *q)
     q->column++;
     return digest;
 }
+
+enum err_code store_experiment_id(struct store *store, const char *name, int64_t *id_out,
+                                  struct err *err)
+{
+    struct query q = query_begin(store, "SELECT id FROM experiments WHERE name = ?");
+    query_bind_text(&q, name);
+    bool more = false;
+    enum err_code code = query_next(&q, &more, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    if (more) {
+        *id_out = query_int(&q);
+    }
+    query_end(&q);
+    return more ? ERR_OK : err_set(err, ERR_NOT_FOUND, "no experiment is called '%s'", name);
+}

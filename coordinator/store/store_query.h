@@ -60,6 +60,9 @@ struct digest query_digest(struct query *q);
 enum err_code store_failure(struct store *store, int rc, const char *act, struct err *err);
 /* Run SQL that is a constant. */
 NODISCARD enum err_code store_exec(struct store *store, const char *sql, struct err *err);
+/* An experiment's row; ERR_NOT_FOUND when none is called that. */
+NODISCARD enum err_code store_experiment_id(struct store *store, const char *name, int64_t *id_out,
+                                            struct err *err);
 
 /* Columns of jobs that make a core_job_row, in the order that job_row_read() wants them. */
 #define JOB_ROW_COLUMNS                                                                            \

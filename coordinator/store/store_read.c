@@ -73,19 +73,7 @@ static enum err_code find_experiment(struct store *store, const char *name, int6
                                      struct err *err)
 {
     *id_out = 0;
-    if (*name == '\0') {
-        return ERR_OK;
-    }
-    struct query q = query_begin(store, "SELECT id FROM experiments WHERE name = ?");
-    query_bind_text(&q, name);
-    bool more = false;
-    enum err_code code = query_next(&q, &more, err);
-    if (code != ERR_OK) {
-        return code;
-    }
-    *id_out = more ? query_int(&q) : 0;
-    query_end(&q);
-    return more ? ERR_OK : err_set(err, ERR_NOT_FOUND, "no experiment is called '%s'", name);
+    return *name == '\0' ? ERR_OK : store_experiment_id(store, name, id_out, err);
 }
 
 enum err_code store_list_jobs(struct store *store, const struct msg_list_jobs *request,

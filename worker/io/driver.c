@@ -98,9 +98,11 @@ static void on_signal(uv_signal_t *handle, int signal_number)
         d, &(struct agent_event){.kind = AGENT_EV_TERMINATE, .grace_ms = d->options->grace_ms});
 }
 
-static void loop_start(struct driver *d)
+static enum err_code loop_start(struct driver *d, struct err *err)
 {
-    uv_loop_init(&d->loop);
+    int status = uv_loop_init(&d->loop);
+    if (status != 0)
+        return err_os(err, -status, "start the loop");
     uv_timer_init(&d->loop, &d->wake);
     uv_timer_init(&d->loop, &d->second);
     uv_signal_init(&d->loop, &d->terminate);
@@ -109,6 +111,7 @@ static void loop_start(struct driver *d)
     uv_timer_start(&d->second, on_second, 1000, 1000);
     uv_signal_start(&d->terminate, on_signal, SIGTERM);
     uv_signal_start(&d->interrupt, on_signal, SIGINT);
+    return ERR_OK;
 }
 
 /* Everything that keeps the loop alive goes; children tell their end before it runs out. */
@@ -235,8 +238,10 @@ enum err_code worker_run(const struct worker_options *options, struct err *err)
     d.events_end = &d.events;
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error, not a death */
-    loop_start(&d);
-    enum err_code code = driver_open(&d, err);
+    enum err_code code = loop_start(&d, err);
+    if (code)
+        return code;
+    code = driver_open(&d, err);
     if (!code) {
         d.agent = agent_begin(options);
         log_event(LOG_INFO, "worker_started", "name=%s threads=%u class=%s folder=%s",
