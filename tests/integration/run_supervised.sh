@@ -4,7 +4,7 @@
 # the table. The table is always that of the undisturbed run.
 . "$(dirname "$0")/lib.sh"
 manifest=$work/longer.yaml # long enough to be disturbed
-sed 's/tokens: 60k/tokens: 240k/' "$TRIAD_SOURCE/tests/integration/tiny.yaml" >"$manifest"
+sed 's/tokens: 60k/tokens: 700k/' "$TRIAD_SOURCE/tests/integration/tiny.yaml" >"$manifest"
 
 note "undisturbed"
 expect_status 0 triad run "$manifest" --state "$work/calm" --report-dir "$work/calm-report"
