@@ -40,7 +40,7 @@ show toy/PT
     { cat "$work/show"; fail "the second attempt did not run on the other worker"; }
 same_report tiny
 kill "$worker"
-triad coordinator stop 2>/dev/null
+triad coordinator stop 2>/dev/null || true # that it ends is what counts
 wait_for 20 has_ended "$coordinator"
 outputs "$state" >"$work/disturbed.outputs"
 same "$work/calm.outputs" "$work/disturbed.outputs"
