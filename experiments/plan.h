@@ -21,7 +21,7 @@ struct plan_env {
     struct reader reader;
     const char *root; /* the folder with suite/, mixes/ and data/ */
     int64_t numerics_version;
-    double flops_per_thread_s; /* for estimates; 0: 8e9 */
+    double flops_per_thread_s; /* for estimates; 0: what plan_cost.c says */
 
     /* Learn a byte-level BPE from texts and append its tokenizer.json; `specials` end up last, in
      * order. Equal texts must give equal bytes. */
