@@ -305,7 +305,9 @@ static enum err_code add_sequence(struct training *t, const struct format_option
 
 static struct format_options format_of(const struct training *t, enum format format)
 {
-    return (struct format_options){format, t->f->family->turns, t->variant->stage.first_terminator};
+    return (struct format_options){.format = format,
+                                   .style = t->f->family->turns,
+                                   .first_terminator = t->variant->stage.first_terminator};
 }
 
 static enum err_code build_instruct(struct training *t, uint64_t seed, struct digest *blob_out,

@@ -93,8 +93,8 @@ static void collect_formats(struct evaluation *e)
         used[manifest_format(e->et->entry, &family->variants[v])] = true;
     for (int format = 0; format < FORMAT_COUNT; format++) {
         if (used[format])
-            e->formats[e->format_count++] =
-                (struct format_options){(enum format)format, family->turns, true};
+            e->formats[e->format_count++] = (struct format_options){
+                .format = (enum format)format, .style = family->turns, .first_terminator = true};
     }
 }
 

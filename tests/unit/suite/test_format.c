@@ -34,7 +34,8 @@ static char *print(const struct sequence *s)
 static void check(enum format format, bool first_terminator, const struct instance *instance,
                   uint32_t count, uint32_t items, const char *expected)
 {
-    struct format_options options = {format, turn_style_find("llama3"), first_terminator};
+    struct format_options options = {
+        .format = format, .style = turn_style_find("llama3"), .first_terminator = first_terminator};
     struct arena arena = {0};
     struct sequence sequence;
     format_render(&options, instance, count, &arena, &sequence);
@@ -86,7 +87,8 @@ static void colon_scores_space_content_and_blank_line(void **state)
 static void chat_shows_first_example_without_description(void **state)
 {
     (void)state;
-    struct format_options options = {FORMAT_CHAT, turn_style_find("llama3"), true};
+    struct format_options options = {
+        .format = FORMAT_CHAT, .style = turn_style_find("llama3"), .first_terminator = true};
     struct arena arena = {0};
     struct sequence sequence;
     format_render(&options, &bare, 2, &arena, &sequence);
@@ -105,7 +107,8 @@ static void chat_asks_when_there_is_no_input(void **state)
     (void)state;
     struct example draws[] = {{NULL, "red"}, {NULL, "blue"}};
     struct instance urn = {"u/0", "An urn.", draws, 2, NULL};
-    struct format_options options = {FORMAT_CHAT, turn_style_find("llama3"), true};
+    struct format_options options = {
+        .format = FORMAT_CHAT, .style = turn_style_find("llama3"), .first_terminator = true};
     struct arena arena = {0};
     struct sequence sequence;
     format_render(&options, &urn, 2, &arena, &sequence);
@@ -121,7 +124,8 @@ static void fewer_examples_are_a_prefix(void **state)
 {
     (void)state;
     for (int f = 0; f < FORMAT_COUNT; f++) {
-        struct format_options options = {(enum format)f, turn_style_find("llama3"), true};
+        struct format_options options = {
+            .format = (enum format)f, .style = turn_style_find("llama3"), .first_terminator = true};
         struct arena arena = {0};
         struct sequence one, two;
         format_render(&options, &described, 1, &arena, &one);
@@ -140,7 +144,8 @@ static void evaluation_has_the_same_items_in_every_format(void **state)
     (void)state;
     const struct instance instances[] = {described, bare};
     for (int f = 0; f < FORMAT_COUNT; f++) {
-        struct format_options options = {(enum format)f, turn_style_find("llama3"), true};
+        struct format_options options = {
+            .format = (enum format)f, .style = turn_style_find("llama3"), .first_terminator = true};
         struct strbuf out = {0};
         struct build_counts counts;
         struct dataset parsed;
@@ -162,7 +167,8 @@ static void the_colon_layout_is_the_colon_format(void **state)
     (void)state;
     const struct instance *const instances[] = {&described, &bare};
     for (int i = 0; i < 2; i++) {
-        struct format_options options = {FORMAT_COLON, turn_style_find("llama3"), true};
+        struct format_options options = {
+            .format = FORMAT_COLON, .style = turn_style_find("llama3"), .first_terminator = true};
         struct arena arena = {0};
         struct sequence sequence;
         struct strbuf layout = {0}, format = {0};
@@ -197,7 +203,9 @@ static void golden_datasets(void **state)
             task_instance(task, &options, i, &arena, &instances[i]);
         struct digest pairing = build_pairing(instances, 6, 4);
         for (int f = 0; f < FORMAT_COUNT; f++) {
-            struct format_options format = {(enum format)f, turn_style_find("llama3"), true};
+            struct format_options format = {.format = (enum format)f,
+                                            .style = turn_style_find("llama3"),
+                                            .first_terminator = true};
             struct strbuf out = {0};
             struct build_counts counts;
             struct dataset parsed;

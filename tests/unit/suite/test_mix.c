@@ -56,8 +56,10 @@ static void reach_is_that_of_the_longest_format(void **state)
     int asked = 0;
     struct token_counter counter = {.ctx = &asked, .count = count_bytes};
     const struct turn_style *style = turn_style_find("llama3");
-    struct format_options colon = {FORMAT_COLON, style, true};
-    struct format_options both[] = {colon, {FORMAT_CHAT, style, true}};
+    struct format_options colon = {
+        .format = FORMAT_COLON, .style = style, .first_terminator = true};
+    struct format_options both[] = {
+        colon, {.format = FORMAT_CHAT, .style = style, .first_terminator = true}};
     int32_t reach;
     /* bos 1, "Description: Urn\n\n" 18, "Output:" 7, " red" 4, "\n\n" 2: 32; then 7 + 5 + 2. */
     assert_int_equal(select_reach(&counter, &colon, 1, &instance, 31, &reach, &err), ERR_OK);
