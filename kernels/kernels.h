@@ -36,6 +36,16 @@ struct kernel_batch {
     const int *len;   /* [sequence_count] rows in use, at least 1 */
 };
 
+/* Rows that continue one shared text, each in its own way: row n sees shared_len shared positions,
+ * then own_len[n] positions of its own continuation, which begin at row own_first[n] of the own
+ * keys and values; the last of them is the row itself. own_len 0 marks padding. */
+struct kernel_branch {
+    int rows; /* N, whole blocks */
+    int shared_len;
+    const int *own_first; /* [N] */
+    const int *own_len;   /* [N] */
+};
+
 /* `count` rounded up to whole blocks. */
 int kernel_rows_padded(int count);
 
@@ -84,6 +94,12 @@ struct kernel_adamw {
                                const REAL *out, const REAL *lse, const REAL *q, const REAL *k,     \
                                const REAL *v, const struct kernel_batch *batch, int H, int G,      \
                                int D, void *work);                                                 \
+    /* The same for rows that continue one shared text (kernel_branch above): q, out: [N][H][D];   \
+     * keys and values: [..][G][D]. work: attention_bytes(shared_len + longest own_len). Padding   \
+     * rows of out are zero. */                                                                    \
+    void (*attention_branch)(REAL * out, const REAL *q, const REAL *shared_k,                      \
+                             const REAL *shared_v, const REAL *own_k, const REAL *own_v,           \
+                             const struct kernel_branch *branch, int H, int G, int D, void *work); \
     /* Bytes of work space for sequences of at most `len_max` rows, all threads together. */       \
     size_t (*attention_bytes)(int len_max, int D);                                                 \
     /* SwiGLU (Shazeer 2020): out = gate * sigmoid(gate) * up, `count` elements. */                \

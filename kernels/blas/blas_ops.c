@@ -10,6 +10,7 @@ const struct kernel_ops kernels_blas = {
     .rope_backward = blas_rope_backward,
     .attention_forward = blas_attention_forward,
     .attention_backward = blas_attention_backward,
+    .attention_branch = blas_attention_branch,
     .attention_bytes = blas_attention_bytes,
     .swiglu_forward = blas_swiglu_forward,
     .swiglu_backward = blas_swiglu_backward,

@@ -19,6 +19,10 @@ void blas_attention_backward(float *grad_q, float *grad_k, float *grad_v, const 
                              const float *v, const struct kernel_batch *batch, int H, int G, int D,
                              void *work);
 size_t blas_attention_bytes(int len_max, int D);
+/* blas_branch.c */
+void blas_attention_branch(float *out, const float *q, const float *shared_k, const float *shared_v,
+                           const float *own_k, const float *own_v,
+                           const struct kernel_branch *branch, int H, int G, int D, void *work);
 
 /* blas_rows.c */
 void blas_gather(float *out, const int32_t *ids, const float *table, int N, int C);

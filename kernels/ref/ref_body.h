@@ -202,6 +202,62 @@ static void ref_attention_backward(REAL *grad_q, REAL *grad_k, REAL *grad_v, con
             }
 }
 
+/* The keys (or values) that a row sees, shared ones first: position s of `total`. */
+static const REAL *ref_branch_key(const REAL *shared, const REAL *own,
+                                  const struct kernel_branch *branch, int n, int s, size_t key_row)
+{
+    return s < branch->shared_len
+               ? shared + (size_t)s * key_row
+               : own + (size_t)(branch->own_first[n] + s - branch->shared_len) * key_row;
+}
+
+/* One head of one row, as ref_attention_lse() and ref_attention_mix() do it. */
+static void ref_branch_row(REAL *out, const REAL *q, const REAL *const shared[2],
+                           const REAL *const own[2], const struct kernel_branch *branch, int n,
+                           size_t key_row, int D)
+{
+    enum { KEYS, VALUES, CHANNELS = 64 };
+    const int total = branch->own_len[n] > 0 ? branch->shared_len + branch->own_len[n] : 0;
+    double largest = -HUGE_VAL, sum = 0;
+    for (int s = 0; s < total; s++) {
+        const REAL *key = ref_branch_key(shared[KEYS], own[KEYS], branch, n, s, key_row);
+        const double score = ref_dot(q, key, D) / sqrt(D);
+        largest = score > largest || isnan(score) ? score : largest;
+    }
+    for (int first = 0; first < D; first += CHANNELS) {
+        const int end = first + CHANNELS < D ? first + CHANNELS : D;
+        double sums[CHANNELS] = {0};
+        sum = 0;
+        for (int s = 0; s < total; s++) {
+            const REAL *key = ref_branch_key(shared[KEYS], own[KEYS], branch, n, s, key_row);
+            const REAL *value = ref_branch_key(shared[VALUES], own[VALUES], branch, n, s, key_row);
+            const double p = exp(ref_dot(q, key, D) / sqrt(D) - largest);
+            sum += p;
+            for (int d = first; d < end; d++)
+                sums[d - first] += p * (double)value[d];
+        }
+        for (int d = first; d < end; d++)
+            out[d] = (REAL)(total > 0 ? sums[d - first] / sum : 0);
+    }
+}
+
+static void ref_attention_branch(REAL *out, const REAL *q, const REAL *shared_k,
+                                 const REAL *shared_v, const REAL *own_k, const REAL *own_v,
+                                 const struct kernel_branch *branch, int H, int G, int D,
+                                 void *work)
+{
+    const size_t key_row = (size_t)G * (size_t)D;
+    (void)work;
+    for (int n = 0; n < branch->rows; n++)
+        for (int h = 0; h < H; h++) {
+            const size_t at = ((size_t)n * (size_t)H + (size_t)h) * (size_t)D;
+            const size_t head = (size_t)(h / (H / G)) * (size_t)D;
+            const REAL *const shared[2] = {shared_k + head, shared_v + head};
+            const REAL *const own[2] = {own_k + head, own_v + head};
+            ref_branch_row(out + at, q + at, shared, own, branch, n, key_row, D);
+        }
+}
+
 static size_t ref_attention_bytes(int len_max, int D)
 {
     (void)len_max;
@@ -337,9 +393,9 @@ static void ref_adamw(REAL *parameters, REAL *moment1, REAL *moment2, const REAL
         .norm_forward = ref_norm_forward, .norm_backward = ref_norm_backward,                      \
         .rope_forward = ref_rope_forward, .rope_backward = ref_rope_backward,                      \
         .attention_forward = ref_attention_forward, .attention_backward = ref_attention_backward,  \
-        .attention_bytes = ref_attention_bytes, .swiglu_forward = ref_swiglu_forward,              \
-        .swiglu_backward = ref_swiglu_backward, .matmul_forward = ref_matmul_forward,              \
-        .matmul_backward_input = ref_matmul_backward_input,                                        \
+        .attention_branch = ref_attention_branch, .attention_bytes = ref_attention_bytes,          \
+        .swiglu_forward = ref_swiglu_forward, .swiglu_backward = ref_swiglu_backward,              \
+        .matmul_forward = ref_matmul_forward, .matmul_backward_input = ref_matmul_backward_input,  \
         .matmul_backward_weight = ref_matmul_backward_weight, .loss_forward = ref_loss_forward,    \
         .loss_backward = ref_loss_backward, .add = ref_add, .scale = ref_scale,                    \
         .sum_squares = ref_sum_squares, .adamw = ref_adamw,                                        \

@@ -47,6 +47,9 @@ RUN(attention_forward,
     ops->attention_forward(x[0], x[1], x[2], x[3], x[4], &p->batch, s->H, s->G, s->D, p->work);)
 RUN(attention_backward, ops->attention_backward(x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7],
                                                 x[8], &p->batch, s->H, s->G, s->D, p->work);)
+RUN(attention_branch,
+    const struct kernel_branch branch = {p->N, CASE_SHARED, p->own_first, p->own_len};
+    ops->attention_branch(x[0], x[1], x[2], x[3], x[4], x[5], &branch, s->H, s->G, s->D, p->work);)
 RUN(swiglu_forward, ops->swiglu_forward(x[0], x[1], x[2], ROWS(O));)
 RUN(swiglu_backward, ops->swiglu_backward(x[0], x[1], x[2], x[3], x[4], ROWS(O));)
 RUN(matmul_forward, ops->matmul_forward(x[0], x[1], x[2], p->N, s->C, s->O);)
@@ -136,6 +139,14 @@ static double attention_backward_flops(const struct problem *p)
     return 2.5 * attention_flops(p);
 }
 
+static double branch_flops(const struct problem *p)
+{
+    double rows = 0;
+    for (int b = 0; b < p->batch.sequence_count; b++)
+        rows += p->len[b];
+    return attention_flops(p) + 4.0 * rows * CASE_SHARED * p->shape.H * p->shape.D;
+}
+
 /* ---- the table ---- */
 
 #define IN_ROWS(E)                                                                                 \
@@ -192,6 +203,9 @@ const struct kernel_case kernel_cases[] = {
       {ROLE_IN, true, EXTENT_HD, 1.5}, IN_ROWS(GD), IN_ROWS(GD)}, BOUND_CHAIN,
      RUNS(attention_backward), .forward = forward_attention, .upstream = 3, .input = {6, 7, 8},
      .gradient = {0, 1, 2}, .gradient_count = 3, .flops = attention_backward_flops},
+    {"attention_branch",
+     {OUT_ROWS(HD), {ROLE_IN, true, EXTENT_HD, 1.5}, IN_ALL(PGD), IN_ALL(PGD), IN_ROWS(GD),
+      IN_ROWS(GD)}, BOUND_SUM, RUNS(attention_branch), .flops = branch_flops},
     {"swiglu_forward", {OUT_ROWS(O), {ROLE_IN, true, EXTENT_O, 8}, IN_ROWS(O)}, BOUND_ELEMENT,
      RUNS(swiglu_forward)},
     {"swiglu_backward",

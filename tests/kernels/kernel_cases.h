@@ -14,6 +14,8 @@
 #define CASE_SEQUENCES_MAX 16
 #define CASE_POSITIONS     256 /* rows of lookup tables: positions, and ids of the embedding */
 
+#define CASE_SHARED 75 /* positions of a text that all rows continue */
+
 /* Shape letters as in kernels/README.md. H is a multiple of G, D is even. */
 struct case_shape {
     int C, O, H, G, D;
@@ -31,6 +33,7 @@ enum case_extent {
     EXTENT_OC,
     EXTENT_TC, /* CASE_POSITIONS rows of C */
     EXTENT_TD,
+    EXTENT_PGD, /* CASE_SHARED rows of keys */
 };
 
 enum case_role {
@@ -79,6 +82,7 @@ struct problem {
     int N;
     int start[CASE_SEQUENCES_MAX], len[CASE_SEQUENCES_MAX];
     int32_t *ids, *positions, *targets; /* [N]; padding: -1, 0, -1 */
+    int *own_first, *own_len;           /* [N]; each sequence continues the shared text */
     size_t count[CASE_ARRAYS_MAX];      /* 0: no such array */
     float *f[CASE_ARRAYS_MAX];
     double *d[CASE_ARRAYS_MAX];

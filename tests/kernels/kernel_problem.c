@@ -35,6 +35,8 @@ static size_t extent_count(const struct case_shape *s, enum case_extent extent)
         return CASE_POSITIONS * C;
     case EXTENT_TD:
         return CASE_POSITIONS * (size_t)s->D;
+    case EXTENT_PGD:
+        return CASE_SHARED * G * (size_t)s->D;
     }
     UNREACHABLE("an extent outside its enumeration");
 }
@@ -59,6 +61,8 @@ static void place_sequences(struct problem *p, const int *lens, const uint64_t *
     p->ids = zeroed((size_t)p->N, sizeof *p->ids);
     p->positions = zeroed((size_t)p->N, sizeof *p->positions);
     p->targets = zeroed((size_t)p->N, sizeof *p->targets);
+    p->own_first = zeroed((size_t)p->N, sizeof *p->own_first);
+    p->own_len = zeroed((size_t)p->N, sizeof *p->own_len);
     for (int n = 0; n < p->N; n++)
         p->ids[n] = p->targets[n] = -1;
     for (int b = 0; b < count; b++) {
@@ -70,6 +74,8 @@ static void place_sequences(struct problem *p, const int *lens, const uint64_t *
             p->ids[n] = (int32_t)rng_below(&rng, 21) - 1;
             p->targets[n] = (int32_t)rng_below(&rng, (uint64_t)p->shape.O + 1) - 1;
             p->positions[n] = t % CASE_POSITIONS;
+            p->own_first[n] = p->start[b];
+            p->own_len[n] = t + 1;
         }
     }
 }
@@ -125,7 +131,7 @@ void problem_make(struct problem *p, const struct kernel_case *kernel_case,
         p->d[a] = zeroed(p->count[a], sizeof **p->d);
         fill_array(p, a, keys);
     }
-    p->work = zeroed(kernel_select()->attention_bytes(p->N, shape->D), 1);
+    p->work = zeroed(kernel_select()->attention_bytes(p->N + CASE_SHARED, shape->D), 1);
     p->nats = zeroed((size_t)p->N, sizeof *p->nats);
     p->lse = zeroed((size_t)p->N, sizeof *p->lse);
     p->hit = zeroed((size_t)p->N, sizeof *p->hit);
@@ -145,7 +151,8 @@ void problem_release(struct problem *p)
         free(p->f[a] ? p->f[a] - GUARD : NULL);
         free(p->d[a]);
     }
-    void *rest[] = {p->ids, p->positions, p->targets, p->work, p->nats, p->lse, p->hit};
+    void *rest[] = {p->ids,  p->positions, p->targets, p->own_first, p->own_len,
+                    p->work, p->nats,      p->lse,     p->hit};
     for (size_t i = 0; i < ARRAY_COUNT(rest); i++)
         free(rest[i]);
 }

@@ -1,0 +1,171 @@
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "branch.h"
+#include "branch_impl.h"
+#include "check.h"
+
+/* A text that is being sampled, in one of the branch's slots. */
+struct slot {
+    struct rng rng;
+    struct branch_text *text; /* NULL: free */
+    size_t index;
+};
+
+struct sampling_run {
+    struct branch *branch;
+    const struct branch_sampling *sampling;
+    struct branch_text *texts;
+    size_t text_count, next; /* the next text that nobody has begun */
+    struct slot *slots;
+    struct rng root;
+    struct sample_weight *work;
+};
+
+static enum err_code check(const struct branch *b, const struct branch_sampling *s, struct err *err)
+{
+    if (s->max_tokens == 0 || s->max_tokens > (size_t)b->continuation_max)
+        return err_set(err, ERR_INVALID, "branch: max_tokens is %zu, but 1 … %d are possible",
+                       s->max_tokens, b->continuation_max);
+    return sample_options_check(&s->draw, err);
+}
+
+/* The cache of the texts, once. */
+static enum err_code need_cache(struct branch *b, struct err *err)
+{
+    const struct model_config *m = model_shape(b->model);
+    const size_t rows = (size_t)b->text_slots * (size_t)b->continuation_max;
+    const size_t floats = (size_t)m->layers * rows * (size_t)m->kv_heads * (size_t)m->head_dim;
+    if (b->texts.keys)
+        return ERR_OK;
+    struct branch_cache cache = {malloc(floats * sizeof(float)), malloc(floats * sizeof(float)),
+                                 rows};
+    if (!cache.keys || !cache.values) {
+        free(cache.keys);
+        free(cache.values);
+        return err_set(err, ERR_LIMIT, "branch: no memory for %d texts of %d tokens side by side",
+                       b->text_slots, b->continuation_max);
+    }
+    b->texts = cache;
+    return ERR_OK;
+}
+
+static bool is_stop(const struct branch_sampling *s, int32_t id)
+{
+    for (size_t i = 0; i < s->stop_count; i++) {
+        if (s->stop_ids[i] == id)
+            return true;
+    }
+    return false;
+}
+
+/* Draw the next token of a slot's text from `logits` with log-sum-exp `lse`; frees the slot when
+ * the text ends. */
+static void draw(struct sampling_run *run, struct slot *slot, const float *logits, double lse)
+{
+    const struct branch_sampling *s = run->sampling;
+    struct branch_text *text = slot->text;
+    const int vocabulary = model_shape(run->branch->model)->vocabulary;
+    const int32_t id = sample_draw(logits, vocabulary, &s->draw, &slot->rng, run->work);
+    text->nats += lse - (double)logits[id];
+    text->ids[text->count++] = id;
+    text->stopped = is_stop(s, id) ||
+                    (s->should_stop && s->should_stop(s->ctx, slot->index, text->ids, text->count));
+    if (text->stopped || text->count == s->max_tokens)
+        slot->text = NULL;
+}
+
+/* Begin texts in a free slot until one lives beyond its first token, which the prompt gives. */
+static void refill(struct sampling_run *run, struct slot *slot)
+{
+    const struct branch *b = run->branch;
+    while (!slot->text && run->next < run->text_count) {
+        const size_t index = run->next++;
+        *slot = (struct slot){
+            .rng = rng_child(&run->root, "text", run->sampling->first_index + index),
+            .text = &run->texts[index],
+            .index = index,
+        };
+        *slot->text = (struct branch_text){.ids = slot->text->ids};
+        draw(run, slot, b->prompt_logits, b->prompt_lse);
+    }
+}
+
+/* One row per living text: its last token. Returns the number of rows; slot_of[row] is its slot. */
+static int pack_texts(struct sampling_run *run, int *slot_of)
+{
+    struct branch *b = run->branch;
+    struct model_space *s = &b->space;
+    int rows = 0;
+    for (int i = 0; i < b->text_slots; i++) {
+        refill(run, &run->slots[i]);
+        const struct branch_text *text = run->slots[i].text;
+        if (!text)
+            continue;
+        const int step = (int)text->count - 1;
+        s->ids[rows] = text->ids[step];
+        s->positions[rows] = b->prompt_count + step;
+        s->targets[rows] = 0; /* any: only the log-sum-exp is wanted */
+        b->own_first[rows] = i * b->continuation_max;
+        b->own_len[rows] = step + 1;
+        b->own_row[rows] = i * b->continuation_max + step;
+        slot_of[rows++] = i;
+    }
+    return rows;
+}
+
+/* Draw for the rows of a pass, a piece of logits at a time. */
+static void draw_rows(struct sampling_run *run, const int *slot_of, int rows)
+{
+    struct branch *b = run->branch;
+    const int vocabulary = model_shape(b->model)->vocabulary;
+    struct model_space *s = &b->space;
+    const int padded = kernel_rows_padded(rows);
+    for (int row = rows; row < padded; row++)
+        s->targets[row] = -1;
+    for (int from = 0; from < padded; from += b->shape.piece_rows) {
+        const int left = padded - from;
+        const int piece = left < b->shape.piece_rows ? left : b->shape.piece_rows;
+        branch_logits_of(b, from, piece);
+        b->ops->loss_forward(s->nats, s->lse, s->hit, s->logits, s->targets + from, piece,
+                             vocabulary);
+        for (int row = 0; row < piece && from + row < rows; row++)
+            draw(run, &run->slots[slot_of[from + row]],
+                 s->logits + (size_t)row * (size_t)vocabulary, s->lse[row]);
+    }
+}
+
+enum err_code branch_sample(struct branch *b, const struct branch_sampling *sampling, size_t count,
+                            struct branch_text *texts, struct err *err)
+{
+    ASSERT(b->prompt_count > 0);
+    enum err_code rc = check(b, sampling, err);
+    if (rc == ERR_OK)
+        rc = need_cache(b, err);
+    if (rc != ERR_OK)
+        return rc;
+    struct sampling_run run = {
+        .branch = b,
+        .sampling = sampling,
+        .texts = texts,
+        .text_count = count,
+        .slots = calloc((size_t)b->text_slots, sizeof *run.slots),
+        .root = rng_new(sampling->draw.seed, "branch"),
+        .work = malloc((size_t)model_shape(b->model)->vocabulary * sizeof *run.work),
+    };
+    int *slot_of = calloc((size_t)b->text_slots, sizeof *slot_of);
+    if (!run.slots || !run.work || !slot_of) {
+        rc = err_set(err, ERR_LIMIT, "branch: no memory to sample");
+        goto done;
+    }
+    for (int rows = pack_texts(&run, slot_of); rows > 0; rows = pack_texts(&run, slot_of)) {
+        branch_pass(b, rows, &b->texts);
+        draw_rows(&run, slot_of, rows);
+    }
+done:
+    free(slot_of);
+    free(run.work);
+    free(run.slots);
+    return rc;
+}
