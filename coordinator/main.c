@@ -10,6 +10,7 @@
 
 #include "file.h"
 #include "log.h"
+#include "net_keys.h"
 #include "server.h"
 #include "str.h"
 
@@ -29,8 +30,10 @@ static const char help[] =
     "  --keys DIR         folder of the keys (default: STATE/keys)\n"
     "  --init-keys        make the keys if there are none\n"
     "  --listen ADDRESS   address to bind (default 127.0.0.1; 0.0.0.0 for all)\n"
-    "  --advertise HOST   name or address that goes into the access files\n"
-    "                     (default: the bound address, or this machine's name for 0.0.0.0)\n"
+    "  --advertise HOST[:PORT]  how others reach this machine: goes into the access files\n"
+    "                     (default: the bound address, or this machine's name for 0.0.0.0);\n"
+    "                     PORT, PORT + 1, PORT + 2 are forwarded to workers', clients', blobs' "
+    "port\n"
     "  --worker-port N    ports (default 0: the kernel picks)\n"
     "  --client-port N\n"
     "  --data-port N\n"
@@ -169,13 +172,16 @@ static int parse(int argc, char **argv, struct arguments *a)
     return -1;
 }
 
-static enum err_code load_keys(const struct arguments *a, struct net_server_keys *keys,
-                               struct err *err)
+/* The folder of the keys; they are made when there are none and that was asked for. */
+static enum err_code find_keys(struct arguments *a, struct err *err)
 {
-    char path[4096];
+    static char path[4096];
+    struct net_server_keys keys;
     snprintf(path, sizeof path, "%s/keys", a->state);
     const char *dir = a->keys != NULL ? a->keys : path;
-    enum err_code code = net_server_keys_load(dir, keys, err);
+    a->server.keys_dir = dir;
+    enum err_code code = net_server_keys_load(dir, &keys, err);
+    explicit_bzero(&keys, sizeof keys);
     if (code != ERR_NOT_FOUND) {
         return code;
     }
@@ -184,8 +190,7 @@ static enum err_code load_keys(const struct arguments *a, struct net_server_keys
                        "there are no keys in '%s': make them with 'triad keys init'", dir);
     }
     code = file_mkdirs(dir, 0700, err);
-    code = code != ERR_OK ? code : net_server_keys_init(dir, err);
-    return code != ERR_OK ? code : net_server_keys_load(dir, keys, err);
+    return code != ERR_OK ? code : net_server_keys_init(dir, err);
 }
 
 static void on_signal(uv_signal_t *handle, int number_of)
@@ -236,17 +241,15 @@ static void raise_descriptor_limit(void)
 
 static enum err_code run(struct arguments *a, struct err *err)
 {
-    struct net_server_keys keys;
     struct server *server = NULL;
     uv_signal_t signals[2];
     uv_loop_t loop;
     enum err_code code = file_mkdirs(a->state, 0700, err);
-    code = code != ERR_OK ? code : load_keys(a, &keys, err);
+    code = code != ERR_OK ? code : find_keys(a, err);
     if (code != ERR_OK) {
         return code;
     }
     a->server.state_dir = a->state;
-    a->server.keys = &keys;
     int status = uv_loop_init(&loop);
     if (status != 0) {
         return err_os(err, -status, "start the loop");

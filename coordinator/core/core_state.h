@@ -38,6 +38,7 @@ struct worker {
     uint64_t memory_bytes, memory_busy;
     uint64_t session; /* 0: none */
     uint64_t peer;    /* connection of the session */
+    uint64_t key;     /* whose key that connection uses */
     bool live;        /* has a session and is not silent */
     bool draining;    /* the worker says so */
     bool drain_wanted;

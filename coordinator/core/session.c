@@ -311,7 +311,16 @@ void session_hello(struct core *core, const struct msg_hello *hello)
         refuse(core, 0, true, "too many workers");
         return;
     }
+    const uint64_t from = core->event->message.key;
+    if (worker != NULL && worker->live && worker->key != from) {
+        /* Nobody takes over another's leases by calling himself by his name. Once the name's owner
+         * is silent it may come back with a new key. */
+        refuse(core, 0, false,
+               output_printf(core, "worker '%s' is here with another key", hello->worker));
+        return;
+    }
     worker = worker_known(core, hello->worker);
+    worker->key = from;
     evict_others(core, worker);
     bool same_instance = digest_equal(&worker->instance, &hello->instance);
     update_from_hello(core, worker, hello);

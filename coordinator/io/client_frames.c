@@ -431,13 +431,19 @@ static request_f *const handlers[MSG_KIND_COUNT] = {
     [MSG_STOP] = do_stop,
 };
 
+/* What a viewer may ask for: everything that changes nothing. */
+static const bool viewer_may[MSG_KIND_COUNT] = {
+    [MSG_GET_STATUS] = true,   [MSG_LIST_JOBS] = true,   [MSG_SHOW_JOB] = true,
+    [MSG_LIST_WORKERS] = true, [MSG_READ_STREAM] = true, [MSG_GET_EXPERIMENT] = true,
+    [MSG_GET_INFO] = true,
+};
+
 void client_frame(void *ctx, const struct net_peer *peer, enum net_role role, const char *user,
                   const uint8_t *bytes, size_t len)
 {
     struct server *server = ctx;
     struct err err;
     const uint64_t from = server_peer_number(SOCKET_CLIENT, peer);
-    (void)role;
     if (server->stopping) {
         return;
     }
@@ -450,6 +456,11 @@ void client_frame(void *ctx, const struct net_peer *peer, enum net_role role, co
         return;
     }
     const uint64_t request = request_of(msg);
+    if (role == NET_VIEWER && !viewer_may[msg->kind]) {
+        err_set(&err, ERR_DENIED, "the key of '%s' may look, but change nothing", user);
+        turn_reply_error(server, from, request, &err);
+        return;
+    }
     if (server->in_trouble && msg->kind != MSG_STOP) {
         turn_reply_error(server, from, request, &server->trouble);
         return;

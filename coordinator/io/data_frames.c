@@ -97,7 +97,6 @@ void data_frame(void *ctx, const struct net_peer *peer, enum net_role role, cons
     struct server *server = ctx;
     struct err err;
     const uint64_t from = server_peer_number(SOCKET_DATA, peer);
-    (void)role;
     if (server->stopping) {
         return;
     }
@@ -112,6 +111,8 @@ void data_frame(void *ctx, const struct net_peer *peer, enum net_role role, cons
         stat_blobs(server, from, &msg->blob_stat);
     } else if (msg->kind == MSG_BLOB_READ) {
         code = read_blob(server, from, &msg->blob_read, &err);
+    } else if (msg->kind == MSG_BLOB_WRITE && role == NET_VIEWER) {
+        code = err_set(&err, ERR_DENIED, "the key of '%s' may look, but change nothing", user);
     } else if (msg->kind == MSG_BLOB_WRITE) {
         code = write_blob(server, from, &msg->blob_write, &err);
     } else { /* our own replies share the letter */

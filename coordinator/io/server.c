@@ -80,6 +80,7 @@ static void on_tick(uv_timer_t *handle)
     struct server *server = handle->data;
     int64_t now_ms = server_now_ms(server);
     staging_expire(&server->staging, clock_mono_ms());
+    keys_watch_look(&server->keys, clock_mono_ms());
     turn_retry(server);
     if (!server->in_trouble && now_ms >= server->wake_at_ms) {
         turn_begin(server);
@@ -89,11 +90,6 @@ static void on_tick(uv_timer_t *handle)
 
 /* ---- start ---- */
 
-static void access_path(const struct server_options *options, const char *role, char out[4096])
-{
-    snprintf(out, 4096, "%s/%s.access", options->state_dir, role);
-}
-
 /* The port of a former life, so that workers which survived find a restarted coordinator where it
  * was; 0 when there was none. */
 static uint16_t former_port(const struct server_options *options, enum server_socket which)
@@ -102,7 +98,8 @@ static uint16_t former_port(const struct server_options *options, enum server_so
     struct net_access access;
     struct err err;
     long long port = 0;
-    access_path(options, which == SOCKET_WORKER ? "worker" : "client", path);
+    snprintf(path, sizeof path, "%s/%s.access", options->state_dir,
+             which == SOCKET_WORKER ? "worker" : "client");
     if (net_access_load(path, &access, &err) != ERR_OK) {
         return 0;
     }
@@ -122,12 +119,12 @@ static enum err_code open_socket(struct server *server, const struct server_opti
         net_receive_f *receive;
     } kinds[SOCKET_END] = {
         [SOCKET_WORKER] = {NET_WORKER, FRAME_BYTES_MAX, worker_frame},
-        [SOCKET_CLIENT] = {NET_CLIENT, FRAME_BYTES_MAX, client_frame},
-        [SOCKET_DATA] = {NET_WORKER | NET_CLIENT, FRAME_DATA_BYTES_MAX, data_frame},
+        [SOCKET_CLIENT] = {NET_CLIENT | NET_VIEWER, FRAME_BYTES_MAX, client_frame},
+        [SOCKET_DATA] = {NET_ROLES_ALL, FRAME_DATA_BYTES_MAX, data_frame},
     };
     char endpoint[256];
     struct net_router_options router = {.endpoint = endpoint,
-                                        .server = &options->keys->server,
+                                        .server = keys_watch_server(&server->keys),
                                         .roles = kinds[which].roles,
                                         .frame_bytes_max = kinds[which].frame_bytes_max,
                                         .receive = kinds[which].receive,
@@ -147,64 +144,20 @@ static enum err_code open_socket(struct server *server, const struct server_opti
     return net_router_new(server->net, &router, &server->sockets[which], err);
 }
 
-/* The endpoint as others reach it. */
-static void advertised(const struct server *server, const struct server_options *options,
-                       enum server_socket which, char out[256])
-{
-    const char *bound = net_endpoint(server->sockets[which]);
-    char host[128] = "";
-    if (options->advertise != NULL) {
-        snprintf(host, sizeof host, "%s", options->advertise);
-    } else if (strcmp(options->listen, "0.0.0.0") == 0 || strcmp(options->listen, "*") == 0) {
-        gethostname(host, sizeof host - 1);
-    }
-    if (*host == '\0') {
-        snprintf(out, 256, "%s", bound);
-    } else {
-        snprintf(out, 256, "tcp://%s:%s", host, strrchr(bound, ':') + 1);
-    }
-}
-
-static enum err_code write_access(const struct server *server, const struct server_options *options,
-                                  const char *role, enum server_socket which,
-                                  const struct net_key_pair *own, struct err *err)
-{
-    struct net_access access = {.server = options->keys->server.public_key, .own = *own};
-    char path[4096];
-    char fresh[4096 + 8];
-    snprintf(access.role, sizeof access.role, "%s", role);
-    advertised(server, options, which, access.endpoint);
-    advertised(server, options, SOCKET_DATA, access.data_endpoint);
-    access_path(options, role, path);
-    snprintf(fresh, sizeof fresh, "%s.new", path);
-    unlink(fresh);
-    enum err_code code = net_access_save(fresh, &access, err);
-    if (code == ERR_OK && rename(fresh, path) != 0) {
-        code = err_os(err, errno, "rename '%s' to '%s'", fresh, path);
-    }
-    return code;
-}
-
 static enum err_code open_sockets(struct server *server, const struct server_options *options,
                                   struct err *err)
 {
-    const struct net_server_keys *keys = options->keys;
     enum err_code code = net_new(server->loop, &server->net, err);
-    code = code != ERR_OK
-               ? code
-               : net_allow(server->net, &keys->worker.public_key, NET_WORKER, "worker", err);
-    code = code != ERR_OK
-               ? code
-               : net_allow(server->net, &keys->client.public_key, NET_CLIENT, "client", err);
+    code = code != ERR_OK ? code : keys_watch_open(&server->keys, server->net, options, err);
     for (enum server_socket s = SOCKET_WORKER; s < SOCKET_END && code == ERR_OK; s++) {
         code = open_socket(server, options, s, err);
     }
-    code = code != ERR_OK
-               ? code
-               : write_access(server, options, "client", SOCKET_CLIENT, &keys->client, err);
-    return code != ERR_OK
-               ? code
-               : write_access(server, options, "worker", SOCKET_WORKER, &keys->worker, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    return keys_watch_bound(&server->keys, net_endpoint(server->sockets[SOCKET_WORKER]),
+                            net_endpoint(server->sockets[SOCKET_CLIENT]),
+                            net_endpoint(server->sockets[SOCKET_DATA]), err);
 }
 
 enum err_code server_new(uv_loop_t *loop, const struct server_options *options, struct server **out,
@@ -276,6 +229,7 @@ enum err_code server_free(struct server *server, struct err *err)
     store_close(server->store);
     artifacts_free(server->artifacts);
     staging_clear(&server->staging);
+    keys_watch_close(&server->keys);
     arena_release(&server->frames);
     arena_release(&server->answers);
     free(server->state_dir);

@@ -8,21 +8,22 @@
 
 #include "core.h"
 #include "err.h"
-#include "net_keys.h"
 
 struct server;
 
 struct server_options {
     const char *state_dir;
     const char *listen;    /* address to bind, "127.0.0.1" */
-    const char *advertise; /* host name for the access files; NULL: the bound address */
+    const char *advertise; /* HOST or HOST:PORT for the access files: PORT, PORT + 1 and PORT + 2
+                              lead to workers', clients' and blobs' socket. NULL: as bound */
     uint16_t worker_port, client_port, data_port; /* 0: the kernel picks */
-    const struct net_server_keys *keys;           /* borrowed during the call */
+    const char *keys_dir;                         /* looked at again every second */
     struct core_options core; /* boot is set by the server; zeros are the defaults */
     const char *version;
 };
 
-/* Open the state, bind the sockets, write client.access and worker.access. */
+/* Open the state, bind the sockets, write client.access and worker.access. Keys are read from
+ * `keys_dir`, which must have been made. */
 NODISCARD enum err_code server_new(uv_loop_t *loop, const struct server_options *options,
                                    struct server **out, struct err *err);
 /* Finish the turn, close everything; the loop then runs out of handles. Safe to call twice. */

@@ -8,6 +8,7 @@
 #include "artifacts.h"
 #include "core.h"
 #include "limits.h"
+#include "keys_watch.h"
 #include "net.h"
 #include "server.h"
 #include "staging.h"
@@ -34,6 +35,7 @@ struct server {
     uv_loop_t *loop;
     struct net *net;
     struct net_socket *sockets[SOCKET_END];
+    struct keys_watch keys;
     uv_timer_t tick;
     uv_idle_t turn_end;
     struct store *store;

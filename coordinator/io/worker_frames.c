@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "digest_map.h"
 #include "log.h"
 #include "metrics.h"
 #include "records.h"
@@ -103,7 +104,9 @@ void worker_frame(void *ctx, const struct net_peer *peer, enum net_role role, co
         server_refuse_frame(server, from, user, &err);
         return;
     }
-    struct core_event event = {.kind = CORE_MESSAGE, .peer = from, .message.msg = msg};
+    const struct digest key = digest_of_text(user);
+    struct core_event event = {
+        .kind = CORE_MESSAGE, .peer = from, .message = {.msg = msg, .key = digest_number(&key)}};
     prepare(server, &event.message);
     if (!server->in_trouble) {
         turn_step(server, &event);

@@ -82,7 +82,7 @@ enum err_code connection_open(struct cli *cli, enum connection_mode mode, struct
     enum err_code rc = make_sure_it_runs(cli, mode, out, err);
     if (rc == ERR_OK)
         rc = net_access_load(out->access_path, &out->access, err);
-    if (rc == ERR_OK && strcmp(out->access.role, "client") != 0)
+    if (rc == ERR_OK && strcmp(out->access.role, net_role_name(NET_WORKER)) == 0)
         rc = err_set(err, ERR_DENIED, "'%s' is the key of a %s: commands need a client's",
                      out->access_path, out->access.role);
     const char *cache = arena_printf(&cli->arena, "%s/cache", cli_state_dir(cli));

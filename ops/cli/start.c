@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "file.h"
-#include "net_keys.h"
 #include "verbs.h"
 
 #define START_READY_MS 20000 /* a coordinator checks its database before it is ready */
@@ -40,6 +39,8 @@ void start_describe_coordinator(struct arena *arena, const struct start_coordina
         local_argument(child, "--init-keys", NULL);
     if (options->listen)
         local_argument(child, "--listen", options->listen);
+    if (options->advertise)
+        local_argument(child, "--advertise", options->advertise);
     if (options->worker_port)
         local_argument(child, "--worker-port", options->worker_port);
     if (options->client_port)
@@ -84,6 +85,7 @@ enum cli_exit verb_coordinator_start(struct cli *cli)
     struct err err;
     struct start_coordinator options = {.keys_dir = cli_value(cli, "keys"),
                                         .listen = cli_value(cli, "listen"),
+                                        .advertise = cli_value(cli, "advertise"),
                                         .worker_port = cli_value(cli, "worker-port"),
                                         .client_port = cli_value(cli, "client-port"),
                                         .data_port = cli_value(cli, "data-port")};
@@ -127,19 +129,4 @@ enum cli_exit verb_worker_start(struct cli *cli)
     struct local_child child;
     start_describe_worker(&cli->arena, &options, &child);
     return become(cli, &child);
-}
-
-enum cli_exit verb_keys_init(struct cli *cli)
-{
-    struct err err;
-    const char *state = NULL;
-    const char *folder = cli_value(cli, "keys");
-    if (start_state_dir(cli, &state, &err) != ERR_OK)
-        return cli_fail(cli, &err);
-    if (!folder)
-        folder = arena_printf(&cli->arena, "%s/keys", state);
-    if (net_server_keys_init(folder, &err) != ERR_OK)
-        return cli_fail(cli, &err);
-    cli_note(cli, "made server.key, client.key and worker.key in '%s'; keep them private", folder);
-    return EXIT_OK;
 }

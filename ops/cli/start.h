@@ -12,6 +12,7 @@ struct start_coordinator {
     const char *state_dir;                             /* absolute */
     const char *keys_dir;                              /* NULL: state_dir/keys */
     const char *listen;                                /* NULL: loopback */
+    const char *advertise;                             /* NULL: as bound */
     const char *worker_port, *client_port, *data_port; /* NULL: the kernel picks */
     bool init_keys;                                    /* make keys when there are none */
 };

@@ -66,6 +66,8 @@ static const struct cli_option worker_start_options[] = {
 
 static const struct cli_option coordinator_start_options[] = {
     {"listen", "ADDRESS", "127.0.0.1", "address to bind"},
+    {"advertise", "HOST[:PORT]", NULL,
+     "how others reach this machine (see triad-coordinator --help)"},
     {"worker-port", "N", "0", "port for workers (0: the kernel picks)"},
     {"client-port", "N", "0", "port for clients"},
     {"data-port", "N", "0", "port for blobs"},
@@ -88,6 +90,21 @@ static const struct cli_option report_options[] = {
 
 static const struct cli_option keys_options[] = {
     {"keys", "DIR", NULL, "folder to make (default STATE/keys)"},
+    END_OF_OPTIONS,
+};
+
+static const struct cli_option export_key_options[] = {
+    {"worker", NULL, NULL, "for a worker: may take and return work"},
+    {"client", NULL, NULL, "for a person or script: may submit, look and act"},
+    {"viewer", NULL, NULL, "for a person or script: may look, and change nothing"},
+    {"out", "FILE", NULL, "the access file to make (default NAME.access)"},
+    {"keys", "DIR", NULL, "folder of the keys (default STATE/keys)"},
+    END_OF_OPTIONS,
+};
+
+static const struct cli_option rotate_options[] = {
+    {"at-once", NULL, NULL, "refuse the former key immediately"},
+    {"keys", "DIR", NULL, "folder of the keys (default STATE/keys)"},
     END_OF_OPTIONS,
 };
 
@@ -164,6 +181,18 @@ const struct cli_verb cli_verbs[] = {
      "Columns: step, time, name, value.", NULL, verb_metrics_export},
     {"keys", "init", "", 0, 0, "make the keys of a coordinator, its clients and its workers", "",
      keys_options, verb_keys_init},
+    {"keys", "list", "", 0, 0, "who may connect", "", keys_options, verb_keys_list},
+    {"keys", "export", "NAME", 1, 1, "let one more in: makes the one file to copy there",
+     "Makes a new key called NAME, admits it under one role, and writes the access file that its\n"
+     "owner needs. A running coordinator knows it within a second.",
+     export_key_options, verb_keys_export},
+    {"keys", "revoke", "NAME", 1, 1, "refuse a key from now on, on open connections too", "",
+     keys_options, verb_keys_revoke},
+    {"keys", "rotate", "ROLE", 1, 1, "replace the coordinator's own worker or client key",
+     "The former key stays valid under a name of its own until it is revoked, so that what runs "
+     "with it\n"
+     "can be restarted one by one.",
+     rotate_options, verb_keys_rotate},
     {NULL, "doctor", "", 0, 0, "look at this machine: cores, memory, numerics, disk, keys", "",
      NULL, verb_doctor},
     {"model", "import", "FILE FOLDER", 2, 2, "make a Hugging Face folder from another layout", "",

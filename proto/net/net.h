@@ -27,8 +27,6 @@ struct net_peer {
     uint8_t len;
 };
 
-enum net_role { NET_WORKER = 1, NET_CLIENT = 2 }; /* bits: a socket may admit both */
-
 /* A frame arrived. `peer` and `role` are meaningful for routers only (dealers: NULL, 0). `user` is
  * the ZAP user id: the name under which the key was allowed. Bytes are valid during the call. */
 typedef void net_receive_f(void *ctx, const struct net_peer *peer, enum net_role role,

@@ -40,12 +40,12 @@ static bool part_is(zmq_msg_t *part, const char *text)
 
 void net_auth_domain(unsigned roles, char out[NET_DOMAIN_BYTES])
 {
-    snprintf(out, NET_DOMAIN_BYTES, "roles-%u", roles & (NET_WORKER | NET_CLIENT));
+    snprintf(out, NET_DOMAIN_BYTES, "roles-%u", roles & NET_ROLES_ALL);
 }
 
 const struct net_allowed *net_auth_find(const struct net *net, const char *key_z85)
 {
-    /* A deployment has a handful of keys (one per role, or one per site): no index needed. */
+    /* A deployment has a handful of keys (one per role, site or person): no index needed. */
     for (size_t i = 0; i < net->allowed_count; i++) {
         if (strcmp(net->allowed[i].key.z85, key_z85) == 0)
             return &net->allowed[i];
@@ -96,7 +96,7 @@ static bool is_allowed(const struct net *net, zmq_msg_t parts[ZAP_PARTS], char k
         !zmq_z85_encode(key_out, zmq_msg_data(&parts[ZAP_KEY]), CURVE_KEY_BYTES))
         return false;
     const struct net_allowed *entry = net_auth_find(net, key_out);
-    for (unsigned roles = 1; entry && roles <= (NET_WORKER | NET_CLIENT); roles++) {
+    for (unsigned roles = 1; entry && roles <= NET_ROLES_ALL; roles++) {
         char domain[NET_DOMAIN_BYTES];
         net_auth_domain(roles, domain);
         if ((roles & entry->role) != 0 && part_is(&parts[ZAP_DOMAIN], domain))

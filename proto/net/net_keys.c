@@ -1,5 +1,7 @@
 #include "net_keys.h"
 
+#include "net_keys_internal.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,14 +20,38 @@
 #define KEY_FILE_BYTES_MAX 8192
 #define Z85_CHARS          40
 
+static const struct {
+    const char *name;
+    enum net_role role;
+} roles[] = {{"worker", NET_WORKER}, {"client", NET_CLIENT}, {"viewer", NET_VIEWER}};
+
+const char *net_role_name(enum net_role role)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(roles); i++) {
+        if (roles[i].role == role)
+            return roles[i].name;
+    }
+    UNREACHABLE("a role without a name");
+}
+
+bool net_role_parse(const char *name, enum net_role *out)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(roles); i++) {
+        if (strcmp(roles[i].name, name) == 0) {
+            *out = roles[i].role;
+            return true;
+        }
+    }
+    return false;
+}
+
 void net_key_pair_new(struct net_key_pair *out)
 {
     int rc = zmq_curve_keypair(out->public_key.z85, out->secret_z85);
     ASSERT(rc == 0); /* only fails when libzmq was built without CURVE */
 }
 
-/* Create `path` with mode 0600; never replaces what is there. */
-static enum err_code write_new(const char *path, const char *text, struct err *err)
+enum err_code net_key_write_new(const char *path, const char *text, struct err *err)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0 && errno == EEXIST)
@@ -48,9 +74,8 @@ static enum err_code write_new(const char *path, const char *text, struct err *e
     return rc;
 }
 
-/* Read a file that holds a secret; nobody else may be able to. free() the text. */
-static enum err_code read_secret(const char *path, char **text_out, size_t *len_out,
-                                 struct err *err)
+enum err_code net_key_read_secret(const char *path, char **text_out, size_t *len_out,
+                                  struct err *err)
 {
     struct stat status;
     if (stat(path, &status) == 0 && (status.st_mode & 077) != 0)
@@ -61,16 +86,15 @@ static enum err_code read_secret(const char *path, char **text_out, size_t *len_
     return file_read(path, KEY_FILE_BYTES_MAX, text_out, len_out, err);
 }
 
-static void forget(char *text, size_t len)
+void net_key_forget(char *text, size_t len)
 {
     if (text)
         explicit_bzero(text, len);
     free(text);
 }
 
-/* Copy the text value of `key` into `out` (`out_bytes` with NUL). */
-static enum err_code take_text(json_t *object, const char *name, const char *key, char *out,
-                               size_t out_bytes, struct err *err)
+enum err_code net_key_take_text(json_t *object, const char *name, const char *key, char *out,
+                                size_t out_bytes, struct err *err)
 {
     const char *text = json_string_value(json_object_get(object, key));
     if (!text)
@@ -82,11 +106,11 @@ static enum err_code take_text(json_t *object, const char *name, const char *key
     return ERR_OK;
 }
 
-static enum err_code take_key(json_t *object, const char *name, const char *key,
-                              char out[Z85_CHARS + 1], struct err *err)
+enum err_code net_key_take_key(json_t *object, const char *name, const char *key,
+                               char out[Z85_CHARS + 1], struct err *err)
 {
     uint8_t raw[32];
-    enum err_code rc = take_text(object, name, key, out, Z85_CHARS + 1, err);
+    enum err_code rc = net_key_take_text(object, name, key, out, Z85_CHARS + 1, err);
     if (rc != ERR_OK)
         return rc;
     bool good = strlen(out) == Z85_CHARS && zmq_z85_decode(raw, out) != NULL;
@@ -101,9 +125,9 @@ static enum err_code take_pair(json_t *object, const char *name, struct net_key_
                                struct err *err)
 {
     char derived[Z85_CHARS + 1];
-    enum err_code rc = take_key(object, name, "public", out->public_key.z85, err);
+    enum err_code rc = net_key_take_key(object, name, "public", out->public_key.z85, err);
     if (rc == ERR_OK)
-        rc = take_key(object, name, "secret", out->secret_z85, err);
+        rc = net_key_take_key(object, name, "secret", out->secret_z85, err);
     if (rc != ERR_OK)
         return rc;
     if (zmq_curve_public(derived, out->secret_z85) != 0 ||
@@ -112,9 +136,8 @@ static enum err_code take_pair(json_t *object, const char *name, struct net_key_
     return ERR_OK;
 }
 
-/* The JSON object in `bytes` that says `marker`: 1. json_decref() it. */
-static enum err_code parse_object(const char *bytes, size_t len, const char *name,
-                                  const char *marker, json_t **out, struct err *err)
+enum err_code net_key_parse_object(const char *bytes, size_t len, const char *name,
+                                   const char *marker, json_t **out, struct err *err)
 {
     json_error_t problem;
     json_t *object = json_loadb(bytes, len, JSON_REJECT_DUPLICATES, &problem);
@@ -136,18 +159,19 @@ enum err_code net_access_parse(const char *bytes, size_t len, const char *name,
     json_t *object;
     struct net_access a;
     memset(&a, 0, sizeof a);
-    enum err_code rc = parse_object(bytes, len, name, "triad_access", &object, err);
+    enum err_code rc = net_key_parse_object(bytes, len, name, "triad_access", &object, err);
     if (rc != ERR_OK)
         return rc;
-    rc = take_text(object, name, "role", a.role, sizeof a.role, err);
-    if (rc == ERR_OK && strcmp(a.role, "client") != 0 && strcmp(a.role, "worker") != 0)
-        rc = err_set(err, ERR_INVALID, "'%s': \"role\" is neither client nor worker", name);
+    rc = net_key_take_text(object, name, "role", a.role, sizeof a.role, err);
+    if (rc == ERR_OK && !net_role_parse(a.role, &(enum net_role){NET_WORKER}))
+        rc = err_set(err, ERR_INVALID, "'%s': \"role\" is neither worker, client nor viewer", name);
     if (rc == ERR_OK)
-        rc = take_text(object, name, "endpoint", a.endpoint, sizeof a.endpoint, err);
+        rc = net_key_take_text(object, name, "endpoint", a.endpoint, sizeof a.endpoint, err);
     if (rc == ERR_OK)
-        rc = take_text(object, name, "data_endpoint", a.data_endpoint, sizeof a.data_endpoint, err);
+        rc = net_key_take_text(object, name, "data_endpoint", a.data_endpoint,
+                               sizeof a.data_endpoint, err);
     if (rc == ERR_OK)
-        rc = take_key(object, name, "server", a.server.z85, err);
+        rc = net_key_take_key(object, name, "server", a.server.z85, err);
     if (rc == ERR_OK)
         rc = take_pair(object, name, &a.own, err);
     if (rc == ERR_OK)
@@ -161,10 +185,10 @@ enum err_code net_access_load(const char *path, struct net_access *out, struct e
 {
     char *text = NULL;
     size_t len = 0;
-    enum err_code rc = read_secret(path, &text, &len, err);
+    enum err_code rc = net_key_read_secret(path, &text, &len, err);
     if (rc == ERR_OK)
         rc = net_access_parse(text, len, path, out, err);
-    forget(text, len);
+    net_key_forget(text, len);
     return rc == ERR_OK ? rc : err_wrap(err, "load access file");
 }
 
@@ -177,14 +201,15 @@ enum err_code net_access_save(const char *path, const struct net_access *a, stru
     ASSERT(object != NULL);
     char *text = json_dumps(object, JSON_INDENT(2));
     ASSERT(text != NULL);
-    enum err_code rc = write_new(path, text, err);
-    forget(text, strlen(text));
+    enum err_code rc = net_key_write_new(path, text, err);
+    net_key_forget(text, strlen(text));
     json_decref(object);
     return rc;
 }
 
 /* ---- the coordinator's keys ---- */
 
+enum { KEY_SERVER, KEY_CLIENT, KEY_WORKER };
 static const char *const server_key_names[] = {"server", "client", "worker"};
 
 static struct net_key_pair *server_key(struct net_server_keys *keys, size_t i)
@@ -202,6 +227,19 @@ static enum err_code key_path(const char *folder, size_t i, char *path, size_t p
     return ERR_OK;
 }
 
+enum err_code net_key_write_pair(const char *path, const struct net_key_pair *pair, struct err *err)
+{
+    json_t *object = json_pack("{s:i, s:s, s:s}", "triad_key", 1, "public", pair->public_key.z85,
+                               "secret", pair->secret_z85);
+    ASSERT(object != NULL);
+    char *text = json_dumps(object, JSON_INDENT(2));
+    ASSERT(text != NULL);
+    enum err_code rc = net_key_write_new(path, text, err);
+    net_key_forget(text, strlen(text));
+    json_decref(object);
+    return rc;
+}
+
 /* Write a new pair as `folder`/NAME.key. */
 static enum err_code write_key(const char *folder, size_t i, struct err *err)
 {
@@ -211,14 +249,7 @@ static enum err_code write_key(const char *folder, size_t i, struct err *err)
         return rc;
     struct net_key_pair pair;
     net_key_pair_new(&pair);
-    json_t *object = json_pack("{s:i, s:s, s:s}", "triad_key", 1, "public", pair.public_key.z85,
-                               "secret", pair.secret_z85);
-    ASSERT(object != NULL);
-    char *text = json_dumps(object, JSON_INDENT(2));
-    ASSERT(text != NULL);
-    rc = write_new(path, text, err);
-    forget(text, strlen(text));
-    json_decref(object);
+    rc = net_key_write_pair(path, &pair, err);
     explicit_bzero(&pair, sizeof pair);
     return rc;
 }
@@ -292,16 +323,36 @@ enum err_code net_server_keys_load(const char *folder, struct net_server_keys *o
         json_t *object = NULL;
         rc = key_path(folder, i, path, sizeof path, err);
         if (rc == ERR_OK)
-            rc = read_secret(path, &text, &len, err);
+            rc = net_key_read_secret(path, &text, &len, err);
         if (rc == ERR_OK)
-            rc = parse_object(text, len, path, "triad_key", &object, err);
+            rc = net_key_parse_object(text, len, path, "triad_key", &object, err);
         if (rc == ERR_OK)
             rc = take_pair(object, path, server_key(&keys, i), err);
         json_decref(object);
-        forget(text, len);
+        net_key_forget(text, len);
     }
     if (rc == ERR_OK)
         *out = keys;
     explicit_bzero(&keys, sizeof keys);
     return rc == ERR_OK ? rc : err_wrap(err, "load keys");
+}
+
+enum err_code net_server_keys_rotate(const char *folder, enum net_role role, struct err *err)
+{
+    char path[4096];
+    char fresh[4096 + 8];
+    struct net_key_pair pair;
+    ASSERT(role == NET_WORKER || role == NET_CLIENT);
+    enum err_code rc =
+        key_path(folder, role == NET_WORKER ? KEY_WORKER : KEY_CLIENT, path, sizeof path, err);
+    if (rc != ERR_OK)
+        return rc;
+    snprintf(fresh, sizeof fresh, "%s.new", path);
+    unlink(fresh); /* of an interrupted rotation */
+    net_key_pair_new(&pair);
+    rc = net_key_write_pair(fresh, &pair, err);
+    explicit_bzero(&pair, sizeof pair);
+    if (rc == ERR_OK && rename(fresh, path) != 0)
+        rc = err_os(err, errno, "rename '%s' to '%s'", fresh, path);
+    return rc == ERR_OK ? file_sync_dir(folder, err) : rc;
 }

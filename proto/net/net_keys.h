@@ -2,10 +2,21 @@
 #ifndef TRIAD_NET_KEYS_H
 #define TRIAD_NET_KEYS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "err.h"
+
+/* What a key's owner may do; bits, since a socket may admit several. */
+enum net_role {
+    NET_WORKER = 1, /* take and return work */
+    NET_CLIENT = 2, /* submit, look, act */
+    NET_VIEWER = 4, /* look only */
+    NET_ROLES_ALL = NET_WORKER | NET_CLIENT | NET_VIEWER,
+};
+const char *net_role_name(enum net_role role); /* "worker"; one role, not several */
+bool net_role_parse(const char *name, enum net_role *out);
 
 /* Z85 text (RFC 32), 40 characters and NUL. */
 struct net_public_key {
@@ -22,7 +33,7 @@ void net_key_pair_new(struct net_key_pair *out);
 /* What a worker or client needs to reach a coordinator: one JSON file, mode 0600, one per role.
  * Loading refuses files that group or others can read (ERR_DENIED, with the chmod to run). */
 struct net_access {
-    char role[16];           /* "client" or "worker" */
+    char role[16];           /* net_role_name() */
     char endpoint[256];      /* control socket of that role */
     char data_endpoint[256]; /* blobs */
     struct net_public_key server;
@@ -50,5 +61,9 @@ struct net_server_keys {
 NODISCARD enum err_code net_server_keys_init(const char *folder, struct err *err);
 NODISCARD enum err_code net_server_keys_load(const char *folder, struct net_server_keys *out,
                                              struct err *err);
+
+/* Replace the worker's or the client's pair by a new one, in one step. */
+NODISCARD enum err_code net_server_keys_rotate(const char *folder, enum net_role role,
+                                               struct err *err);
 
 #endif

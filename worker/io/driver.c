@@ -46,6 +46,8 @@ static void on_receive(void *ctx, const struct net_peer *peer, enum net_role rol
         log_event(LOG_WARN, "frame_refused", "text=\"%s\"", err.text);
     } else {
         log_event(LOG_DEBUG, "received", "kind=%s", msg_kind_name(m.kind));
+        if (m.kind == MSG_NO_SESSION)
+            log_event(LOG_WARN, "no_session", "text=\"%s\"", m.no_session.reason);
         driver_message(d, &m);
     }
     arena_release(&arena);

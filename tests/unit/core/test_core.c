@@ -633,6 +633,27 @@ static void test_draining_workers_get_nothing_new(void **state)
     assert_int_equal(core_world_sent(w, MSG_ERROR, 0)->error.code, ERR_NOT_FOUND);
 }
 
+/* Another key does not get the leases of a live worker by its name; of a silent one it does. */
+static void test_a_name_belongs_to_the_key_that_speaks_for_it(void **state)
+{
+    struct core_world *w = *state;
+    submit_one(w, 1);
+    core_world_hello(w, "a", 1, 1, CLASS); /* key 0 */
+    struct held_lease held = {.lease = key(1, 1), .loss_nats = NAN};
+    struct msg hello = hello_again("b", &held, 1);
+    const struct core_message thief = {.msg = &hello, .key = 7};
+    core_world_say_with(w, 5, thief);
+    assert_int_equal(core_world_sent_count(w, MSG_WELCOME), 0);
+    const struct msg *no = core_world_sent(w, MSG_NO_SESSION, 0);
+    assert_non_null(no);
+    assert_non_null(strstr(no->no_session.reason, "another key"));
+    assert_false(no->no_session.refused); /* it may ask again */
+    assert_int_equal(core_world_row(w, 1)->epoch, 1);
+    core_world_pass(w, HEARTBEAT_MS * (HEARTBEAT_LIVENESS + 1));
+    core_world_say_with(w, 5, thief);
+    assert_int_equal(core_world_sent_count(w, MSG_WELCOME), 1);
+}
+
 static void test_planted_faults_do_what_they_say(void **state)
 {
     (void)state;
@@ -678,6 +699,7 @@ int main(void)
         TEST(test_beats_keep_leases_and_unlisted_ones_are_sent_again),
         TEST(test_attempts_without_progress_are_lost),
         TEST(test_reconciliation_at_hello),
+        TEST(test_a_name_belongs_to_the_key_that_speaks_for_it),
         TEST(test_children_wait_for_parents_and_fall_with_them),
         TEST(test_impossible_plans_change_nothing),
         TEST(test_numeric_class_is_fixed_by_the_first_lease),

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "file.h"
-#include "net_keys.h"
+#include "net_keyring.h"
 
 static char folder[64];
 
@@ -177,6 +177,68 @@ static void test_broken_access_files(void **state)
     expect_refused("{\"triad_access\":1,\"role\":\"clientclientclientclient\"}", "longer than 15");
 }
 
+static int refused_count;
+
+static void count_refused(const struct err *why)
+{
+    (void)why;
+    refused_count++;
+}
+
+/* Keys come and go by files; what is no entry admits nobody. */
+static void test_keyring(void **state)
+{
+    (void)state;
+    struct err err;
+    struct net_keyring keyring;
+    struct net_key_pair pair;
+    struct net_keyring_entry entry = {.name = "node-2", .role = NET_WORKER};
+    net_key_pair_new(&pair);
+    entry.key = pair.public_key;
+    assert_int_equal(net_keyring_load(folder, &keyring, count_refused, &err), ERR_OK);
+    assert_int_equal(keyring.count, 0);
+    assert_int_equal(net_keyring_add(folder, &entry, &err), ERR_OK);
+    assert_int_equal(net_keyring_add(folder, &entry, &err), ERR_CONFLICT);
+    snprintf(entry.name, sizeof entry.name, "node-1");
+    entry.role = NET_VIEWER;
+    assert_int_equal(net_keyring_add(folder, &entry, &err), ERR_OK);
+    assert_int_equal(file_write_atomic(in_folder("allowed/bad.json"), "{", 1, 0600, &err), ERR_OK);
+    assert_int_equal(file_write_atomic(in_folder("allowed/worker.json"), "{", 1, 0600, &err),
+                     ERR_OK);
+    refused_count = 0;
+    assert_int_equal(net_keyring_load(folder, &keyring, count_refused, &err), ERR_OK);
+    assert_int_equal(refused_count, 2);
+    assert_int_equal(keyring.count, 2);
+    assert_string_equal(keyring.entries[0].name, "node-1");
+    assert_int_equal(keyring.entries[0].role, NET_VIEWER);
+    assert_string_equal(keyring.entries[1].key.z85, pair.public_key.z85);
+    net_keyring_release(&keyring);
+    assert_int_equal(net_keyring_remove(folder, "node-2", &err), ERR_OK);
+    assert_int_equal(net_keyring_remove(folder, "node-2", &err), ERR_NOT_FOUND);
+    static const char *const bad[] = {"", ".x", "a/b", "..", "worker", "client", "viewer", "a b"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_false(net_keyring_name_is_good(bad[i]));
+        assert_int_equal(net_keyring_remove(folder, bad[i], &err), ERR_INVALID);
+    }
+}
+
+static void test_rotation(void **state)
+{
+    (void)state;
+    struct err err;
+    struct net_server_keys before;
+    struct net_server_keys after;
+    char keys_folder[128];
+    snprintf(keys_folder, sizeof keys_folder, "%s/rotated", folder);
+    assert_int_equal(net_server_keys_init(keys_folder, &err), ERR_OK);
+    assert_int_equal(net_server_keys_load(keys_folder, &before, &err), ERR_OK);
+    assert_int_equal(net_server_keys_rotate(keys_folder, NET_WORKER, &err), ERR_OK);
+    assert_int_equal(net_server_keys_load(keys_folder, &after, &err), ERR_OK);
+    assert_string_not_equal(before.worker.public_key.z85, after.worker.public_key.z85);
+    assert_memory_equal(&before.client, &after.client, sizeof before.client);
+    assert_memory_equal(&before.server, &after.server, sizeof before.server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -185,6 +247,8 @@ int main(void)
         cmocka_unit_test(test_a_folder_with_other_files_is_left_alone),
         cmocka_unit_test(test_access_round_trip),
         cmocka_unit_test(test_broken_access_files),
+        cmocka_unit_test(test_keyring),
+        cmocka_unit_test(test_rotation),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
