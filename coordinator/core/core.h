@@ -139,7 +139,7 @@ enum core_event_kind {
 
 struct core_message {
     const struct msg *msg; /* a kind of sender 'W' */
-    uint64_t key; /* whose key the connection uses: a short digest of its name */
+    uint64_t key;          /* whose key the connection uses: a short digest of its name */
     /* RESULT of a job that core_has_job() does not know: its stored state, or NULL. */
     const struct core_job_state *final;
     /* STREAM: what the driver found in a record batch (other streams: 0, true). */

@@ -166,7 +166,7 @@ static void test_broken_access_files(void **state)
     assert_int_equal(net_access_parse(good, strlen(good), "a.access", &access, &err), ERR_OK);
     expect_refused("", "line");
     expect_refused("{\"role\":\"client\"}", "triad_access");
-    expect_refused("{\"triad_access\":1,\"role\":\"king\"}", "neither client nor worker");
+    expect_refused("{\"triad_access\":1,\"role\":\"king\"}", "neither worker, client nor viewer");
     expect_refused("{\"triad_access\":1,\"role\":\"client\"}", "\"endpoint\" is missing");
     expect_refused(HEAD "\"server\":\"short\"}", "\"server\" is not a key");
     expect_refused(HEAD "\"server\":\"" KEY_A "\",\"public\":\"" KEY_A "\",\"secret\":7}",
