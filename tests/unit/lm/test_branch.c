@@ -120,7 +120,8 @@ static void check_candidates(const struct model *model, size_t prompt_count)
         bool hit = true;
         score_whole(model, &c, k, whole);
         for (size_t i = 0; i < c.candidates[k].count; i++, next++) {
-            assert_true(fabs(next->nats - whole[i].nats) < 1e-6 * (1 + whole[i].nats));
+            /* Other sums than from the start: the bound of kernels.h for sums over channels. */
+            assert_true(fabs(next->nats - whole[i].nats) < 5e-6 * (1 + whole[i].nats));
             assert_int_equal(next->hit, whole[i].hit);
             nats += next->nats;
             hit = hit && whole[i].hit;
