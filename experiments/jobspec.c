@@ -5,8 +5,11 @@
 #include "json_member.h"
 
 const char *const jobspec_schedule_names[] = {"linear", "cosine", "constant", NULL};
-const char *const jobspec_loss_names[] = {"outputs", "all", NULL};
+const char *const jobspec_loss_names[] = {"outputs", "all", "first", "last", NULL};
 const char *const jobspec_numerics_names[] = {"strict", "fast", NULL};
+
+const char *const jobspec_lora_target_names[] = {"q_proj",    "k_proj",  "v_proj",    "o_proj",
+                                                 "gate_proj", "up_proj", "down_proj", NULL};
 
 static json_t *numerics(const struct jobspec *spec)
 {
@@ -36,13 +39,31 @@ static json_t *architecture(const struct jobspec_architecture *a)
     return object;
 }
 
+static json_t *lora(const struct jobspec_lora *l)
+{
+    json_t *object = json_object(), *targets = json_array();
+    for (int i = 0; i < LORA_TARGET_COUNT; i++) {
+        if (l->targets[i])
+            json_array_append_new(targets, json_string(jobspec_lora_target_names[i]));
+    }
+    json_member_integer(object, "rank", l->rank);
+    json_member_real(object, "alpha", l->alpha);
+    json_member_real(object, "dropout", l->dropout);
+    json_object_set_new(object, "targets", targets);
+    json_object_set_new(object, "embeddings", json_boolean(l->embeddings));
+    json_object_set_new(object, "head", json_boolean(l->head));
+    return object;
+}
+
 static json_t *train(const struct jobspec_train *t)
 {
     json_t *object = json_object();
     json_member_integer(object, "sequence_tokens", t->sequence_tokens);
     json_member_integer(object, "batch_tokens", t->batch_tokens);
+    json_member_integer(object, "batch_sequences", t->batch_sequences);
     json_member_integer(object, "accumulate", t->accumulate);
     json_member_integer(object, "steps", t->steps);
+    json_member_integer(object, "epochs", t->epochs);
     json_member_integer(object, "warmup_steps", t->warmup_steps);
     json_member_integer(object, "checkpoint_steps", t->checkpoint_steps);
     json_member_integer(object, "seed", (int64_t)t->seed);
@@ -53,8 +74,11 @@ static json_t *train(const struct jobspec_train *t)
     json_member_real(object, "beta2", t->beta2);
     json_member_real(object, "epsilon", t->epsilon);
     json_member_real(object, "clip_norm", t->clip_norm);
+    json_member_real(object, "loss_rise_max", t->loss_rise_max);
     json_member_text(object, "schedule", jobspec_schedule_names[t->schedule]);
     json_member_text(object, "loss", jobspec_loss_names[t->loss]);
+    if (t->lora.rank > 0)
+        json_object_set_new(object, "lora", lora(&t->lora));
     return object;
 }
 

@@ -11,7 +11,12 @@
 #include "vocab.h"
 
 enum schedule_kind { JOBSPEC_LINEAR, JOBSPEC_COSINE, JOBSPEC_CONSTANT };
-enum loss_kind { JOBSPEC_LOSS_OUTPUTS, JOBSPEC_LOSS_ALL };
+enum loss_kind {
+    JOBSPEC_LOSS_OUTPUTS,
+    JOBSPEC_LOSS_ALL,
+    JOBSPEC_LOSS_FIRST,
+    JOBSPEC_LOSS_LAST,
+};
 enum numerics_mode { JOBSPEC_STRICT, JOBSPEC_FAST };
 
 /* Names of the enums above, as in manifests and specs; ended by NULL. */
@@ -25,12 +30,35 @@ struct jobspec_architecture {
     bool tied;
 };
 
+/* Projections that an adapter can be put on, in the order of their names. */
+enum lora_target {
+    LORA_Q,
+    LORA_K,
+    LORA_V,
+    LORA_O,
+    LORA_GATE,
+    LORA_UP,
+    LORA_DOWN,
+    LORA_TARGET_COUNT,
+};
+extern const char *const jobspec_lora_target_names[];
+
+struct jobspec_lora {
+    int64_t rank; /* 0: all weights are trained */
+    double alpha, dropout;
+    bool targets[LORA_TARGET_COUNT];
+    bool embeddings, head; /* trained in full beside the adapter */
+};
+
 struct jobspec_train {
-    int64_t sequence_tokens, batch_tokens, accumulate, steps, warmup_steps, checkpoint_steps;
-    double learning_rate, minimum_lr_ratio, weight_decay, beta1, beta2, epsilon, clip_norm;
+    int64_t sequence_tokens, batch_tokens, batch_sequences, accumulate, steps, epochs, warmup_steps,
+        checkpoint_steps;
+    double learning_rate, minimum_lr_ratio, weight_decay, beta1, beta2, epsilon, clip_norm,
+        loss_rise_max;
     int schedule; /* enum schedule_kind */
     int loss;     /* enum loss_kind */
     uint64_t seed;
+    struct jobspec_lora lora;
 };
 
 struct jobspec_evaluate {

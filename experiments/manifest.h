@@ -20,15 +20,34 @@ enum manifest_origin {
 
 enum checkpoint_layout { CHECKPOINT_HUGGINGFACE, CHECKPOINT_LLAMA2C };
 
+/* How the next task is drawn: all alike while they have sequences left, or by how many they have.
+ */
+enum manifest_sampling { SAMPLING_AUTO, SAMPLING_UNIFORM, SAMPLING_PROPORTIONAL };
+/* The paper's settings (docs/training.md). */
+enum manifest_preset { PRESET_NONE, PRESET_SPECTRUM_V0, PRESET_SPECTRUM_V1 };
+/* Ours, or what the paper's public code does where the two differ. */
+enum manifest_compat { COMPAT_PAPER, COMPAT_REFERENCE };
+/* Keep activations for the backward pass, or compute them again: when memory demands it, always, or
+ * never. */
+enum manifest_recompute { RECOMPUTE_AUTO, RECOMPUTE_ALWAYS, RECOMPUTE_NEVER };
+
 /* How a variant comes into being; which members count depends on `origin`. */
 struct manifest_stage {
     struct jobspec_train train;
-    const char *mix;             /* pretrain, instruct: experiments/mixes/NAME.yaml */
-    int64_t tokens;              /* pretrain: length of the data */
-    struct field_texts tasks;    /* spectrum: "train", or globs over training tasks */
-    double drop_description;     /* spectrum: probability */
-    bool first_terminator;       /* spectrum: format.h */
-    const char *embeddings_from; /* spectrum: a variant, or "none" */
+    const char *mix;              /* pretrain, instruct: experiments/mixes/NAME.yaml */
+    int64_t tokens;               /* pretrain: length of the data */
+    struct field_texts tasks;     /* spectrum: "train", or globs over training tasks */
+    double drop_description;      /* spectrum: probability */
+    bool first_terminator;        /* spectrum: format.h */
+    const char *embeddings_from;  /* spectrum: a variant, or "none" */
+    int64_t sequences;            /* instruct, spectrum: at most so many different ones; 0: any */
+    int64_t sequences_per_task;   /* spectrum: and of one task */
+    int sampling;                 /* spectrum: enum manifest_sampling */
+    int format;                   /* instruct, spectrum: enum format to train in */
+    int preset;                   /* enum manifest_preset: what it set is in the other members */
+    int compat;                   /* enum manifest_compat, likewise */
+    int recompute;                /* enum manifest_recompute: changes memory, never results */
+    const struct yaml_node *lora; /* what train.lora was read from, or NULL */
 };
 
 struct manifest_variant {
@@ -147,8 +166,8 @@ struct manifest_evaluate manifest_evaluate_settings(struct manifest *manifest,
                                                     const struct manifest_family *family,
                                                     const struct manifest_suite *suite,
                                                     const char *task);
-/* The format a variant is evaluated in: as the entry says, else chat for instruct, spectrum for
- * spectrum, colon for the others. */
+/* The format a variant is evaluated in: as the entry says, else the one it was trained in (chat for
+ * instruct, spectrum for spectrum, unless they say otherwise), colon for the others. */
 enum format manifest_format(const struct manifest_suite *suite,
                             const struct manifest_variant *variant);
 
@@ -158,6 +177,10 @@ const struct manifest_variant *manifest_find_variant(const struct manifest_famil
 /* Names of the enums, as in manifests; ended by NULL. */
 extern const char *const manifest_test_names[];
 extern const char *const manifest_correction_names[];
+extern const char *const manifest_sampling_names[];
+extern const char *const manifest_preset_names[];
+extern const char *const manifest_compat_names[];
+extern const char *const manifest_recompute_names[];
 const char *manifest_origin_name(enum manifest_origin origin);
 
 #endif

@@ -7,33 +7,6 @@
 
 enum { VARIANTS_MAX = 64 };
 
-/* Built-in training values: AdamW as commonly used for small models from nothing, and the
- * protocol's gentle settings for what follows (docs/science.md section 3). */
-static struct manifest_stage stage_defaults(enum manifest_origin origin)
-{
-    bool first = origin == ORIGIN_PRETRAIN;
-    return (struct manifest_stage){
-        .train =
-            {
-                .batch_tokens = 4096,
-                .accumulate = 1,
-                .learning_rate = first ? 2e-3 : 3e-4,
-                .schedule = first ? JOBSPEC_COSINE : JOBSPEC_LINEAR,
-                .warmup_steps = first ? 20 : 0,
-                .minimum_lr_ratio = first ? 0.1 : 0.0,
-                .weight_decay = first ? 0.1 : 0.0,
-                .beta1 = 0.9,
-                .beta2 = first ? 0.95 : 0.999,
-                .epsilon = 1e-8,
-                .clip_norm = 1.0,
-                .loss = first ? JOBSPEC_LOSS_ALL : JOBSPEC_LOSS_OUTPUTS,
-                .checkpoint_steps = 50,
-            },
-        .drop_description = 0.2,
-        .first_terminator = true,
-    };
-}
-
 /* "a:b:c: 'X' names the unknown variant …" with the family's variants as candidates. */
 static enum err_code unknown_variant(const struct manifest *m, const struct manifest_family *family,
                                      const struct yaml_node *at, const char *key, const char *name,
@@ -149,27 +122,6 @@ static enum err_code find_origin(struct manifest *m, const struct manifest_varia
     return ERR_OK;
 }
 
-static enum err_code read_stage(struct manifest *m, const struct yaml_node *node,
-                                const struct yaml_node *const outer[2],
-                                struct manifest_variant *variant, struct err *err)
-{
-    static const char *const outer_names[2] = {"'train' of the defaults", "'train' of the family"};
-    const struct field_table *train = &manifest_stage_tables[ORIGIN_CHECKPOINT];
-    variant->stage = stage_defaults(variant->origin);
-    for (int i = 0; i < 2; i++) {
-        if (!outer[i])
-            continue;
-        enum err_code code =
-            fields_read(&m->doc, outer[i], outer_names[i], train, &variant->stage, err);
-        if (code)
-            return code;
-    }
-    char what[32];
-    snprintf(what, sizeof what, "'%s'", manifest_origin_name(variant->origin));
-    return fields_read(&m->doc, node, what, &manifest_stage_tables[variant->origin],
-                       &variant->stage, err);
-}
-
 static enum err_code read_variant(struct manifest *m, const struct manifest_family *family,
                                   const struct yaml_node *const outer[2],
                                   struct manifest_variant *variant, struct err *err)
@@ -193,7 +145,7 @@ static enum err_code read_variant(struct manifest *m, const struct manifest_fami
         return yaml_fail(&m->doc, stage, err,
                          "family '%s' pretrains, so it needs 'architecture' and 'tokenizer'",
                          family->name);
-    return read_stage(m, stage, outer, variant, err);
+    return manifest_read_stage(m, stage, outer, variant, err);
 }
 
 /* Following `from` must end at a variant that starts from nothing. */

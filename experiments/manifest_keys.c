@@ -4,6 +4,11 @@
 
 const char *const manifest_test_names[] = {"paired-cluster", "paper-like", NULL};
 const char *const manifest_correction_names[] = {"none", "holm", "benjamini-hochberg", NULL};
+const char *const manifest_sampling_names[] = {"auto", "uniform", "proportional", NULL};
+const char *const manifest_preset_names[] = {"none", "spectrum-v0", "spectrum-v1", NULL};
+const char *const manifest_compat_names[] = {"paper", "reference", NULL};
+const char *const manifest_recompute_names[] = {"auto", "always", "never", NULL};
+static const char *const format_choices[] = {"spectrum", "colon", "chat", NULL}; /* enum format */
 static const char *const kind_names[] = {"llama", NULL};
 static const char *const tokenizer_kind_names[] = {"bpe", NULL};
 
@@ -136,7 +141,9 @@ const struct field_table manifest_variant_table = TABLE(variant);
 #define TRAIN_KEYS                                                                                 \
     INTEGER_KEY("sequence_tokens", S, train.sequence_tokens, 8, 1048576),                          \
     INTEGER_KEY("batch_tokens", S, train.batch_tokens, 8, 1e8),                                    \
+    INTEGER_KEY("batch_sequences", S, train.batch_sequences, 0, 1e8),                              \
     INTEGER_KEY("accumulate", S, train.accumulate, 1, 65536),                                      \
+    INTEGER_KEY("epochs", S, train.epochs, 1, 1e6),                                                \
     INTEGER_KEY("warmup_steps", S, train.warmup_steps, 0, 1e9),                                    \
     INTEGER_KEY("checkpoint_steps", S, train.checkpoint_steps, 0, 1e9),                            \
     REAL_KEY("learning_rate", S, train.learning_rate, 0, 10),                                      \
@@ -147,7 +154,16 @@ const struct field_table manifest_variant_table = TABLE(variant);
     REAL_KEY("beta2", S, train.beta2, 0, 0.9999999),                                               \
     REAL_KEY("epsilon", S, train.epsilon, 1e-30, 1),                                               \
     REAL_KEY("clip_norm", S, train.clip_norm, 0, 1e9),                                             \
+    REAL_KEY("loss_rise_max", S, train.loss_rise_max, 0, 1e9),                                     \
+    CHOICE_KEY("recompute", S, recompute, manifest_recompute_names),                               \
     CHOICE_KEY("loss", S, train.loss, jobspec_loss_names)
+/* Of stages that start from a model. */
+#define TUNE_KEYS                                                                                  \
+    INTEGER_KEY("steps", S, train.steps, 1, 1e9),                                                  \
+    INTEGER_KEY("sequences", S, sequences, 1, 1e9),                                                \
+    CHOICE_KEY("format", S, format, format_choices),                                               \
+    CHOICE_KEY("preset", S, preset, manifest_preset_names),                                        \
+    NODE_KEY("lora", S, lora)
 
 static const struct field train[] = {TRAIN_KEYS};
 static const struct field pretrain[] = {
@@ -157,12 +173,15 @@ static const struct field pretrain[] = {
 };
 static const struct field instruct[] = {
     NEED_NAME("mix", S, mix),
-    NEED_INTEGER("steps", S, train.steps, 1, 1e9),
+    TUNE_KEYS,
     TRAIN_KEYS,
 };
 static const struct field spectrum[] = {
     NEED_TEXTS("tasks", S, tasks),
-    NEED_INTEGER("steps", S, train.steps, 1, 1e9),
+    TUNE_KEYS,
+    INTEGER_KEY("sequences_per_task", S, sequences_per_task, 1, 1e9),
+    CHOICE_KEY("sampling", S, sampling, manifest_sampling_names),
+    CHOICE_KEY("compat", S, compat, manifest_compat_names),
     REAL_KEY("drop_description", S, drop_description, 0, 1),
     BOOL_KEY("first_terminator", S, first_terminator),
     {.key = "embeddings_from", .kind = FIELD_NAME, .offset = offsetof(struct S, embeddings_from),
@@ -170,6 +189,17 @@ static const struct field spectrum[] = {
     TRAIN_KEYS,
 };
 #undef S
+
+static const struct field lora[] = {
+    INTEGER_KEY("rank", manifest_lora_keys, rank, 1, 4096),
+    REAL_KEY("alpha", manifest_lora_keys, alpha, 1e-6, 1e6),
+    REAL_KEY("dropout", manifest_lora_keys, dropout, 0, 0.99),
+    TEXTS_KEY("targets", manifest_lora_keys, targets),
+    BOOL_KEY("embeddings", manifest_lora_keys, embeddings),
+    BOOL_KEY("head", manifest_lora_keys, head),
+};
+const struct field_table manifest_lora_table = TABLE(lora);
+
 const struct field_table manifest_stage_tables[] = {
     [ORIGIN_CHECKPOINT] = TABLE(train),
     [ORIGIN_PRETRAIN] = TABLE(pretrain),

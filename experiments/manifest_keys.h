@@ -37,6 +37,13 @@ struct manifest_variant_keys {
     const struct yaml_node *pretrain, *instruct, *spectrum;
 };
 
+struct manifest_lora_keys {
+    int64_t rank;
+    double alpha, dropout;
+    struct field_texts targets;
+    bool embeddings, head;
+};
+
 struct manifest_suite_keys {
     struct manifest_suite suite;
     struct manifest_evaluate settings;
@@ -54,14 +61,19 @@ struct manifest_resources_keys {
 
 extern const struct field_table manifest_root_table, manifest_defaults_table, manifest_family_table,
     manifest_architecture_table, manifest_tokenizer_table, manifest_variant_table,
-    manifest_suite_table, manifest_settings_table, manifest_compare_table, manifest_filter_table,
-    manifest_resources_table, manifest_resource_table;
+    manifest_lora_table, manifest_suite_table, manifest_settings_table, manifest_compare_table,
+    manifest_filter_table, manifest_resources_table, manifest_resource_table;
 
 /* Training keys alone (defaults and families), and with those of each kind of stage; by
  * enum manifest_origin, ORIGIN_CHECKPOINT standing for the former. All for struct manifest_stage.
  */
 extern const struct field_table manifest_stage_tables[];
 
+/* Read what makes a variant (`node`, of its origin): built-in values, then the `train` mappings of
+ * defaults and family (`outer`, each may be NULL), then preset and compat, then its own keys. */
+NODISCARD enum err_code manifest_read_stage(struct manifest *m, const struct yaml_node *node,
+                                            const struct yaml_node *const outer[2],
+                                            struct manifest_variant *variant, struct err *err);
 /* Read a family's mapping; `default_train` are the defaults it overrides, or NULL. */
 NODISCARD enum err_code manifest_read_family(struct manifest *m,
                                              const struct yaml_node *default_train,

@@ -173,9 +173,8 @@ enum format manifest_format(const struct manifest_suite *suite,
     }
     switch (variant->origin) {
     case ORIGIN_INSTRUCT:
-        return FORMAT_CHAT;
     case ORIGIN_SPECTRUM:
-        return FORMAT_SPECTRUM;
+        return (enum format)variant->stage.format;
     case ORIGIN_CHECKPOINT:
     case ORIGIN_PRETRAIN:
         return FORMAT_COLON;

@@ -41,7 +41,8 @@ struct plan_env {
     enum err_code (*tokenizer_count)(void *ctx, struct plan_tokenizer *tokenizer, struct str text,
                                      size_t *count_out, struct err *err);
     int64_t (*tokenizer_vocabulary)(void *ctx, struct plan_tokenizer *tokenizer);
-    bool (*tokenizer_has_special)(void *ctx, struct plan_tokenizer *tokenizer, const char *text);
+    /* Id of a special token, or -1. */
+    int64_t (*tokenizer_special)(void *ctx, struct plan_tokenizer *tokenizer, const char *text);
     void (*tokenizer_close)(void *ctx, struct plan_tokenizer *tokenizer);
 };
 
@@ -100,6 +101,7 @@ struct plan_cell {
 struct plan_data {
     const char *label;    /* of the job */
     const char *what;     /* "mix 'pretrain-small'", "tasks coinflip, …" */
+    const char *how;      /* batch, rate, loss: plan_describe.c */
     const char **sources; /* ids, sorted */
     size_t source_count;
     int64_t sequences, tokens, steps;

@@ -12,9 +12,10 @@
 enum { BARREN_MAX = 1000 };
 
 /* Steps as the trainer will take them (docs/data.md section 1): sequences fill a micro-batch until
- * the next one would pass batch_tokens. */
+ * the next one would pass batch_tokens; or a step is so many sequences. */
 struct packer {
-    int64_t batch_tokens, in_batch, batches;
+    int64_t batch_tokens, batch_sequences, accumulate;
+    int64_t in_batch, batches, sequences;
 };
 
 /* Would the next sequence open another micro-batch? */
@@ -30,6 +31,22 @@ static void packer_add(struct packer *p, int64_t tokens)
         p->in_batch = 0;
     }
     p->in_batch += tokens;
+    p->sequences++;
+}
+
+static int64_t packer_steps(const struct packer *p)
+{
+    if (p->batch_sequences > 0)
+        return (p->sequences + p->batch_sequences - 1) / p->batch_sequences;
+    return (p->batches + p->accumulate - 1) / p->accumulate;
+}
+
+/* Would the next sequence begin another step than the first `steps`? */
+static bool packer_has_steps(const struct packer *p, int64_t steps, int64_t tokens)
+{
+    if (p->batch_sequences > 0)
+        return p->sequences == steps * p->batch_sequences;
+    return p->batches == steps * p->accumulate && packer_is_full(p, tokens);
 }
 
 /* A training data set being written. */
@@ -51,7 +68,9 @@ static struct training training_start(struct family_plan *f, const struct manife
         .f = f,
         .variant = v,
         .data = data,
-        .packer = {.batch_tokens = t->batch_tokens},
+        .packer = {.batch_tokens = t->batch_tokens,
+                   .batch_sequences = t->batch_sequences,
+                   .accumulate = t->accumulate},
         .sequence_tokens = t->sequence_tokens ? t->sequence_tokens : f->model.context,
     };
 }
@@ -61,6 +80,15 @@ static void add_line(struct training *t, const struct sequence *sequence, int64_
     dataset_write_sequence(&t->lines, sequence);
     t->data->sequences++;
     t->data->tokens += tokens;
+}
+
+/* Steps and passes, when the data are complete. */
+static void count_steps(struct training *t)
+{
+    const struct jobspec_train *train = &t->variant->stage.train;
+    const int64_t pass = packer_steps(&t->packer);
+    t->data->steps = train->steps > 0 ? train->steps : train->epochs * pass;
+    t->data->epochs = (double)t->data->steps / (double)(pass > 0 ? pass : 1);
 }
 
 /* Put the header in front and hand the bytes over as a blob. `name` says what the data are and not
@@ -238,9 +266,7 @@ static enum err_code build_pretrain(struct training *t, uint64_t seed, struct di
     describe_mix(t, &mix);
     mix_stream_close(stream);
     mix_release(&mix);
-    int64_t accumulate = t->variant->stage.train.accumulate;
-    t->data->steps = (t->packer.batches + accumulate - 1) / accumulate;
-    t->data->epochs = 1.0;
+    count_steps(t);
     if (!code)
         *blob_out = training_finish(t, t->variant->stage.mix, "text");
     return code;
@@ -273,13 +299,20 @@ static enum err_code nothing_to_learn(const struct training *t, struct err *err)
                      (long long)t->sequence_tokens);
 }
 
-/* Add a rendered sequence, unless it teaches nothing (`*tokens_out` is 0) or the steps wanted are
- * full (`*full`). */
+/* Are there as many sequences as the stage wants? `tokens` are those of the next one. */
+static bool is_enough(const struct training *t, int64_t tokens)
+{
+    const struct manifest_stage *stage = &t->variant->stage;
+    return (stage->sequences > 0 && t->packer.sequences == stage->sequences) ||
+           (stage->train.steps > 0 && packer_has_steps(&t->packer, stage->train.steps, tokens));
+}
+
+/* Add a rendered sequence, unless it teaches nothing (`*tokens_out` is 0) or there are enough
+ * (`*full`). */
 static enum err_code add_sequence(struct training *t, const struct format_options *format,
                                   const struct instance *instance, int64_t *tokens_out, bool *full,
                                   struct err *err)
 {
-    const struct jobspec_train *train = &t->variant->stage.train;
     struct arena scratch = {0};
     struct sequence sequence;
     size_t tokens = 0;
@@ -292,8 +325,7 @@ static enum err_code add_sequence(struct training *t, const struct format_option
     if (!code && t->barren == BARREN_MAX)
         code = nothing_to_learn(t, err);
     int64_t used = (int64_t)tokens < t->sequence_tokens ? (int64_t)tokens : t->sequence_tokens;
-    *full =
-        t->packer.batches == train->steps * train->accumulate && packer_is_full(&t->packer, used);
+    *full = is_enough(t, used);
     if (!code && taught && !*full) {
         add_line(t, &sequence, used);
         packer_add(&t->packer, used);
@@ -303,11 +335,12 @@ static enum err_code add_sequence(struct training *t, const struct format_option
     return code;
 }
 
-static struct format_options format_of(const struct training *t, enum format format)
+static struct format_options format_of(const struct training *t)
 {
-    return (struct format_options){.format = format,
+    const struct manifest_stage *stage = &t->variant->stage;
+    return (struct format_options){.format = (enum format)stage->format,
                                    .style = t->f->family->turns,
-                                   .first_terminator = t->variant->stage.first_terminator};
+                                   .first_terminator = stage->first_terminator};
 }
 
 static enum err_code build_instruct(struct training *t, uint64_t seed, struct digest *blob_out,
@@ -315,7 +348,7 @@ static enum err_code build_instruct(struct training *t, uint64_t seed, struct di
 {
     struct mix mix;
     struct mix_stream *stream = NULL;
-    struct format_options format = format_of(t, FORMAT_CHAT);
+    struct format_options format = format_of(t);
     enum err_code code = open_mix(t->f, t->variant, MIX_INSTRUCT, seed, &mix, &stream, err);
     if (code)
         return code;
@@ -331,18 +364,24 @@ static enum err_code build_instruct(struct training *t, uint64_t seed, struct di
     describe_mix(t, &mix);
     mix_stream_close(stream);
     mix_release(&mix);
-    t->data->steps = t->variant->stage.train.steps;
-    t->data->epochs = 1.0;
+    count_steps(t);
     if (!code)
-        *blob_out = training_finish(t, t->variant->stage.mix, "chat");
+        *blob_out = training_finish(t, t->variant->stage.mix, format_name(format.format));
     return code;
 }
 
-/* A training task and how many of its sequences were used. */
+/* A training task and how many of its sequences there are and were used. */
 struct spectrum_source {
     struct task *task;
-    uint32_t used;
+    uint32_t supply, used;
 };
+
+static uint32_t supply_of(const struct training *t, const struct task *task)
+{
+    const int64_t most = t->variant->stage.sequences_per_task;
+    const uint32_t supply = task_supply(task);
+    return most > 0 && most < (int64_t)supply ? (uint32_t)most : supply;
+}
 
 /* The tasks that `tasks:` names: "train" stands for every training task, else globs over them. */
 static enum err_code spectrum_sources(struct training *t, struct spectrum_source **out,
@@ -366,7 +405,7 @@ static enum err_code spectrum_sources(struct training *t, struct spectrum_source
             enum err_code code = suite_ready(&p->suite, task, err);
             if (code)
                 return code;
-            sources[count++].task = task;
+            sources[count++] = (struct spectrum_source){task, supply_of(t, task), 0};
         }
         if (count == before)
             return yaml_fail(&p->manifest->doc, globs->nodes[g], err,
@@ -391,20 +430,43 @@ static void describe_sources(struct training *t, const struct spectrum_source *s
     strbuf_release(&names);
 }
 
-/* One more sequence of a task drawn uniformly among those that have some left; NULL when none has:
- * nobody is used twice (one pass, docs/science.md section 3). */
-static struct spectrum_source *pick_source(struct spectrum_source *sources, size_t count,
-                                           struct rng *choice)
+/* Without a bound on what is drawn, or with one in proportion to what there is, nothing may be
+ * endless. */
+static enum err_code check_supplies(const struct training *t, const struct spectrum_source *sources,
+                                    size_t count, bool proportional, struct err *err)
 {
-    size_t left = 0;
-    for (size_t i = 0; i < count; i++)
-        left += sources[i].used < task_supply(sources[i].task);
+    const struct manifest_stage *stage = &t->variant->stage;
+    bool bounded = !proportional && (stage->sequences > 0 || stage->train.steps > 0);
+    for (size_t i = 0; !bounded && i < count; i++) {
+        if (sources[i].supply == UINT32_MAX)
+            return yaml_fail(&t->f->planner->manifest->doc, stage->tasks.nodes[0], err,
+                             "task '%s' gives sequences without end: say with "
+                             "'sequences_per_task' how many of a task to take",
+                             sources[i].task->name);
+    }
+    return ERR_OK;
+}
+
+/* One more sequence: of a task drawn uniformly among those that have some left, or in proportion to
+ * how many each has left, which amounts to all of them in random order. NULL when none has: nobody
+ * is used twice (docs/science.md section 3). */
+static struct spectrum_source *pick_source(struct spectrum_source *sources, size_t count,
+                                           bool proportional, struct rng *choice)
+{
+    uint64_t left = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t own = sources[i].supply - sources[i].used;
+        left += proportional ? own : own > 0;
+    }
     if (left == 0)
         return NULL;
     uint64_t pick = rng_below(choice, left);
     for (size_t i = 0; i < count; i++) {
-        if (sources[i].used < task_supply(sources[i].task) && pick-- == 0)
+        uint32_t own = sources[i].supply - sources[i].used;
+        uint64_t weight = proportional ? own : own > 0;
+        if (pick < weight)
             return &sources[i];
+        pick -= weight;
     }
     UNREACHABLE("the pick is among those counted");
 }
@@ -415,14 +477,19 @@ static enum err_code build_spectrum(struct training *t, uint64_t seed, struct di
     struct spectrum_source *sources = NULL;
     size_t count = 0;
     const struct manifest_stage *stage = &t->variant->stage;
-    struct format_options format = format_of(t, FORMAT_SPECTRUM);
+    struct format_options format = format_of(t);
     struct rng root = rng_new(seed, "spectrum"), choice = rng_child(&root, "choice", 0);
+    const bool proportional = stage->sampling == SAMPLING_AUTO
+                                  ? stage->train.steps == 0
+                                  : stage->sampling == SAMPLING_PROPORTIONAL;
     enum err_code code = spectrum_sources(t, &sources, &count, err);
+    if (!code)
+        code = check_supplies(t, sources, count, proportional, err);
     if (code)
         return code;
     describe_sources(t, sources, count);
     for (bool full = false; !code && !full;) {
-        struct spectrum_source *source = pick_source(sources, count, &choice);
+        struct spectrum_source *source = pick_source(sources, count, proportional, &choice);
         if (!source)
             break;
         struct arena scratch = {0};
@@ -436,11 +503,9 @@ static enum err_code build_spectrum(struct training *t, uint64_t seed, struct di
     }
     if (!code && t->packer.batches == 0)
         code = nothing_to_learn(t, err);
-    t->data->steps = stage->train.steps;
-    t->data->epochs = (double)(stage->train.steps * stage->train.accumulate) /
-                      (double)(t->packer.batches ? t->packer.batches : 1);
+    count_steps(t);
     if (!code)
-        *blob_out = training_finish(t, "spectrum", "spectrum");
+        *blob_out = training_finish(t, "spectrum", format_name(format.format));
     return code;
 }
 

@@ -72,7 +72,7 @@ static enum err_code check_specials(struct family_plan *f, struct err *err)
     const char *names[TURN_TOKENS_MAX];
     size_t turn_first, count = turn_style_tokens(f->family->turns, names, &turn_first);
     for (size_t i = 0; i < count; i++) {
-        if (env->tokenizer_has_special(env->ctx, f->tokenizer, names[i]))
+        if (env->tokenizer_special(env->ctx, f->tokenizer, names[i]) >= 0)
             continue;
         if (f->family->has_architecture)
             return err_set(err, ERR_INVALID,
@@ -112,8 +112,13 @@ static enum err_code open_built(struct planner *p, struct family_plan *f, struct
     return ERR_OK;
 }
 
+const struct manifest_variant *plan_tokenizer_variant(const struct family_plan *f)
+{
+    return f->family->has_architecture ? NULL : first_of(f->family, ORIGIN_CHECKPOINT);
+}
+
 /* tok512.bin lies beside stories260K.bin, as llama2.c's own tools expect. */
-static const char *tokenizer_beside(struct arena *arena, const char *weights)
+const char *plan_llama2c_tokenizer(struct arena *arena, const char *weights)
 {
     const char *slash = strrchr(weights, '/');
     int folder = slash ? (int)(slash - weights) : 1;
@@ -124,9 +129,9 @@ static enum err_code open_checkpoint(struct planner *p, struct family_plan *f, s
 {
     const struct manifest_variant *v = first_of(f->family, ORIGIN_CHECKPOINT);
     ASSERT(v != NULL); /* every chain of `from` ends at a checkpoint or a pretraining */
-    enum err_code code = p->env->checkpoint_open(p->env->ctx, v->layout, v->checkpoint,
-                                                 tokenizer_beside(&p->plan->arena, v->checkpoint),
-                                                 &f->tokenizer, &f->model, err);
+    enum err_code code = p->env->checkpoint_open(
+        p->env->ctx, v->layout, v->checkpoint,
+        plan_llama2c_tokenizer(&p->plan->arena, v->checkpoint), &f->tokenizer, &f->model, err);
     return code ? err_wrap(err, "variant '%s' of family '%s'", v->name, f->family->name) : ERR_OK;
 }
 
@@ -206,7 +211,7 @@ static enum err_code checkpoint_tree(struct family_plan *f, const struct manifes
         code = add_tree_file(p, &tree, "model.bin", v->checkpoint, err);
         if (!code)
             code = add_tree_file(p, &tree, "tokenizer.bin",
-                                 tokenizer_beside(&p->plan->arena, v->checkpoint), err);
+                                 plan_llama2c_tokenizer(&p->plan->arena, v->checkpoint), err);
     }
     if (code)
         return code;
@@ -300,6 +305,19 @@ static enum job_kind kind_of(enum manifest_origin origin)
     UNREACHABLE("unknown origin");
 }
 
+/* Do the turn tokens start from rows that no training has touched? A model that was instructed has
+ * met them. */
+static bool starts_untouched(const struct family_plan *f, const struct manifest_variant *v)
+{
+    if (v->origin != ORIGIN_SPECTRUM || strcmp(v->stage.embeddings_from, "none") != 0)
+        return false;
+    for (; v->from; v = manifest_find_variant(f->family, v->from)) {
+        if (manifest_find_variant(f->family, v->from)->origin == ORIGIN_INSTRUCT)
+            return false;
+    }
+    return true;
+}
+
 /* Keep the description of a job's data and say what deserves a warning. */
 static void keep_data(struct family_plan *f, const struct manifest_variant *v,
                       const struct plan_data *data)
@@ -312,7 +330,7 @@ static void keep_data(struct family_plan *f, const struct manifest_variant *v,
     if (data->epochs > 1.0)
         plan_warn(p, "%s: %lld steps need %.2f passes over its data; the protocol makes one",
                   data->label, (long long)data->steps, data->epochs);
-    if (v->origin == ORIGIN_SPECTRUM && strcmp(v->stage.embeddings_from, "none") == 0)
+    if (starts_untouched(f, v))
         plan_warn(p,
                   "%s/%s: embeddings_from is none, so its turn tokens start from rows that no "
                   "training has touched",
@@ -338,6 +356,10 @@ static enum err_code plan_stage(struct family_plan *f, const struct manifest_var
         return code;
     size_t token_count = turn_style_tokens(f->family->turns, tokens, &turn_first);
     bool copies = v->origin == ORIGIN_SPECTRUM && parent_count == 2;
+    if (copies)
+        code = plan_embeddings(f, v, tokens + turn_first, token_count - turn_first, err);
+    if (code)
+        return code;
     inputs[1].digest = f->tokenizer_blob;
     struct jobspec spec = {
         .kind = kind_of(v->origin),
@@ -357,6 +379,7 @@ static enum err_code plan_stage(struct family_plan *f, const struct manifest_var
         spec.train.sequence_tokens = f->model.context;
     job.steps = data.steps;
     job.tokens = data.tokens;
+    data.how = plan_describe_training(&p->plan->arena, v, &spec.train);
     plan_cost_training(p, &f->model, &spec.train, &job);
     keep_data(f, v, &data);
     *job_out = plan_add_job(p, &spec, job);

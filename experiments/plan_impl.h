@@ -60,6 +60,15 @@ void plan_family_close(struct family_plan *f);
 NODISCARD enum err_code plan_model_job(struct family_plan *f, size_t variant, size_t seed,
                                        size_t *job_out, struct err *err);
 
+/* The checkpoint variant that the family's tokenizer was taken from; NULL when it was built. */
+const struct manifest_variant *plan_tokenizer_variant(const struct family_plan *f);
+/* Where llama2.c's tokenizer lies: tok512.bin beside the weights. */
+const char *plan_llama2c_tokenizer(struct arena *arena, const char *weights);
+/* Note which rows a variant takes over from embeddings_from. ERR_INVALID, with the place in the
+ * manifest, when the model to copy from has no such token. */
+NODISCARD enum err_code plan_embeddings(struct family_plan *f, const struct manifest_variant *v,
+                                        const char *const *tokens, size_t count, struct err *err);
+
 /* Training data of a variant as a blob; what it holds is described in `data`, whose label is set.
  */
 NODISCARD enum err_code plan_training_data(struct family_plan *f,
@@ -80,6 +89,10 @@ bool plan_keeps(const struct manifest *manifest, const char *family, const char 
 /* Plan the evaluation of one task by all variants and seeds of a family. */
 NODISCARD enum err_code plan_evaluation(struct family_plan *f, const struct entry_task *et,
                                         struct err *err);
+
+/* A training job's settings in a line. */
+const char *plan_describe_training(struct arena *arena, const struct manifest_variant *v,
+                                   const struct jobspec_train *t);
 
 /* No source of a test task or an evaluated one may be trained on: collect them, and check. */
 void plan_collect_held_out(struct planner *p);

@@ -139,10 +139,10 @@ static int64_t vocabulary(void *ctx, struct plan_tokenizer *tokenizer)
     return tokenizer_vocabulary(real(tokenizer));
 }
 
-static bool has_special(void *ctx, struct plan_tokenizer *tokenizer, const char *text)
+static int64_t special(void *ctx, struct plan_tokenizer *tokenizer, const char *text)
 {
     (void)ctx;
-    return tokenizer_special(real(tokenizer), text) != TOKEN_NONE;
+    return tokenizer_special(real(tokenizer), text); /* TOKEN_NONE is -1 */
 }
 
 static void close_tokenizer(void *ctx, struct plan_tokenizer *tokenizer)
@@ -162,7 +162,7 @@ struct plan_env plan_lm_env(const char *root)
         .checkpoint_open = open_checkpoint,
         .tokenizer_count = count_tokens,
         .tokenizer_vocabulary = vocabulary,
-        .tokenizer_has_special = has_special,
+        .tokenizer_special = special,
         .tokenizer_close = close_tokenizer,
     };
 }

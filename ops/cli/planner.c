@@ -209,10 +209,10 @@ static int64_t env_tokenizer_vocabulary(void *ctx, struct plan_tokenizer *tokeni
     return tokenizer_vocabulary(tokenizer->tokenizer);
 }
 
-static bool env_tokenizer_has_special(void *ctx, struct plan_tokenizer *tokenizer, const char *text)
+static int64_t env_tokenizer_special(void *ctx, struct plan_tokenizer *tokenizer, const char *text)
 {
     (void)ctx;
-    return tokenizer_special(tokenizer->tokenizer, text) != TOKEN_NONE;
+    return tokenizer_special(tokenizer->tokenizer, text); /* TOKEN_NONE is -1 */
 }
 
 static void env_tokenizer_close(void *ctx, struct plan_tokenizer *tokenizer)
@@ -292,7 +292,7 @@ static struct plan_env environment(struct planner_ctx *ctx, const char *root)
                              .checkpoint_open = env_checkpoint_open,
                              .tokenizer_count = env_tokenizer_count,
                              .tokenizer_vocabulary = env_tokenizer_vocabulary,
-                             .tokenizer_has_special = env_tokenizer_has_special,
+                             .tokenizer_special = env_tokenizer_special,
                              .tokenizer_close = env_tokenizer_close};
 }
 

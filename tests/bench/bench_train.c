@@ -318,7 +318,7 @@ static void bench_operations(const struct model *model, double loss_share)
 {
     enum { ROUNDS = 5, SEQUENCES_MAX = 64 };
     struct corpus corpus = random_corpus(model_shape(model)->vocabulary, loss_share);
-    struct batch_plan plan = {&corpus, BATCH_TOKENS, 1};
+    struct batch_plan plan = {.corpus = &corpus, .batch_tokens = BATCH_TOKENS, .accumulate = 1};
     struct data_cursor cursor = {0};
     struct micro_batch micro;
     struct kernel_ops ops = timed_ops();

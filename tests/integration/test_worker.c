@@ -129,9 +129,11 @@ static struct scripted_job *lease_pretrain(struct scripted *s, int steps, int ch
         "{\"architecture\":{\"context\":64,\"head_dim\":8,\"heads\":4,\"init_std\":0.02,\"kind\":"
         "\"llama\",\"kv_heads\":2,\"layers\":2,\"mlp\":64,\"norm_eps\":1e-05,\"rope_theta\":10000,"
         "\"tied\":true,\"width\":32},\"inputs\":{\"data\":\"%s\",\"tokenizer\":\"%s\"},\"kind\":"
-        "\"pretrain\"," NUMERICS ",\"parents\":{},\"train\":{\"accumulate\":1,\"batch_tokens\":64,"
-        "\"beta1\":0.9,\"beta2\":0.95,\"checkpoint_steps\":%d,\"clip_norm\":0,\"epsilon\":1e-08,"
-        "\"learning_rate\":%s,\"loss\":\"all\",\"minimum_lr_ratio\":0.1,\"schedule\":\"constant\","
+        "\"pretrain\"," NUMERICS ",\"parents\":{},\"train\":{\"accumulate\":1,"
+        "\"batch_sequences\":0,\"batch_tokens\":64,\"beta1\":0.9,\"beta2\":0.95,"
+        "\"checkpoint_steps\":%d,\"clip_norm\":0,\"epochs\":1,\"epsilon\":1e-08,"
+        "\"learning_rate\":%s,\"loss\":\"all\",\"loss_rise_max\":0,\"minimum_lr_ratio\":0.1,"
+        "\"schedule\":\"constant\","
         "\"seed\":7,\"sequence_tokens\":48,\"steps\":%d,\"warmup_steps\":0,\"weight_decay\":0.1}}",
         hex_of(s, inputs[0].digest), hex_of(s, inputs[1].digest), checkpoint_steps, rate, steps);
     return scripted_lease(s, JOB_PRETRAIN, spec, inputs, 2, NULL, 0);

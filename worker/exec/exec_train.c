@@ -22,7 +22,8 @@ struct training {
     struct model *model;
     struct corpus corpus;
     struct trainer *trainer;
-    struct err sink_err; /* the hook for steps cannot fail; should_stop sees this */
+    int64_t checkpoint_step; /* of the last one that was kept; 0: none */
+    struct err sink_err;     /* the hook for steps cannot fail; should_stop sees this */
     enum err_code sink_code;
 };
 
@@ -91,7 +92,8 @@ static enum err_code copy_embeddings(struct training *t, struct checkpoint_weigh
                                    spec->embedding_tokens.items, spec->embedding_tokens.count,
                                    &copied, err);
     if (!code)
-        fprintf(stderr, "embeddings copied of:\n%s", strbuf_text(&copied));
+        fprintf(stderr, "rows copied, of the embedding%s:\n%s",
+                weights->config.head_tied ? "" : " and of the head", strbuf_text(&copied));
     strbuf_release(&copied);
     tokenizer_free(tokenizer);
     checkpoint_weights_release(&from);
@@ -141,9 +143,11 @@ static enum err_code begin_corpus(struct training *t, struct err *err)
         code = dataset_load(path, &dataset, err);
     if (code)
         return code;
-    enum corpus_loss loss = strcmp(train->loss, "all") == 0 ? CORPUS_LOSS_ALL : CORPUS_LOSS_OUTPUTS;
-    code = corpus_for_training(&dataset, t->tokenizer, (size_t)train->sequence_tokens, loss,
-                               &t->corpus, err);
+    enum corpus_loss loss = CORPUS_LOSS_OUTPUTS;
+    code = corpus_loss_parse(train->loss, &loss, err);
+    if (!code)
+        code = corpus_for_training(&dataset, t->tokenizer, (size_t)train->sequence_tokens, loss,
+                                   &t->corpus, err);
     dataset_release(&dataset);
     if (!code && t->corpus.dropped_count > 0)
         fprintf(stderr, "%" PRIu32 " sequences have no token to learn from within %lld tokens\n",
@@ -157,7 +161,10 @@ static enum err_code options_of(const struct spec_train *train, struct train_opt
     *out = (struct train_options){
         .batch_tokens = (size_t)train->batch_tokens,
         .accumulate = (uint32_t)train->accumulate,
+        .batch_sequences = (uint32_t)train->batch_sequences,
         .steps = train->steps,
+        .epochs = train->epochs,
+        .loss_rise_max = train->loss_rise_max,
         .schedule = {.learning_rate = train->learning_rate,
                      .minimum_lr_ratio = train->minimum_lr_ratio,
                      .warmup_steps = train->warmup_steps},
@@ -230,7 +237,30 @@ static enum err_code save_checkpoint(void *ctx, struct trainer *trainer, struct 
     struct exec_frame frame = {.kind = EXEC_CHECKPOINT};
     frame.checkpoint.step = (uint64_t)trainer_step(trainer);
     frame.checkpoint.folder = name;
-    return code ? code : exec_sink_frame(t->context->sink, &frame, err);
+    if (!code)
+        code = exec_sink_frame(t->context->sink, &frame, err);
+    if (!code)
+        t->checkpoint_step = trainer_step(trainer);
+    return code;
+}
+
+/* One sentence for a job that went wrong. Its last checkpoint stays with the job. */
+static const char *why_stopped(const struct training *t, struct arena *arena,
+                               const struct train_result *end)
+{
+    const char *kept = arena_printf(arena, "no checkpoint was taken before");
+    if (t->checkpoint_step > 0)
+        kept = arena_printf(arena, "the checkpoint of step %lld is kept",
+                            (long long)t->checkpoint_step);
+    if (end->outcome == TRAIN_ROSE)
+        return arena_printf(arena,
+                            "the loss rose: at step %lld its running mean is %.4g nats, %.4g above "
+                            "its lowest, more than loss_rise_max %g; %s",
+                            (long long)end->step, end->watch.mean, loss_watch_rise(&end->watch),
+                            t->context->spec->train.loss_rise_max, kept);
+    return arena_printf(arena,
+                        "the loss (%g) or the gradient's norm (%g) is not finite at step %lld; %s",
+                        end->last.loss_nats, end->last.grad_norm, (long long)end->step, kept);
 }
 
 static enum err_code run(struct training *t, struct arena *arena, struct exec_result *result,
@@ -253,12 +283,9 @@ static enum err_code run(struct training *t, struct arena *arena, struct exec_re
     }
     fprintf(stderr, "trained to step %lld: loss %.4f nats, %.0f tokens/s at the end\n",
             (long long)end.step, end.last.loss_nats, end.last.tokens_per_s);
-    if (end.outcome == TRAIN_DIVERGED) {
+    if (end.outcome == TRAIN_DIVERGED || end.outcome == TRAIN_ROSE) {
         result->outcome = OUTCOME_DIVERGED;
-        result->reason = arena_printf(arena,
-                                      "the loss (%g) or the gradient's norm (%g) is not finite "
-                                      "at step %lld",
-                                      end.last.loss_nats, end.last.grad_norm, (long long)end.step);
+        result->reason = why_stopped(t, arena, &end);
         return ERR_OK;
     }
     if (end.outcome == TRAIN_STOPPED) {
@@ -280,6 +307,8 @@ enum err_code exec_train(struct exec_context *c, struct arena *arena, struct exe
     struct training t = {.context = c};
     struct train_options options;
     enum err_code code = options_of(&c->spec->train, &options, err);
+    if (!code && c->spec->train.lora.rank > 0)
+        code = err_set(err, ERR_INVALID, "this worker cannot train adapters");
     options.memory_bytes_max = (size_t)c->job->memory_bytes;
     exec_warm_release(c->warm); /* an evaluation's model would only take memory */
     if (!code)
@@ -291,7 +320,8 @@ enum err_code exec_train(struct exec_context *c, struct arena *arena, struct exe
     if (!code && c->job->resume_folder[0])
         code = trainer_load(t.trainer, c->job->resume_folder, err);
     if (!code) {
-        result->start_step = (uint64_t)trainer_step(t.trainer);
+        t.checkpoint_step = trainer_step(t.trainer);
+        result->start_step = (uint64_t)t.checkpoint_step;
         code = run(&t, arena, result, err);
     }
     trainer_free(t.trainer);

@@ -34,6 +34,7 @@ struct field {
     const char *texts; /* texts that are allowed, "a|b"; NULL: any */
     const struct field_table *table;
     size_t count_max; /* lists */
+    bool optional;
 };
 
 #define BIT(kind)  (1u << (kind))
@@ -46,15 +47,20 @@ struct field {
 #define AT(type, member) offsetof(struct type, member)
 #define INTEGER(type, member, low, high)                                                           \
     {                                                                                              \
-#member, FIELD_INTEGER, AT(type, member), ALL_KINDS, low, high, NULL, NULL, 0              \
+#member, FIELD_INTEGER, AT(type, member), ALL_KINDS, low, high, NULL, NULL, 0, false       \
     }
 #define NUMBER(type, member, low, high)                                                            \
     {                                                                                              \
-#member, FIELD_NUMBER, AT(type, member), ALL_KINDS, low, high, NULL, NULL, 0               \
+#member, FIELD_NUMBER, AT(type, member), ALL_KINDS, low, high, NULL, NULL, 0, false        \
     }
 #define TEXT(type, member, allowed)                                                                \
     {                                                                                              \
-#member, FIELD_TEXT, AT(type, member), ALL_KINDS, 0, 0, allowed, NULL, 0                   \
+#member, FIELD_TEXT, AT(type, member), ALL_KINDS, 0, 0, allowed, NULL, 0, false            \
+    }
+
+#define BOOLEAN(record, member)                                                                    \
+    {                                                                                              \
+        .key = #member, .type = FIELD_BOOL, .offset = AT(record, member), .kinds = ALL_KINDS       \
     }
 
 static const struct field numerics_fields[] = {
@@ -76,14 +82,30 @@ static const struct field architecture_fields[] = {
     NUMBER(spec_architecture, rope_theta, 1, FINITE_MAX),
     NUMBER(spec_architecture, norm_eps, 0, 1),
     NUMBER(spec_architecture, init_std, 0, FINITE_MAX),
-    {"tied", FIELD_BOOL, AT(spec_architecture, tied), ALL_KINDS, 0, 0, NULL, NULL, 0},
+    BOOLEAN(spec_architecture, tied),
+};
+
+#define TABLE(fields) (&(const struct field_table){fields, ARRAY_COUNT(fields)})
+static const struct field lora_fields[] = {
+    INTEGER(spec_lora, rank, 1, 65536),
+    NUMBER(spec_lora, alpha, 0, FINITE_MAX),
+    NUMBER(spec_lora, dropout, 0, 0.99),
+    {.key = "targets",
+     .type = FIELD_NAMES,
+     .offset = AT(spec_lora, targets),
+     .kinds = ALL_KINDS,
+     .count_max = 64},
+    BOOLEAN(spec_lora, embeddings),
+    BOOLEAN(spec_lora, head),
 };
 
 static const struct field train_fields[] = {
     INTEGER(spec_train, sequence_tokens, 2, COUNT_MAX),
     INTEGER(spec_train, batch_tokens, 2, COUNT_MAX),
+    INTEGER(spec_train, batch_sequences, 0, COUNT_MAX),
     INTEGER(spec_train, accumulate, 1, 65536),
     INTEGER(spec_train, steps, 0, 1e15),
+    INTEGER(spec_train, epochs, 1, 1e6),
     INTEGER(spec_train, warmup_steps, 0, 1e15),
     INTEGER(spec_train, checkpoint_steps, 0, 1e15),
     INTEGER(spec_train, seed, 0, 9e18),
@@ -94,8 +116,15 @@ static const struct field train_fields[] = {
     NUMBER(spec_train, beta2, 0, 1),
     NUMBER(spec_train, epsilon, 0, FINITE_MAX),
     NUMBER(spec_train, clip_norm, 0, FINITE_MAX),
+    NUMBER(spec_train, loss_rise_max, 0, FINITE_MAX),
     TEXT(spec_train, schedule, "linear|cosine|constant"),
-    TEXT(spec_train, loss, "outputs|all"),
+    TEXT(spec_train, loss, "outputs|all|first|last"),
+    {.key = "lora",
+     .type = FIELD_OBJECT,
+     .offset = AT(spec_train, lora),
+     .kinds = TUNED,
+     .table = TABLE(lora_fields),
+     .optional = true},
 };
 
 static const struct field evaluate_fields[] = {
@@ -107,24 +136,26 @@ static const struct field evaluate_fields[] = {
     INTEGER(spec_evaluate, items, 0, 1e15),
 };
 
-#define TABLE(fields) (&(const struct field_table){fields, ARRAY_COUNT(fields)})
 static const struct field root_fields[] = {
-    {"kind", FIELD_TEXT, SIZE_MAX, ALL_KINDS, 0, 0, NULL, NULL, 0}, /* read before */
+    {"kind", FIELD_TEXT, SIZE_MAX, ALL_KINDS, 0, 0, NULL, NULL, 0, false}, /* read before */
     INTEGER(spec, numerics_version, 1, COUNT_MAX),
-    {"numerics", FIELD_OBJECT, AT(spec, numerics), ALL_KINDS, 0, 0, NULL, TABLE(numerics_fields),
-     0},
-    {"inputs", FIELD_DIGESTS, AT(spec, inputs), ALL_KINDS, 0, 0, NULL, NULL, JOB_INPUTS_MAX},
-    {"parents", FIELD_DIGESTS, AT(spec, parents), ALL_KINDS, 0, 0, NULL, NULL, JOB_PARENTS_MAX},
-    {"layout", FIELD_TEXT, AT(spec, layout), BIT(JOB_IMPORT), 0, 0, "huggingface|llama2c", NULL, 0},
+    {"numerics", FIELD_OBJECT, AT(spec, numerics), ALL_KINDS, 0, 0, NULL, TABLE(numerics_fields), 0,
+     false},
+    {"inputs", FIELD_DIGESTS, AT(spec, inputs), ALL_KINDS, 0, 0, NULL, NULL, JOB_INPUTS_MAX, false},
+    {"parents", FIELD_DIGESTS, AT(spec, parents), ALL_KINDS, 0, 0, NULL, NULL, JOB_PARENTS_MAX,
+     false},
+    {"layout", FIELD_TEXT, AT(spec, layout), BIT(JOB_IMPORT), 0, 0, "huggingface|llama2c", NULL, 0,
+     false},
     {"special_tokens", FIELD_NAMES, AT(spec, special_tokens), BIT(JOB_IMPORT), 0, 0, NULL, NULL,
-     1024},
-    {"seed", FIELD_INTEGER, AT(spec, seed), BIT(JOB_IMPORT), 0, 9e18, NULL, NULL, 0},
+     1024, false},
+    {"seed", FIELD_INTEGER, AT(spec, seed), BIT(JOB_IMPORT), 0, 9e18, NULL, NULL, 0, false},
     {"architecture", FIELD_OBJECT, AT(spec, architecture), BIT(JOB_PRETRAIN), 0, 0, NULL,
-     TABLE(architecture_fields), 0},
-    {"train", FIELD_OBJECT, AT(spec, train), TRAINED, 0, 0, NULL, TABLE(train_fields), 0},
-    {"embedding_tokens", FIELD_NAMES, AT(spec, embedding_tokens), TUNED, 0, 0, NULL, NULL, 1024},
+     TABLE(architecture_fields), 0, false},
+    {"train", FIELD_OBJECT, AT(spec, train), TRAINED, 0, 0, NULL, TABLE(train_fields), 0, false},
+    {"embedding_tokens", FIELD_NAMES, AT(spec, embedding_tokens), TUNED, 0, 0, NULL, NULL, 1024,
+     false},
     {"evaluate", FIELD_OBJECT, AT(spec, evaluate), BIT(JOB_EVALUATE), 0, 0, NULL,
-     TABLE(evaluate_fields), 0},
+     TABLE(evaluate_fields), 0, false},
 };
 static const struct field_table root_table = {root_fields, ARRAY_COUNT(root_fields)};
 
@@ -257,7 +288,7 @@ static enum err_code read_field(const struct place *at, const struct field *f, j
             return wrong(err, at, f->key, "an object");
         struct place inner = *at;
         inner.object = value;
-        inner.prefix = arena_printf(at->arena, "%s.", f->key);
+        inner.prefix = arena_printf(at->arena, "%s%s.", at->prefix, f->key);
         return read_object(&inner, f->table, out, err);
     }
     }
@@ -293,7 +324,7 @@ static enum err_code read_object(const struct place *at, const struct field_tabl
     }
     for (size_t i = 0; !code && i < table->count; i++) {
         const struct field *f = &table->fields[i];
-        if ((f->kinds & BIT(at->kind)) && !json_object_get(at->object, f->key))
+        if ((f->kinds & BIT(at->kind)) && !f->optional && !json_object_get(at->object, f->key))
             code = err_set(err, ERR_INVALID, "job spec: key '%s%s' is missing", at->prefix, f->key);
     }
     return code;

@@ -34,11 +34,21 @@ struct spec_architecture {
     bool tied;
 };
 
+struct spec_lora {
+    int64_t rank; /* 0: all weights are trained */
+    double alpha, dropout;
+    struct spec_names targets;
+    bool embeddings, head;
+};
+
 struct spec_train {
-    int64_t sequence_tokens, batch_tokens, accumulate, steps, warmup_steps, checkpoint_steps, seed;
-    double learning_rate, minimum_lr_ratio, weight_decay, beta1, beta2, epsilon, clip_norm;
-    const char *schedule; /* "linear", "cosine" or "constant" */
-    const char *loss;     /* "outputs" or "all" */
+    int64_t sequence_tokens, batch_tokens, batch_sequences, accumulate, steps, epochs, warmup_steps,
+        checkpoint_steps, seed;
+    double learning_rate, minimum_lr_ratio, weight_decay, beta1, beta2, epsilon, clip_norm,
+        loss_rise_max;
+    const char *schedule;  /* "linear", "cosine" or "constant" */
+    const char *loss;      /* "outputs", "all", "first" or "last" */
+    struct spec_lora lora; /* instruct, spectrum; may be absent */
 };
 
 struct spec_evaluate {

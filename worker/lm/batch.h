@@ -1,6 +1,8 @@
-/* Which sequences a training step takes (docs/data.md section 1): in file order, until the next one
- * would pass batch_tokens, at least one; `accumulate` such micro-batches make a step. Neither a
- * micro-batch nor a step crosses the end of the data: the last step of a pass may be smaller. */
+/* Which sequences a training step takes (docs/data.md section 1), in file order. A micro-batch
+ * takes sequences until the next one would pass batch_tokens, at least one. A step is `accumulate`
+ * micro-batches, or `batch_sequences` sequences in as many micro-batches as they need: then
+ * batch_tokens only bounds memory. Neither a micro-batch nor a step crosses the end of the data:
+ * the last step of a pass may be smaller. */
 #ifndef TRIAD_BATCH_H
 #define TRIAD_BATCH_H
 
@@ -26,17 +28,20 @@ struct micro_batch {
 struct batch_plan {
     const struct corpus *corpus; /* borrowed */
     size_t batch_tokens;
-    uint32_t accumulate; /* at least 1 */
+    uint32_t accumulate;      /* at least 1; not used when batch_sequences is set */
+    uint32_t batch_sequences; /* 0: steps are counted in micro-batches */
 };
 
-/* The micro-batches of the step at `cursor`, at most plan->accumulate, into `out`; returns their
+/* At most so many micro-batches make a step. */
+uint32_t batch_micro_max(const struct batch_plan *plan);
+/* The micro-batches of the step at `cursor`, at most batch_micro_max(), into `out`; returns their
  * number (at least 1) and moves the cursor behind them. */
 uint32_t batch_step(const struct batch_plan *plan, struct data_cursor *cursor,
                     struct micro_batch *out);
 /* Steps that one pass over the data takes. */
 int64_t batch_steps_per_pass(const struct batch_plan *plan);
 /* The largest micro-batch in each respect (each maximum on its own) on the way from
- * `first_sequence` to the end of the data. */
+ * `first_sequence`, where a step begins, to the end of the data. */
 struct micro_batch batch_largest(const struct batch_plan *plan, uint32_t first_sequence);
 
 #endif

@@ -85,6 +85,39 @@ static enum err_code line_tokenize(struct line_tokens *line, const struct sequen
     return ERR_OK;
 }
 
+enum err_code corpus_loss_parse(const char *name, enum corpus_loss *loss_out, struct err *err)
+{
+    static const char *const names[CORPUS_LOSS_COUNT] = {
+        [CORPUS_LOSS_OUTPUTS] = "outputs",
+        [CORPUS_LOSS_ALL] = "all",
+        [CORPUS_LOSS_FIRST] = "first",
+        [CORPUS_LOSS_LAST] = "last",
+    };
+    for (int i = 0; i < CORPUS_LOSS_COUNT; i++) {
+        if (strcmp(names[i], name) == 0) {
+            *loss_out = (enum corpus_loss)i;
+            return ERR_OK;
+        }
+    }
+    return err_set(err, ERR_INVALID, "unknown loss '%.40s': outputs, all, first or last", name);
+}
+
+/* Keep the losses of one example of the piece: the first or the last with content. A terminator
+ * alone (of an output that is not learnt) is no example, but stays when there is nothing else. */
+static void keep_one_example(uint8_t *losses, const int32_t *examples, size_t count,
+                             enum corpus_loss loss)
+{
+    int32_t kept = -1;
+    for (size_t i = 1; i < count && (kept < 0 || loss == CORPUS_LOSS_LAST); i++) {
+        if (losses[i] == LOSS_CONTENT)
+            kept = examples[i];
+    }
+    for (size_t i = 0; kept >= 0 && i < count; i++) {
+        if (examples[i] != kept)
+            losses[i] = LOSS_NONE;
+    }
+}
+
 static bool has_loss(const uint8_t *losses, size_t count)
 {
     for (size_t i = 1; i < count; i++) {
@@ -123,12 +156,14 @@ void corpus_append(struct corpus *corpus, uint32_t line, const int32_t *ids, con
 
 /* Cut a line into one sequence, or (`continued`) into as many as it takes. */
 static void append_cut(struct corpus *corpus, uint32_t number, const struct line_tokens *line,
-                       size_t sequence_tokens, bool continued)
+                       size_t sequence_tokens, enum corpus_loss loss, bool continued)
 {
     bool kept = false;
     size_t count = line->ids.count;
     for (size_t from = 0; from + 1 < count; from += sequence_tokens - 1) {
         size_t piece = count - from < sequence_tokens ? count - from : sequence_tokens;
+        if (loss == CORPUS_LOSS_FIRST || loss == CORPUS_LOSS_LAST)
+            keep_one_example(line->losses + from, line->examples + from, piece, loss);
         if (has_loss(line->losses + from, piece)) {
             corpus_append(corpus, number, line->ids.ids + from, line->losses + from,
                           line->examples + from, piece);
@@ -160,7 +195,7 @@ enum err_code corpus_for_training(const struct dataset *dataset, struct tokenize
         }
         if (loss == CORPUS_LOSS_ALL && line.ids.count > 0)
             memset(line.losses, LOSS_CONTENT, line.ids.count);
-        append_cut(&corpus, i, &line, sequence_tokens, continued);
+        append_cut(&corpus, i, &line, sequence_tokens, loss, continued);
     }
     if (corpus.sequence_count == 0) {
         rc = err_set(err, ERR_INVALID, "tokenize '%.*s': no sequence has a token with a loss",

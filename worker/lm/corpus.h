@@ -27,7 +27,14 @@ struct corpus {
 enum corpus_loss {
     CORPUS_LOSS_OUTPUTS, /* as the dataset says */
     CORPUS_LOSS_ALL,     /* every token but the first counts as content */
+    CORPUS_LOSS_FIRST,   /* of the dataset's, the first example that has content */
+    CORPUS_LOSS_LAST,    /* and the last such, as far as the cut left it */
+    CORPUS_LOSS_COUNT,
 };
+
+/* "outputs", "all", "first", "last". ERR_INVALID with the choices for anything else. */
+NODISCARD enum err_code corpus_loss_parse(const char *name, enum corpus_loss *loss_out,
+                                          struct err *err);
 
 /* Tokenize for training, in file order (docs/data.md section 1): each segment alone; cut after
  * `sequence_tokens`; drop what has no loss left. Documents of a "text" dataset are continued: the

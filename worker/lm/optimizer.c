@@ -4,13 +4,13 @@
 
 #include "kernels.h"
 
-enum err_code optimizer_init(struct optimizer *o, const struct model_config *config,
+enum err_code optimizer_init(struct optimizer *o, const struct params *trained,
                              const struct optimizer_options *options, struct err *err)
 {
     struct optimizer fresh = {.options = *options};
-    enum err_code rc = params_init(&fresh.first, config, err);
+    enum err_code rc = params_init_like(&fresh.first, trained, err);
     if (rc == ERR_OK)
-        rc = params_init(&fresh.second, config, err);
+        rc = params_init_like(&fresh.second, trained, err);
     if (rc != ERR_OK) {
         optimizer_release(&fresh);
         return rc;

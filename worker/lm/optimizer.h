@@ -24,7 +24,8 @@ struct optimizer {
     struct params second; /* mean of squared gradients */
 };
 
-NODISCARD enum err_code optimizer_init(struct optimizer *o, const struct model_config *config,
+/* For weights shaped like `trained`. */
+NODISCARD enum err_code optimizer_init(struct optimizer *o, const struct params *trained,
                                        const struct optimizer_options *options, struct err *err);
 void optimizer_release(struct optimizer *o);
 

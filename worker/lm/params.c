@@ -9,31 +9,62 @@
 
 enum { ALIGNMENT_BYTES = 64 };
 
+/* One zeroed block under the tensors of a table that is filled in but for `data`. */
+static enum err_code allocate_block(struct params *fresh, struct err *err)
+{
+    for (size_t i = 0; i < fresh->tensor_count; i++)
+        fresh->element_count += tensor_spec_elements(&fresh->tensors[i]);
+    size_t bytes = fresh->element_count * sizeof(float);
+    bytes += (ALIGNMENT_BYTES - bytes % ALIGNMENT_BYTES) % ALIGNMENT_BYTES;
+    fresh->block = aligned_alloc(ALIGNMENT_BYTES, bytes);
+    if (!fresh->block)
+        return err_set(err, ERR_LIMIT, "allocate %zu bytes for the model's tensors", bytes);
+    memset(fresh->block, 0, bytes);
+    float *next = fresh->block;
+    for (size_t i = 0; i < fresh->tensor_count; i++) {
+        fresh->tensors[i].data = next;
+        next += tensor_spec_elements(&fresh->tensors[i]);
+    }
+    return ERR_OK;
+}
+
+static enum err_code allocate_table(struct params *fresh, size_t count, struct err *err)
+{
+    *fresh = (struct params){.tensor_count = count};
+    fresh->tensors = calloc(count, sizeof *fresh->tensors);
+    if (!fresh->tensors)
+        return err_set(err, ERR_LIMIT, "allocate the table of %zu tensors", count);
+    return ERR_OK;
+}
+
 enum err_code params_init(struct params *p, const struct model_config *config, struct err *err)
 {
-    struct params fresh = {.tensor_count = tensor_spec_count(config)};
-    fresh.tensors = calloc(fresh.tensor_count, sizeof *fresh.tensors);
-    if (!fresh.tensors)
-        return err_set(err, ERR_LIMIT, "allocate the table of %zu tensors", fresh.tensor_count);
-    for (size_t i = 0; i < fresh.tensor_count; i++) {
+    struct params fresh;
+    enum err_code rc = allocate_table(&fresh, tensor_spec_count(config), err);
+    for (size_t i = 0; rc == ERR_OK && i < fresh.tensor_count; i++)
         fresh.tensors[i] = tensor_spec_at(config, i);
-        fresh.element_count += tensor_spec_elements(&fresh.tensors[i]);
-    }
-    size_t bytes = fresh.element_count * sizeof(float);
-    bytes += (ALIGNMENT_BYTES - bytes % ALIGNMENT_BYTES) % ALIGNMENT_BYTES;
-    fresh.block = aligned_alloc(ALIGNMENT_BYTES, bytes);
-    if (!fresh.block) {
+    if (rc == ERR_OK)
+        rc = allocate_block(&fresh, err);
+    if (rc == ERR_OK)
+        *p = fresh;
+    else
         free(fresh.tensors);
-        return err_set(err, ERR_LIMIT, "allocate %zu bytes for the model's tensors", bytes);
+    return rc;
+}
+
+enum err_code params_init_like(struct params *p, const struct params *other, struct err *err)
+{
+    struct params fresh;
+    enum err_code rc = allocate_table(&fresh, other->tensor_count, err);
+    if (rc == ERR_OK) {
+        memcpy(fresh.tensors, other->tensors, other->tensor_count * sizeof *fresh.tensors);
+        rc = allocate_block(&fresh, err);
     }
-    memset(fresh.block, 0, bytes);
-    float *next = fresh.block;
-    for (size_t i = 0; i < fresh.tensor_count; i++) {
-        fresh.tensors[i].data = next;
-        next += tensor_spec_elements(&fresh.tensors[i]);
-    }
-    *p = fresh;
-    return ERR_OK;
+    if (rc == ERR_OK)
+        *p = fresh;
+    else
+        free(fresh.tensors);
+    return rc;
 }
 
 void params_release(struct params *p)

@@ -22,6 +22,9 @@ struct params {
  * Free with params_release(). */
 NODISCARD enum err_code params_init(struct params *p, const struct model_config *config,
                                     struct err *err);
+/* Zeroed memory for the same tensors as `other` has: gradients, moments. */
+NODISCARD enum err_code params_init_like(struct params *p, const struct params *other,
+                                         struct err *err);
 /* Also accepts a zeroed struct. */
 void params_release(struct params *p);
 

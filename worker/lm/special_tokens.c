@@ -153,8 +153,9 @@ enum err_code special_tokens_append(struct checkpoint_weights *weights, struct t
     return ERR_OK;
 }
 
+/* Copy the token's rows and say so: "TEXT", with both ids where they differ. */
 static void copy_token(struct special_tokens_side to, struct special_tokens_side from,
-                       const char *name)
+                       const char *name, struct strbuf *copied)
 {
     int32_t to_id = tokenizer_special(to.tokenizer, name);
     int32_t from_id = tokenizer_special(from.tokenizer, name);
@@ -164,6 +165,10 @@ static void copy_token(struct special_tokens_side to, struct special_tokens_side
     if (!to.weights->config.head_tied)
         memcpy(row_at(output_end(to.weights), to_id), row_at(output_end(from.weights), from_id),
                row_bytes);
+    strbuf_puts(copied, name);
+    if (to_id != from_id)
+        strbuf_printf(copied, " (id %d, there %d)", to_id, from_id);
+    strbuf_putc(copied, '\n');
 }
 
 static void copy_shared(struct special_tokens_side to, struct special_tokens_side from,
@@ -175,10 +180,8 @@ static void copy_shared(struct special_tokens_side to, struct special_tokens_sid
         struct str text = tokenizer_token(to.tokenizer, id);
         struct strbuf name = {0};
         strbuf_append(&name, text.data, text.len);
-        if (tokenizer_special(from.tokenizer, name.data) != TOKEN_NONE) {
-            copy_token(to, from, name.data);
-            strbuf_printf(copied, "%s\n", name.data);
-        }
+        if (tokenizer_special(from.tokenizer, name.data) != TOKEN_NONE)
+            copy_token(to, from, name.data, copied);
         strbuf_release(&name);
     }
 }
@@ -208,9 +211,7 @@ enum err_code special_tokens_copy(struct special_tokens_side to, struct special_
                            "copy special token '%s': the model %s has no such token", names[i],
                            in_to ? "to copy from" : "to copy to");
     }
-    for (size_t i = 0; i < count; i++) {
-        copy_token(to, from, names[i]);
-        strbuf_printf(copied, "%s\n", names[i]);
-    }
+    for (size_t i = 0; i < count; i++)
+        copy_token(to, from, names[i], copied);
     return ERR_OK;
 }

@@ -31,8 +31,9 @@ struct special_tokens_side {
 
 /* Copy the rows of special tokens between models by token text: embedding, and head when the target
  * has one (from the source's head, or its embedding when that is tied). `names` NULL: every special
- * token that both have. Appends the names that were copied to `copied`, one per line. ERR_INVALID
- * when the widths differ, or a name is missing on either side; then nothing changes. */
+ * token that both have. Appends the names that were copied to `copied`, one per line, with
+ * both ids where the tokenizers number them differently. ERR_INVALID when the widths differ, or a
+ * name is missing on either side; then nothing changes. */
 NODISCARD enum err_code special_tokens_copy(struct special_tokens_side to,
                                             struct special_tokens_side from,
                                             const char *const *names, size_t count,

@@ -10,7 +10,7 @@
 #include "safetensors.h"
 
 /* Raised when a field or a tensor name changes: a file with another number is refused. */
-enum { STATE_VERSION = 1, STATE_BYTES_MAX = 64 * 1024 };
+enum { STATE_VERSION = 2, STATE_BYTES_MAX = 64 * 1024 };
 
 static enum err_code path_in(char *path, size_t size, const char *folder, const char *name,
                              struct err *err)
@@ -44,10 +44,12 @@ void train_state_print(const struct train_state *state, struct strbuf *out)
 {
     char hex[DIGEST_HEX_SIZE];
     strbuf_printf(out,
-                  "{\n \"epoch\": %llu,\n \"fingerprint\": \"%s\",\n \"sequence\": %u,\n"
+                  "{\n \"epoch\": %llu,\n \"fingerprint\": \"%s\",\n \"loss_lowest\": %.17g,\n"
+                  " \"loss_mean\": %.17g,\n \"sequence\": %u,\n"
                   " \"step\": %lld,\n \"triad_trainer_state\": %d\n}\n",
                   (unsigned long long)state->cursor.epoch, digest_hex(&state->fingerprint, hex),
-                  state->cursor.sequence, (long long)state->step, STATE_VERSION);
+                  state->watch.lowest, state->watch.mean, state->cursor.sequence,
+                  (long long)state->step, STATE_VERSION);
 }
 
 enum err_code train_state_save(const struct train_state *state, const struct optimizer *optimizer,
@@ -78,6 +80,7 @@ enum err_code train_state_parse(struct train_state *state, const char *text, siz
 {
     json_t *root = NULL;
     int version = 0, step = 0, epoch = 0, sequence = 0;
+    double mean = 0, lowest = 0;
     const char *hex = NULL;
     enum err_code rc = json_parse_object(text, len, path, &root, err);
     if (rc != ERR_OK)
@@ -94,6 +97,10 @@ enum err_code train_state_parse(struct train_state *state, const char *text, siz
     if (rc == ERR_OK)
         rc = json_field_int(from, "sequence", true, 0, INT32_MAX, &sequence, err);
     if (rc == ERR_OK)
+        rc = json_field_double(from, "loss_mean", true, &mean, err);
+    if (rc == ERR_OK)
+        rc = json_field_double(from, "loss_lowest", true, &lowest, err);
+    if (rc == ERR_OK)
         rc = json_field_string(from, "fingerprint", true, &hex, err);
     struct digest saved = {0};
     if (rc == ERR_OK && !digest_from_hex(hex, &saved))
@@ -107,6 +114,7 @@ enum err_code train_state_parse(struct train_state *state, const char *text, siz
     if (rc == ERR_OK) {
         state->step = step;
         state->cursor = (struct data_cursor){(uint64_t)epoch, (uint32_t)sequence};
+        state->watch = (struct loss_watch){step, mean, lowest};
     }
     json_decref(root);
     return rc;

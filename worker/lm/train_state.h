@@ -9,12 +9,14 @@
 #include "batch.h"
 #include "err.h"
 #include "hash.h"
+#include "loss_watch.h"
 #include "optimizer.h"
 #include "str.h"
 
 struct train_state {
     int64_t step; /* completed */
     struct data_cursor cursor;
+    struct loss_watch watch;
     struct digest fingerprint; /* of data and options: a state fits no other run */
 };
 

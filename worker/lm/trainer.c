@@ -15,6 +15,7 @@ struct trainer {
     struct train_options options;
     struct batch_plan plan;
     struct train_state state;
+    struct params *trained; /* borrowed: what the optimizer changes */
     struct params gradients;
     struct optimizer optimizer;
     struct model_run *run;
@@ -28,6 +29,11 @@ static enum err_code check_options(const struct train_options *o, struct err *er
 {
     if (o->accumulate == 0)
         return err_set(err, ERR_INVALID, "train: accumulate must be at least 1");
+    if (o->accumulate > 1 && o->batch_sequences > 0)
+        return err_set(err, ERR_INVALID,
+                       "train: a step is counted in sequences or in micro-batches, not in both");
+    if (o->epochs < 0)
+        return err_set(err, ERR_INVALID, "train: epochs must not be negative");
     if (o->steps < 0 || o->checkpoint_steps < 0 || o->schedule.warmup_steps < 0)
         return err_set(err, ERR_INVALID,
                        "train: steps, checkpoint_steps and warmup_steps must not "
@@ -43,6 +49,7 @@ static enum err_code check_options(const struct train_options *o, struct err *er
         {"beta2", o->optimizer.beta2, 0, 1},
         {"epsilon", o->optimizer.epsilon, 0, 1},
         {"clip_norm", o->optimizer.clip_norm, 0, 1e30},
+        {"loss_rise_max", o->loss_rise_max, 0, 1e30},
     };
     for (size_t i = 0; i < ARRAY_COUNT(ranges); i++) {
         if (!(ranges[i].value >= ranges[i].min && ranges[i].value <= ranges[i].max))
@@ -64,12 +71,13 @@ static struct digest fingerprint(const struct corpus *c, const struct train_opti
     hash_update(&hash, c->ids, tokens * sizeof *c->ids);
     hash_update(&hash, c->losses, tokens * sizeof *c->losses);
     const double numbers[] = {
-        (double)o->batch_tokens,   (double)o->accumulate,
-        (double)o->steps,          (double)o->schedule.kind,
-        o->schedule.learning_rate, o->schedule.minimum_lr_ratio,
-        (double)o->schedule.steps, (double)o->schedule.warmup_steps,
-        o->optimizer.weight_decay, o->optimizer.beta1,
-        o->optimizer.beta2,        o->optimizer.epsilon,
+        (double)o->batch_tokens,    (double)o->accumulate,
+        (double)o->batch_sequences, o->loss_rise_max,
+        (double)o->steps,           (double)o->schedule.kind,
+        o->schedule.learning_rate,  o->schedule.minimum_lr_ratio,
+        (double)o->schedule.steps,  (double)o->schedule.warmup_steps,
+        o->optimizer.weight_decay,  o->optimizer.beta1,
+        o->optimizer.beta2,         o->optimizer.epsilon,
         o->optimizer.clip_norm,
     };
     hash_update(&hash, numbers, sizeof numbers);
@@ -125,15 +133,15 @@ static enum err_code allocate(struct trainer *t, struct err *err)
     enum err_code rc = check_memory(t, err);
     if (rc != ERR_OK)
         return rc;
-    t->micro = calloc(t->options.accumulate, sizeof *t->micro);
+    t->micro = calloc(batch_micro_max(&t->plan), sizeof *t->micro);
     t->sequences = calloc(largest.sequence_count, sizeof *t->sequences);
     t->scores = calloc(largest.loss_token_count, sizeof *t->scores);
     if (!t->micro || !t->sequences || !t->scores)
         return err_set(err, ERR_LIMIT, "train: no memory for a batch of %zu tokens",
                        largest.token_count);
-    rc = params_init(&t->gradients, config, err);
+    rc = params_init_like(&t->gradients, t->trained, err);
     if (rc == ERR_OK)
-        rc = optimizer_init(&t->optimizer, config, &t->options.optimizer, err);
+        rc = optimizer_init(&t->optimizer, t->trained, &t->options.optimizer, err);
     if (rc == ERR_OK)
         rc = model_run_new(t->model, MODEL_TRAIN, &capacity, &t->run, err);
     return rc;
@@ -154,9 +162,11 @@ enum err_code trainer_new(struct model *model, const struct corpus *corpus,
     t->model = model;
     t->corpus = corpus;
     t->options = *options;
-    t->plan = (struct batch_plan){corpus, options->batch_tokens, options->accumulate};
+    t->plan = (struct batch_plan){corpus, options->batch_tokens, options->accumulate,
+                                  options->batch_sequences};
+    t->trained = model_params(model);
     if (t->options.steps == 0)
-        t->options.steps = batch_steps_per_pass(&t->plan);
+        t->options.steps = batch_steps_per_pass(&t->plan) * (options->epochs ? options->epochs : 1);
     t->options.schedule.steps = t->options.steps;
     t->state.fingerprint = fingerprint(corpus, &t->options);
     rc = allocate(t, err);
@@ -201,8 +211,18 @@ static double run_micro_batch(struct trainer *t, const struct micro_batch *micro
     return nats;
 }
 
-/* One step. False when loss or gradient are not finite: then nothing of the state has changed. */
-static bool train_step(struct trainer *t, struct train_metrics *metrics)
+/* What the numbers of a step say: go on, or why not. */
+static enum train_outcome judge(const struct trainer *t, const struct train_metrics *metrics,
+                                const struct loss_watch *watch)
+{
+    if (!isfinite(metrics->loss_nats) || !isfinite(metrics->grad_norm))
+        return TRAIN_DIVERGED;
+    const double rise_max = t->options.loss_rise_max;
+    return rise_max > 0 && loss_watch_rise(watch) > rise_max ? TRAIN_ROSE : TRAIN_DONE;
+}
+
+/* One step. Unless its outcome is TRAIN_DONE nothing of the state has changed but the watch. */
+static enum train_outcome train_step(struct trainer *t, struct train_metrics *metrics)
 {
     int64_t start_ns = clock_mono_ns();
     struct data_cursor cursor = t->state.cursor;
@@ -219,42 +239,48 @@ static bool train_step(struct trainer *t, struct train_metrics *metrics)
     metrics->loss_nats = nats / (double)metrics->loss_token_count;
     metrics->grad_norm = optimizer_norm(&t->gradients);
     metrics->rate = schedule_rate(&t->options.schedule, t->state.step);
-    bool finite = isfinite(metrics->loss_nats) && isfinite(metrics->grad_norm);
-    if (finite) {
-        optimizer_update(&t->optimizer, model_params(t->model), &t->gradients, metrics->grad_norm,
+    t->state.watch = loss_watch_after(t->state.watch, metrics->loss_nats);
+    enum train_outcome outcome = judge(t, metrics, &t->state.watch);
+    if (outcome == TRAIN_DONE) {
+        optimizer_update(&t->optimizer, t->trained, &t->gradients, metrics->grad_norm,
                          metrics->rate, t->state.step + 1);
         t->state.cursor = cursor;
         t->state.step++;
     }
     double seconds = (double)(clock_mono_ns() - start_ns) * 1e-9;
     metrics->tokens_per_s = (double)metrics->token_count / fmax(seconds, 1e-9);
-    return finite;
+    return outcome;
+}
+
+/* Is this the moment for a checkpoint? One from a rise would replace a better one. */
+static bool wants_checkpoint(const struct trainer *t)
+{
+    const int64_t every = t->options.checkpoint_steps;
+    const double rise_max = t->options.loss_rise_max;
+    const bool rising = rise_max > 0 && loss_watch_rise(&t->state.watch) > rise_max / 2;
+    return every > 0 && t->state.step % every == 0 && !rising;
 }
 
 enum err_code trainer_run(struct trainer *trainer, const struct train_hooks *hooks,
                           struct train_result *result_out, struct err *err)
 {
     struct train_result result = {.outcome = TRAIN_DONE};
-    while (trainer->state.step < trainer->options.steps) {
+    while (result.outcome == TRAIN_DONE && trainer->state.step < trainer->options.steps) {
         if (hooks->should_stop && hooks->should_stop(hooks->ctx)) {
             result.outcome = TRAIN_STOPPED;
             break;
         }
-        bool finite = train_step(trainer, &result.last);
+        result.outcome = train_step(trainer, &result.last);
         if (hooks->on_step)
             hooks->on_step(hooks->ctx, &result.last);
-        if (!finite) {
-            result.outcome = TRAIN_DIVERGED;
-            break;
-        }
-        int64_t every = trainer->options.checkpoint_steps;
-        if (hooks->checkpoint && every > 0 && trainer->state.step % every == 0) {
+        if (result.outcome == TRAIN_DONE && hooks->checkpoint && wants_checkpoint(trainer)) {
             enum err_code rc = hooks->checkpoint(hooks->ctx, trainer, err);
             if (rc != ERR_OK)
                 return rc;
         }
     }
     result.step = trainer->state.step;
+    result.watch = trainer->state.watch;
     *result_out = result;
     return ERR_OK;
 }

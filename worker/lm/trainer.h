@@ -9,6 +9,7 @@
 #include "batch.h"
 #include "corpus.h"
 #include "err.h"
+#include "loss_watch.h"
 #include "model.h"
 #include "optimizer.h"
 #include "schedule.h"
@@ -16,7 +17,10 @@
 struct train_options {
     size_t batch_tokens;
     uint32_t accumulate;      /* micro-batches of batch_tokens per step, at least 1 */
-    int64_t steps;            /* 0: one pass over the data */
+    uint32_t batch_sequences; /* sequences per step instead (batch.h); 0: as accumulate says */
+    int64_t steps;            /* 0: as many as `epochs` take */
+    int64_t epochs;           /* passes over the data; 0: one */
+    double loss_rise_max;     /* nats, loss_watch.h; 0: no bound */
     struct schedule schedule; /* its `steps` is filled in by the trainer */
     struct optimizer_options optimizer;
     int64_t checkpoint_steps; /* call the checkpoint hook after every so many steps; 0: never */
@@ -38,14 +42,15 @@ struct train_metrics {
 enum train_outcome {
     TRAIN_DONE,
     TRAIN_STOPPED,  /* the hook said so, between two steps */
-    TRAIN_DIVERGED, /* loss or gradient norm is not finite; the weights are those before that step
-                     */
+    TRAIN_DIVERGED, /* loss or gradient norm is not finite */
+    TRAIN_ROSE,     /* the loss rose beyond loss_rise_max; in both, the weights are those before */
 };
 
 struct train_result {
     enum train_outcome outcome;
-    int64_t step; /* steps completed: the one that diverged has this number */
+    int64_t step; /* steps completed: the one that went wrong has this number */
     struct train_metrics last;
+    struct loss_watch watch; /* the last loss taken in */
 };
 
 struct trainer;
@@ -55,7 +60,8 @@ struct train_hooks {
     void *ctx;
     void (*on_step)(void *ctx, const struct train_metrics *metrics);
     bool (*should_stop)(void *ctx);
-    /* Save a checkpoint; a failure ends the run with that error. */
+    /* Save a checkpoint; a failure ends the run with that error. Not called while the loss stands
+     * more than half of loss_rise_max above its lowest: what is kept is from before the rise. */
     enum err_code (*checkpoint)(void *ctx, struct trainer *trainer, struct err *err);
 };
 

@@ -12,9 +12,10 @@
     "\"numerics\":{\"backend\":\"blas\",\"core_type\":\"\",\"mode\":\"strict\","                   \
     "\"precision\":\"f32\"},\"numerics_version\":1"
 #define TRAIN                                                                                      \
-    "\"train\":{\"accumulate\":2,\"batch_tokens\":4096,\"beta1\":0.9,\"beta2\":0.95,"              \
-    "\"checkpoint_steps\":10,\"clip_norm\":1,\"epsilon\":1e-08,\"learning_rate\":0.001,"           \
-    "\"loss\":\"outputs\",\"minimum_lr_ratio\":0.1,\"schedule\":\"cosine\",\"seed\":42,"           \
+    "\"train\":{\"accumulate\":2,\"batch_sequences\":0,\"batch_tokens\":4096,\"beta1\":0.9,"       \
+    "\"beta2\":0.95,\"checkpoint_steps\":10,\"clip_norm\":1,\"epochs\":1,\"epsilon\":1e-08,"       \
+    "\"learning_rate\":0.001,\"loss\":\"outputs\",\"loss_rise_max\":3,\"minimum_lr_ratio\":0.1,"   \
+    "\"schedule\":\"cosine\",\"seed\":42,"                                                         \
     "\"sequence_tokens\":512,\"steps\":60,\"warmup_steps\":6,\"weight_decay\":0.1}"
 
 static const char pretrain[] =

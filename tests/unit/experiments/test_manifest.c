@@ -42,10 +42,10 @@ static int64_t fake_vocabulary(void *ctx, struct plan_tokenizer *tokenizer)
     return 1024;
 }
 
-static bool fake_has_special(void *ctx, struct plan_tokenizer *tokenizer, const char *text)
+static int64_t fake_special(void *ctx, struct plan_tokenizer *tokenizer, const char *text)
 {
     (void)ctx, (void)tokenizer, (void)text;
-    return true;
+    return 7;
 }
 
 static void fake_close(void *ctx, struct plan_tokenizer *tokenizer)
@@ -63,7 +63,7 @@ static struct plan_env fake_env(void)
         .tokenizer_open = fake_open,
         .tokenizer_count = fake_count,
         .tokenizer_vocabulary = fake_vocabulary,
-        .tokenizer_has_special = fake_has_special,
+        .tokenizer_special = fake_special,
         .tokenizer_close = fake_close,
     };
 }
@@ -173,6 +173,39 @@ static void the_special_overrides_the_general(void **state)
     manifest_release(&m);
 }
 
+/* Presets override families and defaults, a stage's own keys override presets. */
+static void presets_are_the_papers(void **state)
+{
+    (void)state;
+    struct manifest m;
+    struct strbuf text = {0};
+    static const char before[] = "steps: 2, embeddings_from: none";
+    const char *at = strstr(FAMILY_HEAD, before);
+    strbuf_append(&text, FAMILY_HEAD, (size_t)(at - FAMILY_HEAD));
+    strbuf_puts(&text, "preset: spectrum-v1, compat: reference, beta2: 0.9, embeddings_from: none, "
+                       "lora: {rank: 4, targets: [k_proj, up_proj], head: false}");
+    strbuf_puts(&text, at + strlen(before));
+    read_text(strbuf_text(&text), &m);
+    const struct manifest_stage *st = &manifest_find_variant(&m.families[0], "ST")->stage;
+    assert_int_equal(st->train.batch_sequences, 1024);
+    assert_int_equal(st->train.batch_tokens, 2000); /* only bounds memory */
+    assert_int_equal(st->train.epochs, 1);
+    assert_int_equal(st->train.steps, 0);
+    assert_int_equal(st->train.sequence_tokens, 1024);
+    assert_float_equal(st->train.learning_rate, 3e-6, 0);
+    assert_float_equal(st->train.clip_norm, 1, 0);
+    assert_float_equal(st->train.beta2, 0.9, 0);
+    assert_float_equal(st->drop_description, 0.4, 0);
+    assert_false(st->first_terminator);
+    assert_int_equal(st->train.lora.rank, 4);
+    assert_float_equal(st->train.lora.alpha, 80, 0);
+    assert_true(st->train.lora.targets[LORA_K] && st->train.lora.targets[LORA_UP]);
+    assert_false(st->train.lora.targets[LORA_Q]);
+    assert_true(st->train.lora.embeddings && !st->train.lora.head);
+    manifest_release(&m);
+    strbuf_release(&text);
+}
+
 static void checkpoints_are_found_beside_the_manifest(void **state)
 {
     (void)state;
@@ -226,6 +259,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wrong_manifests_say_exactly_what),
         cmocka_unit_test(the_special_overrides_the_general),
+        cmocka_unit_test(presets_are_the_papers),
         cmocka_unit_test(checkpoints_are_found_beside_the_manifest),
         cmocka_unit_test(specs_are_canonical),
     };

@@ -193,7 +193,8 @@ static void check_training(const struct planned *p, const struct plan_job *job,
                             CORPUS_LOSS_OUTPUTS, &corpus, &err) != ERR_OK)
         fail_msg("%s", err.text);
     struct batch_plan batches = {&corpus, (size_t)spec.train.batch_tokens,
-                                 (uint32_t)spec.train.accumulate};
+                                 (uint32_t)spec.train.accumulate,
+                                 (uint32_t)spec.train.batch_sequences};
     assert_int_equal(corpus.dropped_count, 0);
     assert_int_equal(batch_steps_per_pass(&batches), job->steps);
     if (job->kind == JOB_PRETRAIN) { /* continued documents repeat one token each */
@@ -353,6 +354,37 @@ static void sequences_that_teach_nothing_are_left_out(void **state)
                                      "raise 'sequence_tokens' or 'context'"));
 }
 
+/* A pass over everything: every person once, in random order; 'epochs' repeats it. */
+static void a_pass_takes_every_sequence_once(void **state)
+{
+    (void)state;
+    struct planned p;
+    static const char shipped[] = "tasks: train, steps: 80,";
+    plan_of("quickstart.yaml", shipped,
+            "tasks: train, epochs: 2, sequences_per_task: 7, batch_sequences: 10, format: colon,",
+            &p);
+    const struct plan_job *job = job_labelled(&p.plan, "llama-tiny/ST/42");
+    const struct plan_blob *blob = blob_of(&p.plan, &job->inputs[0].digest);
+    struct dataset dataset;
+    struct err err;
+    assert_int_equal(dataset_parse(blob->data, (size_t)blob->bytes, "d", &dataset, &err), ERR_OK);
+    assert_int_equal(dataset.sequence_count % 7, 0);
+    assert_true(str_equal(dataset.format, str_from("colon")));
+    const int64_t pass = (dataset.sequence_count + 9) / 10;
+    assert_int_equal(job->steps, 2 * pass);
+    /* No task comes in one piece at the end. */
+    int changes = 0;
+    for (uint32_t i = 1; i < dataset.sequence_count; i++) {
+        struct str a = dataset.sequences[i - 1].id, b = dataset.sequences[i].id;
+        changes += a.data[0] != b.data[0];
+        for (uint32_t j = 0; j < i; j++)
+            assert_false(str_equal(dataset.sequences[j].id, b));
+    }
+    assert_true(changes > (int)dataset.sequence_count / 3);
+    dataset_release(&dataset);
+    release(&p);
+}
+
 static void filters_prune_the_training_nobody_needs(void **state)
 {
     (void)state;
@@ -423,6 +455,7 @@ int main(void)
         cmocka_unit_test(an_edit_changes_only_what_follows),
         cmocka_unit_test(pretraining_shows_the_colon_labels),
         cmocka_unit_test(sequences_that_teach_nothing_are_left_out),
+        cmocka_unit_test(a_pass_takes_every_sequence_once),
         cmocka_unit_test(filters_prune_the_training_nobody_needs),
         cmocka_unit_test(held_out_sources_are_refused),
         cmocka_unit_test(a_missing_corpus_names_its_package),

@@ -138,7 +138,7 @@ static void steps_take_sequences_until_the_next_would_not_fit(void **state)
     (void)state;
     static const size_t lengths[] = {5, 4, 1, 30, 3, 3};
     struct corpus corpus = corpus_of(lengths, 6);
-    struct batch_plan plan = {&corpus, 10, 2};
+    struct batch_plan plan = {.corpus = &corpus, .batch_tokens = 10, .accumulate = 2};
     struct data_cursor cursor = {0};
     struct micro_batch micro[2];
     assert_int_equal(batch_step(&plan, &cursor, micro), 2);
@@ -160,6 +160,68 @@ static void steps_take_sequences_until_the_next_would_not_fit(void **state)
     corpus_release(&corpus);
 }
 
+/* batch_sequences: what a step holds does not depend on batch_tokens, which only cuts it up. */
+static void steps_can_be_counted_in_sequences(void **state)
+{
+    (void)state;
+    static const size_t lengths[] = {5, 4, 1, 30, 3, 3, 2};
+    struct corpus corpus = corpus_of(lengths, 7);
+    static const size_t sizes[] = {1, 8, 1000};
+    static const uint32_t micro_counts[][3] = {{3, 3, 1}, {2, 2, 1}, {1, 1, 1}};
+    for (size_t k = 0; k < 3; k++) {
+        struct batch_plan plan = {
+            .corpus = &corpus, .batch_tokens = sizes[k], .accumulate = 1, .batch_sequences = 3};
+        struct data_cursor cursor = {0};
+        struct micro_batch micro[3];
+        assert_int_equal(batch_micro_max(&plan), 3);
+        assert_int_equal(batch_steps_per_pass(&plan), 3);
+        for (uint32_t step = 0; step < 3; step++) {
+            uint32_t count = batch_step(&plan, &cursor, micro), sequences = 0;
+            assert_int_equal(count, micro_counts[k][step]);
+            for (uint32_t i = 0; i < count; i++)
+                sequences += micro[i].sequence_count;
+            assert_int_equal(sequences, step < 2 ? 3 : 1);
+        }
+        assert_int_equal(cursor.epoch, 1);
+        assert_int_equal(batch_largest(&plan, 0).token_count, sizes[k] < 1000 ? 30 : 36);
+    }
+    corpus_release(&corpus);
+}
+
+static void only_the_first_or_last_example_may_count(void **state)
+{
+    (void)state;
+    struct tokenizer *tokenizer = byte_tokenizer();
+    /* The first output is not learnt, its turn end is: example 1 is the first with content. */
+    struct dataset dataset =
+        parse(TRAIN_TEXT,
+              "{\"id\":\"d\",\"segments\":[[\"t\",\"ab\",0,0],[\"t\",\".\",2,0],"
+              "[\"t\",\"cd\",1,1],[\"t\",\".\",2,1],[\"t\",\"ef\",1,2],[\"t\",\".\",2,2]]}\n");
+    static const struct {
+        enum corpus_loss loss;
+        size_t cut;
+        uint8_t losses[9];
+    } cases[] = {
+        {CORPUS_LOSS_OUTPUTS, 9, {0, 0, 2, 1, 1, 2, 1, 1, 2}},
+        {CORPUS_LOSS_FIRST, 9, {0, 0, 0, 1, 1, 2, 0, 0, 0}},
+        {CORPUS_LOSS_LAST, 9, {0, 0, 0, 0, 0, 0, 1, 1, 2}},
+        {CORPUS_LOSS_LAST, 6, {0, 0, 0, 1, 1, 2}}, /* the last that the cut left */
+        {CORPUS_LOSS_FIRST, 3, {0, 0, 2}},         /* there is no other loss */
+    };
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        struct corpus corpus;
+        struct err err;
+        assert_int_equal(
+            corpus_for_training(&dataset, tokenizer, cases[k].cut, cases[k].loss, &corpus, &err),
+            ERR_OK);
+        assert_int_equal(corpus_length(&corpus, 0), cases[k].cut);
+        assert_memory_equal(corpus.losses, cases[k].losses, cases[k].cut);
+        corpus_release(&corpus);
+    }
+    dataset_release(&dataset);
+    tokenizer_free(tokenizer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +229,8 @@ int main(void)
         cmocka_unit_test(documents_are_continued_and_every_token_counts_once),
         cmocka_unit_test(what_cannot_be_tokenized_is_named),
         cmocka_unit_test(steps_take_sequences_until_the_next_would_not_fit),
+        cmocka_unit_test(steps_can_be_counted_in_sequences),
+        cmocka_unit_test(only_the_first_or_last_example_may_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -219,6 +219,84 @@ static void divergence_is_an_outcome_and_changes_nothing(void **state)
     golden_release(&g);
 }
 
+/* A rate far too high: the loss climbs without becoming NaN. The weights that stay are those before
+ * the step that passed the bound, and no checkpoint is taken on the way up. */
+static void a_rising_loss_stops_the_run(void **state)
+{
+    (void)state;
+    struct golden g;
+    struct history h = {0};
+    golden_load(&g, "tied");
+    g.train.steps = 60;
+    g.train.checkpoint_steps = 1;
+    g.train.schedule = (struct schedule){.kind = SCHEDULE_CONSTANT, .learning_rate = 1};
+    g.train.optimizer.clip_norm = 0;
+    g.train.loss_rise_max = 2;
+    struct model *model = golden_model(&g);
+    struct trainer *trainer = make_trainer(model, &g, &g.train);
+    struct train_result result = run(trainer, &h);
+    assert_int_equal(result.outcome, TRAIN_ROSE);
+    assert_in_range(result.step, 1, 58);
+    assert_true(isfinite(result.last.loss_nats));
+    assert_true(loss_watch_rise(&result.watch) > 2);
+    assert_int_equal(h.count, result.step + 1);
+    assert_true(h.checkpoints < result.step);
+    trainer_free(trainer);
+    model_free(model);
+    /* Without the bound it goes on. */
+    h = (struct history){.stop_at = result.step + 2};
+    g.train.loss_rise_max = 0;
+    model = golden_model(&g);
+    trainer = make_trainer(model, &g, &g.train);
+    assert_int_equal(run(trainer, &h).outcome, TRAIN_STOPPED);
+    trainer_free(trainer);
+    model_free(model);
+    golden_release(&g);
+}
+
+static void the_watch_forgives_one_odd_step(void **state)
+{
+    (void)state;
+    struct loss_watch w = {0};
+    for (int i = 0; i < 50; i++)
+        w = loss_watch_after(w, i == 20 ? 20 : 5);
+    assert_true(w.lowest == 5 && loss_watch_rise(&w) < 0.1);
+    w = loss_watch_after(w, 20);
+    assert_true(loss_watch_rise(&w) < 1.6);
+    for (int i = 0; i < 3; i++)
+        w = loss_watch_after(w, 20);
+    assert_true(loss_watch_rise(&w) > 4.5);
+    w = loss_watch_after(w, NAN);
+    assert_true(isnan(w.mean));
+}
+
+/* However a step of the same sequences is cut up, it means the same. */
+static void accumulation_changes_no_meaning(void **state)
+{
+    (void)state;
+    struct golden g;
+    golden_load(&g, "untied");
+    static const size_t sizes[] = {1, 60, 100000};
+    struct history runs[3] = {{.count = 0}};
+    g.train.accumulate = 1;
+    g.train.batch_sequences = 5;
+    g.train.steps = 9; /* three passes of 5, 5 and 2 sequences */
+    for (size_t k = 0; k < 3; k++) {
+        g.train.batch_tokens = sizes[k];
+        struct model *model = golden_model(&g);
+        struct trainer *trainer = make_trainer(model, &g, &g.train);
+        run(trainer, &runs[k]);
+        trainer_free(trainer);
+        model_free(model);
+        for (size_t i = 0; i < runs[k].count; i++) {
+            assert_int_equal(runs[k].steps[i].token_count, runs[0].steps[i].token_count);
+            assert_float_equal(runs[k].steps[i].loss_nats, runs[0].steps[i].loss_nats, 2e-5);
+        }
+    }
+    assert_int_equal(runs[0].count, 9);
+    golden_release(&g);
+}
+
 static void checkpoints_come_every_so_many_steps(void **state)
 {
     (void)state;
@@ -247,6 +325,10 @@ static void one_pass_is_counted_from_the_data(void **state)
     /* Lengths 5 17 33 | 2 41 12 | 8 26 19 | 50 7 | 31 under 60 tokens, two at a time. */
     assert_int_equal(trainer_steps(trainer), 3);
     trainer_free(trainer);
+    g.train.epochs = 4;
+    trainer = make_trainer(model, &g, &g.train);
+    assert_int_equal(trainer_steps(trainer), 12);
+    trainer_free(trainer);
     model_free(model);
     golden_release(&g);
 }
@@ -261,6 +343,9 @@ static void impossible_options_and_data_are_refused(void **state)
     struct model *model = golden_model(&g);
     struct train_options options = g.train;
     options.accumulate = 0;
+    assert_int_equal(trainer_new(model, &g.corpus, &options, &trainer, &err), ERR_INVALID);
+    options = g.train;
+    options.batch_sequences = 4; /* beside accumulate 2 */
     assert_int_equal(trainer_new(model, &g.corpus, &options, &trainer, &err), ERR_INVALID);
     options = g.train;
     options.optimizer.beta2 = 1;
@@ -288,6 +373,9 @@ int main(void)
         cmocka_unit_test(resume_continues_bit_for_bit),
         cmocka_unit_test(damaged_state_is_refused),
         cmocka_unit_test(divergence_is_an_outcome_and_changes_nothing),
+        cmocka_unit_test(a_rising_loss_stops_the_run),
+        cmocka_unit_test(the_watch_forgives_one_odd_step),
+        cmocka_unit_test(accumulation_changes_no_meaning),
         cmocka_unit_test(checkpoints_come_every_so_many_steps),
         cmocka_unit_test(one_pass_is_counted_from_the_data),
         cmocka_unit_test(impossible_options_and_data_are_refused),

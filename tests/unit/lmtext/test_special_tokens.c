@@ -153,7 +153,7 @@ static void test_rows_are_copied_by_text(void **state)
         ERR_INVALID);
     must(special_tokens_copy(to_side, from_side, (const char *const[]){"<|b|>"}, 1, &out, &err),
          &err);
-    assert_string_equal(out.data, "<|b|>\n");
+    assert_string_equal(out.data, "<|b|> (id 513, there 512)\n");
     const float *source = row(&from, TENSOR_EMBEDDING, 512);
     assert_memory_equal(row(&to, TENSOR_EMBEDDING, 513), source, WIDTH * sizeof(float));
     assert_memory_equal(row(&to, TENSOR_HEAD, 513), source, WIDTH * sizeof(float));
@@ -161,7 +161,7 @@ static void test_rows_are_copied_by_text(void **state)
                             WIDTH * sizeof(float));
     strbuf_clear(&out);
     must(special_tokens_copy(to_side, from_side, NULL, 0, &out, &err), &err);
-    assert_string_equal(out.data, "<unk>\n<s>\n</s>\n<|b|>\n");
+    assert_string_equal(out.data, "<unk>\n<s>\n</s>\n<|b|> (id 513, there 512)\n");
     assert_memory_equal(row(&to, TENSOR_EMBEDDING, 1), row(&from, TENSOR_EMBEDDING, 1),
                         WIDTH * sizeof(float));
     strbuf_release(&out);
