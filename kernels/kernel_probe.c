@@ -3,6 +3,7 @@
 #include "kernel_probe.h"
 
 #include <stdio.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -109,12 +110,13 @@ static bool attend(const struct kernel_ops *ops, const struct kernel_batch *batc
                    const float *q, const float *k, const float *v, float *results)
 {
     const size_t wide = (size_t)batch->rows * (size_t)(HEADS * D);
+    const struct kernel_attention shape = {HEADS, GROUPS, D, 0, 1 / sqrt(D)};
     float *lse = malloc((size_t)batch->rows * HEADS * sizeof *lse);
     void *work = malloc(ops->attention_bytes(batch->rows, D) + 1);
     if (lse && work) {
-        ops->attention_forward(results, lse, q, k, v, batch, HEADS, GROUPS, D, work);
+        ops->attention_forward(results, lse, q, k, v, batch, &shape, work);
         ops->attention_backward(results + wide, results + 2 * wide, results + 3 * wide, q, results,
-                                lse, q, k, v, batch, HEADS, GROUPS, D, work);
+                                lse, q, k, v, batch, &shape, work);
     }
     const bool done = lse && work;
     free(lse);

@@ -49,6 +49,13 @@ struct kernel_branch {
 /* `count` rounded up to whole blocks. */
 int kernel_rows_padded(int count);
 
+/* What attention looks like: shape letters as above. */
+struct kernel_attention {
+    int H, G, D;
+    int window;   /* row t sees rows t - window + 1 … t of its sequence; 0: all up to t */
+    double scale; /* of the scores, most often 1/sqrt(D) */
+};
+
 /* One AdamW step's scalars (Loshchilov and Hutter 2019, algorithm 2; bias corrections 1 - beta^t).
  */
 struct kernel_adamw {
@@ -69,12 +76,13 @@ struct kernel_adamw {
     void (*scatter_add)(REAL * grad_table, const int32_t *ids, const REAL *grad_out, int N,        \
                         int C);                                                                    \
     /* RMSNorm (Zhang and Sennrich 2019): rstd[n] = 1/sqrt(mean(in[n]^2) + epsilon),               \
-     * out = in * rstd * weight[C]. */                                                             \
-    void (*norm_forward)(REAL * out, REAL * rstd, const REAL *in, const REAL *weight,              \
+     * out = in * rstd * (base + weight[C]); base is 0, or 1 where weights are stored less one. */ \
+    void (*norm_forward)(REAL * out, REAL * rstd, const REAL *in, const REAL *weight, double base, \
                          double epsilon, int N, int C);                                            \
     /* grad_in += , grad_weight[C] += (rows in order). */                                          \
     void (*norm_backward)(REAL * grad_in, REAL * grad_weight, const REAL *grad_out,                \
-                          const REAL *in, const REAL *weight, const REAL *rstd, int N, int C);     \
+                          const REAL *in, const REAL *weight, double base, const REAL *rstd,       \
+                          int N, int C);                                                           \
     /* Rotary embedding (Su et al. 2021) in the half-split layout of Hugging Face, in place on     \
      * x[N][H][D]: (a, b) = (x[d], x[d + D/2]) -> (a cos - b sin, b cos + a sin). table[t] holds   \
      * D/2 cosines, then D/2 sines of position t; positions[n] = t. */                             \
@@ -83,29 +91,35 @@ struct kernel_adamw {
     /* The transposed rotation, in place on a gradient. */                                         \
     void (*rope_backward)(REAL * x, const int32_t *positions, const REAL *table, int N, int H,     \
                           int D);                                                                  \
-    /* Causal attention within each sequence; head h uses key/value head h / (H/G); scores are     \
-     * scaled by 1/sqrt(D). q, out: [N][H][D]; k, v: [N][G][D]; lse[N][H] = log-sum-exp of the     \
-     * scaled scores (for the backward pass). work: attention_bytes(). Padding rows of out are     \
-     * unspecified but written. */                                                                 \
+    /* Causal attention within each sequence; head h uses key/value head h / (H/G). q, out:        \
+     * [N][H][D]; k, v: [N][G][D]; lse[N][H] = log-sum-exp of the scaled scores (for the backward  \
+     * pass). work: attention_bytes(). Padding rows of out are unspecified but written. */         \
     void (*attention_forward)(REAL * out, REAL * lse, const REAL *q, const REAL *k, const REAL *v, \
-                              const struct kernel_batch *batch, int H, int G, int D, void *work);  \
+                              const struct kernel_batch *batch,                                    \
+                              const struct kernel_attention *shape, void *work);                   \
     /* grad_q, grad_k, grad_v are overwritten (padding rows with zeros). */                        \
     void (*attention_backward)(REAL * grad_q, REAL * grad_k, REAL * grad_v, const REAL *grad_out,  \
                                const REAL *out, const REAL *lse, const REAL *q, const REAL *k,     \
-                               const REAL *v, const struct kernel_batch *batch, int H, int G,      \
-                               int D, void *work);                                                 \
+                               const REAL *v, const struct kernel_batch *batch,                    \
+                               const struct kernel_attention *shape, void *work);                  \
     /* The same for rows that continue one shared text (kernel_branch above): q, out: [N][H][D];   \
      * keys and values: [..][G][D]. work: attention_bytes(shared_len + longest own_len). Padding   \
      * rows of out are zero. */                                                                    \
     void (*attention_branch)(REAL * out, const REAL *q, const REAL *shared_k,                      \
                              const REAL *shared_v, const REAL *own_k, const REAL *own_v,           \
-                             const struct kernel_branch *branch, int H, int G, int D, void *work); \
+                             const struct kernel_branch *branch,                                   \
+                             const struct kernel_attention *shape, void *work);                    \
     /* Bytes of work space for sequences of at most `len_max` rows, all threads together. */       \
     size_t (*attention_bytes)(int len_max, int D);                                                 \
     /* SwiGLU (Shazeer 2020): out = gate * sigmoid(gate) * up, `count` elements. */                \
     void (*swiglu_forward)(REAL * out, const REAL *gate, const REAL *up, size_t count);            \
     void (*swiglu_backward)(REAL * grad_gate, REAL * grad_up, const REAL *grad_out,                \
                             const REAL *gate, const REAL *up, size_t count);                       \
+    /* GEGLU (Shazeer 2020) with the tanh form of GELU (Hendrycks and Gimpel 2016):                \
+     * out = gate/2 (1 + tanh(sqrt(2/pi) (gate + 0.044715 gate^3))) * up. */                       \
+    void (*geglu_forward)(REAL * out, const REAL *gate, const REAL *up, size_t count);             \
+    void (*geglu_backward)(REAL * grad_gate, REAL * grad_up, const REAL *grad_out,                 \
+                           const REAL *gate, const REAL *up, size_t count);                        \
     /* out[N][O] = in[N][C] * weight[O][C]^T. 2*N*C*O flops. */                                    \
     void (*matmul_forward)(REAL * out, const REAL *in, const REAL *weight, int N, int C, int O);   \
     /* grad_in[N][C] = grad_out * weight, or += when `add`. */                                     \

@@ -91,6 +91,67 @@ void blas_swiglu_backward(float *grad_gate, float *grad_up, const float *grad_ou
     over_ranges(swiglu_backward_task, &e, 5);
 }
 
+/* GELU in its tanh form is x sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3). */
+#define GELU_SLOPE 1.5957691216f /* 2 sqrt(2/pi) */
+#define GELU_CUBIC 0.044715f
+
+KERNEL_CLONES
+static void geglu_range(const struct elements *e, size_t first, size_t end)
+{
+    float *restrict out = e->out;
+    const float *restrict gate = e->a;
+    const float *restrict up = e->b;
+    for (size_t i = first; i < end; i++) {
+        const float x = gate[i];
+        out[i] = x * sigmoid(GELU_SLOPE * x * (1.0f + GELU_CUBIC * x * x)) * up[i];
+    }
+}
+
+static void geglu_task(void *ctx, int index, int thread)
+{
+    const struct elements *e = ctx;
+    (void)thread;
+    geglu_range(e, (size_t)index * KERNEL_RANGE, range_end(index, e->count));
+}
+
+void blas_geglu_forward(float *out, const float *gate, const float *up, size_t count)
+{
+    struct elements e = {.out = out, .a = gate, .b = up, .count = count};
+    over_ranges(geglu_task, &e, 4);
+}
+
+KERNEL_CLONES
+static void geglu_backward_range(const struct elements *e, size_t first, size_t end)
+{
+    float *restrict grad_gate = e->out;
+    float *restrict grad_up = e->out2;
+    const float *restrict gate = e->a;
+    const float *restrict up = e->b;
+    const float *restrict grad_out = e->c;
+    for (size_t i = first; i < end; i++) {
+        const float x = gate[i];
+        const float s = sigmoid(GELU_SLOPE * x * (1.0f + GELU_CUBIC * x * x));
+        const float slope = GELU_SLOPE * (1.0f + 3.0f * GELU_CUBIC * x * x);
+        grad_gate[i] = grad_out[i] * up[i] * s * (1.0f + x * (1.0f - s) * slope);
+        grad_up[i] = grad_out[i] * x * s;
+    }
+}
+
+static void geglu_backward_task(void *ctx, int index, int thread)
+{
+    const struct elements *e = ctx;
+    (void)thread;
+    geglu_backward_range(e, (size_t)index * KERNEL_RANGE, range_end(index, e->count));
+}
+
+void blas_geglu_backward(float *grad_gate, float *grad_up, const float *grad_out, const float *gate,
+                         const float *up, size_t count)
+{
+    struct elements e = {
+        .out = grad_gate, .out2 = grad_up, .a = gate, .b = up, .c = grad_out, .count = count};
+    over_ranges(geglu_backward_task, &e, 5);
+}
+
 KERNEL_CLONES
 static void add_range(const struct elements *e, size_t first, size_t end)
 {

@@ -13,24 +13,26 @@ void blas_matmul_backward_weight(float *grad_weight, const float *grad_out, cons
 
 /* blas_attention.c */
 void blas_attention_forward(float *out, float *lse, const float *q, const float *k, const float *v,
-                            const struct kernel_batch *batch, int H, int G, int D, void *work);
+                            const struct kernel_batch *batch, const struct kernel_attention *shape,
+                            void *work);
 void blas_attention_backward(float *grad_q, float *grad_k, float *grad_v, const float *grad_out,
                              const float *out, const float *lse, const float *q, const float *k,
-                             const float *v, const struct kernel_batch *batch, int H, int G, int D,
-                             void *work);
+                             const float *v, const struct kernel_batch *batch,
+                             const struct kernel_attention *shape, void *work);
 size_t blas_attention_bytes(int len_max, int D);
 /* blas_branch.c */
 void blas_attention_branch(float *out, const float *q, const float *shared_k, const float *shared_v,
                            const float *own_k, const float *own_v,
-                           const struct kernel_branch *branch, int H, int G, int D, void *work);
+                           const struct kernel_branch *branch, const struct kernel_attention *shape,
+                           void *work);
 
 /* blas_rows.c */
 void blas_gather(float *out, const int32_t *ids, const float *table, int N, int C);
 void blas_scatter_add(float *grad_table, const int32_t *ids, const float *grad_out, int N, int C);
-void blas_norm_forward(float *out, float *rstd, const float *in, const float *weight,
+void blas_norm_forward(float *out, float *rstd, const float *in, const float *weight, double base,
                        double epsilon, int N, int C);
 void blas_norm_backward(float *grad_in, float *grad_weight, const float *grad_out, const float *in,
-                        const float *weight, const float *rstd, int N, int C);
+                        const float *weight, double base, const float *rstd, int N, int C);
 void blas_rope_forward(float *x, const int32_t *positions, const float *table, int N, int H, int D);
 void blas_rope_backward(float *x, const int32_t *positions, const float *table, int N, int H,
                         int D);
@@ -43,6 +45,9 @@ void blas_loss_backward(float *logits, const double *lse, const int32_t *targets
 void blas_swiglu_forward(float *out, const float *gate, const float *up, size_t count);
 void blas_swiglu_backward(float *grad_gate, float *grad_up, const float *grad_out,
                           const float *gate, const float *up, size_t count);
+void blas_geglu_forward(float *out, const float *gate, const float *up, size_t count);
+void blas_geglu_backward(float *grad_gate, float *grad_up, const float *grad_out, const float *gate,
+                         const float *up, size_t count);
 void blas_add(float *out, const float *in, size_t count);
 void blas_scale(float *x, double factor, size_t count);
 double blas_sum_squares(const float *x, size_t count);

@@ -15,7 +15,7 @@ struct rows {
     float *out, *out2;
     const float *a, *b, *c, *d;
     const int32_t *ids;
-    double epsilon, sign;
+    double base, epsilon, sign;
     int N, C, H;
 };
 
@@ -87,6 +87,7 @@ KERNEL_CLONES
 static void norm_rows(const struct rows *r, int first, int end)
 {
     const int C = r->C;
+    const float base = (float)r->base;
     const float *restrict weight = r->b;
     for (int n = first; n < end; n++) {
         const float *restrict x = r->a + (size_t)n * (size_t)C;
@@ -94,7 +95,7 @@ static void norm_rows(const struct rows *r, int first, int end)
         const float mean = row_dot(x, x, C) / (float)C;
         const float rstd = 1.0f / sqrtf(mean + (float)r->epsilon);
         for (int c = 0; c < C; c++)
-            y[c] = x[c] * rstd * weight[c];
+            y[c] = x[c] * rstd * (base + weight[c]);
         r->out2[n] = rstd;
     }
 }
@@ -106,11 +107,17 @@ static void norm_task(void *ctx, int index, int thread)
     norm_rows(r, index * ROWS_PER_TASK, rows_end(index, r->N));
 }
 
-void blas_norm_forward(float *out, float *rstd, const float *in, const float *weight,
+void blas_norm_forward(float *out, float *rstd, const float *in, const float *weight, double base,
                        double epsilon, int N, int C)
 {
-    struct rows r = {
-        .out = out, .out2 = rstd, .a = in, .b = weight, .epsilon = epsilon, .N = N, .C = C};
+    struct rows r = {.out = out,
+                     .out2 = rstd,
+                     .a = in,
+                     .b = weight,
+                     .base = base,
+                     .epsilon = epsilon,
+                     .N = N,
+                     .C = C};
     over_rows(norm_task, &r, N, C);
 }
 
@@ -118,6 +125,7 @@ KERNEL_CLONES
 static void norm_backward_rows(const struct rows *r, int first, int end)
 {
     const int C = r->C;
+    const float base = (float)r->base;
     const float *restrict weight = r->b;
     for (int n = first; n < end; n++) {
         const float *restrict x = r->a + (size_t)n * (size_t)C;
@@ -128,12 +136,12 @@ static void norm_backward_rows(const struct rows *r, int first, int end)
         int i = 0;
         for (; i + KERNEL_LANES <= C; i += KERNEL_LANES)
             for (int l = 0; l < KERNEL_LANES; l++)
-                lanes[l] += weight[i + l] * dy[i + l] * x[i + l];
+                lanes[l] += (base + weight[i + l]) * dy[i + l] * x[i + l];
         for (; i < C; i++)
-            lanes[i % KERNEL_LANES] += weight[i] * dy[i] * x[i];
+            lanes[i % KERNEL_LANES] += (base + weight[i]) * dy[i] * x[i];
         const float factor = lanes_sum(lanes) * rstd * rstd * rstd / (float)C;
         for (int c = 0; c < C; c++)
-            dx[c] += rstd * weight[c] * dy[c] - x[c] * factor;
+            dx[c] += rstd * (base + weight[c]) * dy[c] - x[c] * factor;
     }
 }
 
@@ -166,7 +174,7 @@ static void norm_weight_task(void *ctx, int index, int thread)
 }
 
 void blas_norm_backward(float *grad_in, float *grad_weight, const float *grad_out, const float *in,
-                        const float *weight, const float *rstd, int N, int C)
+                        const float *weight, double base, const float *rstd, int N, int C)
 {
     struct rows r = {.out = grad_in,
                      .out2 = grad_weight,
@@ -174,6 +182,7 @@ void blas_norm_backward(float *grad_in, float *grad_weight, const float *grad_ou
                      .b = weight,
                      .c = rstd,
                      .d = grad_out,
+                     .base = base,
                      .N = N,
                      .C = C};
     over_rows(norm_backward_task, &r, N, 2 * C);

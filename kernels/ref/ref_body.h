@@ -27,7 +27,7 @@ static void ref_scatter_add(REAL *grad_table, const int32_t *ids, const REAL *gr
                 grad_out[(size_t)n * (size_t)C + (size_t)c];
 }
 
-static void ref_norm_forward(REAL *out, REAL *rstd, const REAL *in, const REAL *weight,
+static void ref_norm_forward(REAL *out, REAL *rstd, const REAL *in, const REAL *weight, double base,
                              double epsilon, int N, int C)
 {
     for (int n = 0; n < N; n++) {
@@ -37,15 +37,17 @@ static void ref_norm_forward(REAL *out, REAL *rstd, const REAL *in, const REAL *
             squares += (double)x[c] * (double)x[c];
         const double r = 1.0 / sqrt(squares / C + epsilon);
         for (int c = 0; c < C; c++)
-            out[(size_t)n * (size_t)C + (size_t)c] = (REAL)((double)x[c] * r * (double)weight[c]);
+            out[(size_t)n * (size_t)C + (size_t)c] =
+                (REAL)((double)x[c] * r * (base + (double)weight[c]));
         rstd[n] = (REAL)r;
     }
 }
 
-/* With y = x r w and r = (mean(x^2) + e)^(-1/2):
+/* With y = x r w, w the base and the weight, and r = (mean(x^2) + e)^(-1/2):
  * dL/dx = r (w dy) - x r^3 / C * sum(w dy x). */
 static void ref_norm_backward(REAL *grad_in, REAL *grad_weight, const REAL *grad_out,
-                              const REAL *in, const REAL *weight, const REAL *rstd, int N, int C)
+                              const REAL *in, const REAL *weight, double base, const REAL *rstd,
+                              int N, int C)
 {
     for (int n = 0; n < N; n++) {
         const REAL *x = in + (size_t)n * (size_t)C;
@@ -53,10 +55,11 @@ static void ref_norm_backward(REAL *grad_in, REAL *grad_weight, const REAL *grad
         const double r = (double)rstd[n];
         double dot = 0;
         for (int c = 0; c < C; c++)
-            dot += (double)weight[c] * (double)dy[c] * (double)x[c];
+            dot += (base + (double)weight[c]) * (double)dy[c] * (double)x[c];
         for (int c = 0; c < C; c++) {
             grad_in[(size_t)n * (size_t)C + (size_t)c] +=
-                (REAL)(r * (double)weight[c] * (double)dy[c] - (double)x[c] * r * r * r / C * dot);
+                (REAL)(r * (base + (double)weight[c]) * (double)dy[c] -
+                       (double)x[c] * r * r * r / C * dot);
             grad_weight[c] += (REAL)((double)dy[c] * (double)x[c] * r);
         }
     }
@@ -101,33 +104,43 @@ static double ref_dot(const REAL *a, const REAL *b, int count)
     return sum;
 }
 
-/* Log-sum-exp of the scaled scores of a query against keys 0 … t. */
-static double ref_attention_lse(const REAL *q, const REAL *k, size_t key_row, int t, int D)
+/* The first row that row t sees. */
+static int ref_window_begin(const struct kernel_attention *shape, int t)
 {
-    const double scale = 1.0 / sqrt(D);
+    return shape->window > 0 && t >= shape->window ? t - shape->window + 1 : 0;
+}
+
+/* Log-sum-exp of the scaled scores of a query against the keys that row t sees. */
+static double ref_attention_lse(const REAL *q, const REAL *k, size_t key_row, int t,
+                                const struct kernel_attention *shape)
+{
+    const double scale = shape->scale;
+    const int D = shape->D, begin = ref_window_begin(shape, t);
     double largest = -HUGE_VAL;
     double sum = 0;
-    for (int s = 0; s <= t; s++) {
+    for (int s = begin; s <= t; s++) {
         const double score = scale * ref_dot(q, k + (size_t)s * key_row, D);
         largest = score > largest || isnan(score) ? score : largest;
     }
-    for (int s = 0; s <= t; s++)
+    for (int s = begin; s <= t; s++)
         sum += exp(scale * ref_dot(q, k + (size_t)s * key_row, D) - largest);
     return largest + log(sum);
 }
 
-/* out = sum of e^(score - lse) v over keys 0 … t, some channels at a time: their sums are double.
+/* out = sum of e^(score - lse) v over the keys that row t sees, some channels at a time: their sums
+ * are double.
  */
 static void ref_attention_mix(REAL *out, double lse, const REAL *q, const REAL *k, const REAL *v,
-                              size_t key_row, int t, int D)
+                              size_t key_row, int t, const struct kernel_attention *shape)
 {
     enum { CHANNELS = 64 };
+    const int D = shape->D;
     for (int first = 0; first < D; first += CHANNELS) {
         const int end = first + CHANNELS < D ? first + CHANNELS : D;
         double sums[CHANNELS] = {0};
-        for (int s = 0; s <= t; s++) {
+        for (int s = ref_window_begin(shape, t); s <= t; s++) {
             const size_t key = (size_t)s * key_row;
-            const double p = exp(ref_dot(q, k + key, D) / sqrt(D) - lse);
+            const double p = exp(shape->scale * ref_dot(q, k + key, D) - lse);
             for (int d = first; d < end; d++)
                 sums[d - first] += p * (double)v[key + (size_t)d];
         }
@@ -137,8 +150,10 @@ static void ref_attention_mix(REAL *out, double lse, const REAL *q, const REAL *
 }
 
 static void ref_attention_forward(REAL *out, REAL *lse, const REAL *q, const REAL *k, const REAL *v,
-                                  const struct kernel_batch *batch, int H, int G, int D, void *work)
+                                  const struct kernel_batch *batch,
+                                  const struct kernel_attention *shape, void *work)
 {
+    const int H = shape->H, G = shape->G, D = shape->D;
     const size_t query_row = (size_t)H * (size_t)D;
     const size_t key_row = (size_t)G * (size_t)D;
     (void)work;
@@ -151,8 +166,8 @@ static void ref_attention_forward(REAL *out, REAL *lse, const REAL *q, const REA
                 const size_t n = first + (size_t)t;
                 const size_t at = n * query_row + (size_t)h * (size_t)D;
                 const size_t keys = first * key_row + (size_t)(h / (H / G)) * (size_t)D;
-                const double total = ref_attention_lse(q + at, k + keys, key_row, t, D);
-                ref_attention_mix(out + at, total, q + at, k + keys, v + keys, key_row, t, D);
+                const double total = ref_attention_lse(q + at, k + keys, key_row, t, shape);
+                ref_attention_mix(out + at, total, q + at, k + keys, v + keys, key_row, t, shape);
                 lse[n * (size_t)H + (size_t)h] = (REAL)total;
             }
 }
@@ -162,10 +177,12 @@ static void ref_attention_forward(REAL *out, REAL *lse, const REAL *q, const REA
  */
 static void ref_attention_query(REAL *grad_q, REAL *grad_k, REAL *grad_v, const REAL *grad_out,
                                 double do_dot_o, double lse, const REAL *q, const REAL *k,
-                                const REAL *v, size_t key_row, int t, int D)
+                                const REAL *v, size_t key_row, int t,
+                                const struct kernel_attention *shape)
 {
-    const double scale = 1.0 / sqrt(D);
-    for (int s = 0; s <= t; s++) {
+    const double scale = shape->scale;
+    const int D = shape->D;
+    for (int s = ref_window_begin(shape, t); s <= t; s++) {
         const size_t key = (size_t)s * key_row;
         const double p = exp(scale * ref_dot(q, k + key, D) - lse);
         const double ds = p * (ref_dot(grad_out, v + key, D) - do_dot_o) * scale;
@@ -179,9 +196,10 @@ static void ref_attention_query(REAL *grad_q, REAL *grad_k, REAL *grad_v, const 
 
 static void ref_attention_backward(REAL *grad_q, REAL *grad_k, REAL *grad_v, const REAL *grad_out,
                                    const REAL *out, const REAL *lse, const REAL *q, const REAL *k,
-                                   const REAL *v, const struct kernel_batch *batch, int H, int G,
-                                   int D, void *work)
+                                   const REAL *v, const struct kernel_batch *batch,
+                                   const struct kernel_attention *shape, void *work)
 {
+    const int H = shape->H, G = shape->G, D = shape->D;
     const size_t query_row = (size_t)H * (size_t)D;
     const size_t key_row = (size_t)G * (size_t)D;
     (void)work;
@@ -198,7 +216,7 @@ static void ref_attention_backward(REAL *grad_q, REAL *grad_k, REAL *grad_v, con
                 ref_attention_query(grad_q + at, grad_k + keys, grad_v + keys, grad_out + at,
                                     ref_dot(grad_out + at, out + at, D),
                                     (double)lse[n * (size_t)H + (size_t)h], q + at, k + keys,
-                                    v + keys, key_row, t, D);
+                                    v + keys, key_row, t, shape);
             }
 }
 
@@ -214,24 +232,26 @@ static const REAL *ref_branch_key(const REAL *shared, const REAL *own,
 /* One head of one row, as ref_attention_lse() and ref_attention_mix() do it. */
 static void ref_branch_row(REAL *out, const REAL *q, const REAL *const shared[2],
                            const REAL *const own[2], const struct kernel_branch *branch, int n,
-                           size_t key_row, int D)
+                           size_t key_row, const struct kernel_attention *shape)
 {
     enum { KEYS, VALUES, CHANNELS = 64 };
+    const int D = shape->D;
     const int total = branch->own_len[n] > 0 ? branch->shared_len + branch->own_len[n] : 0;
+    const int begin = ref_window_begin(shape, total - 1);
     double largest = -HUGE_VAL, sum = 0;
-    for (int s = 0; s < total; s++) {
+    for (int s = begin; s < total; s++) {
         const REAL *key = ref_branch_key(shared[KEYS], own[KEYS], branch, n, s, key_row);
-        const double score = ref_dot(q, key, D) / sqrt(D);
+        const double score = shape->scale * ref_dot(q, key, D);
         largest = score > largest || isnan(score) ? score : largest;
     }
     for (int first = 0; first < D; first += CHANNELS) {
         const int end = first + CHANNELS < D ? first + CHANNELS : D;
         double sums[CHANNELS] = {0};
         sum = 0;
-        for (int s = 0; s < total; s++) {
+        for (int s = begin; s < total; s++) {
             const REAL *key = ref_branch_key(shared[KEYS], own[KEYS], branch, n, s, key_row);
             const REAL *value = ref_branch_key(shared[VALUES], own[VALUES], branch, n, s, key_row);
-            const double p = exp(ref_dot(q, key, D) / sqrt(D) - largest);
+            const double p = exp(shape->scale * ref_dot(q, key, D) - largest);
             sum += p;
             for (int d = first; d < end; d++)
                 sums[d - first] += p * (double)value[d];
@@ -243,9 +263,10 @@ static void ref_branch_row(REAL *out, const REAL *q, const REAL *const shared[2]
 
 static void ref_attention_branch(REAL *out, const REAL *q, const REAL *shared_k,
                                  const REAL *shared_v, const REAL *own_k, const REAL *own_v,
-                                 const struct kernel_branch *branch, int H, int G, int D,
-                                 void *work)
+                                 const struct kernel_branch *branch,
+                                 const struct kernel_attention *shape, void *work)
 {
+    const int H = shape->H, G = shape->G, D = shape->D;
     const size_t key_row = (size_t)G * (size_t)D;
     (void)work;
     for (int n = 0; n < branch->rows; n++)
@@ -254,7 +275,7 @@ static void ref_attention_branch(REAL *out, const REAL *q, const REAL *shared_k,
             const size_t head = (size_t)(h / (H / G)) * (size_t)D;
             const REAL *const shared[2] = {shared_k + head, shared_v + head};
             const REAL *const own[2] = {own_k + head, own_v + head};
-            ref_branch_row(out + at, q + at, shared, own, branch, n, key_row, D);
+            ref_branch_row(out + at, q + at, shared, own, branch, n, key_row, shape);
         }
 }
 
@@ -279,6 +300,32 @@ static void ref_swiglu_backward(REAL *grad_gate, REAL *grad_up, const REAL *grad
         const double x = (double)gate[i];
         const double s = 1.0 / (1.0 + exp(-x));
         grad_gate[i] = (REAL)((double)grad_out[i] * (double)up[i] * s * (1.0 + x * (1.0 - s)));
+        grad_up[i] = (REAL)((double)grad_out[i] * x * s);
+    }
+}
+
+/* gelu(x) = x s with s = (1 + tanh(u)) / 2 = sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3). */
+static double ref_gelu_share(double x)
+{
+    return 1.0 / (1.0 + exp(-2.0 * sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x)));
+}
+
+static void ref_geglu_forward(REAL *out, const REAL *gate, const REAL *up, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        out[i] = (REAL)((double)gate[i] * ref_gelu_share((double)gate[i]) * (double)up[i]);
+}
+
+/* gelu'(x) = s + x s (1 - s) 2u'. */
+static void ref_geglu_backward(REAL *grad_gate, REAL *grad_up, const REAL *grad_out,
+                               const REAL *gate, const REAL *up, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const double x = (double)gate[i];
+        const double s = ref_gelu_share(x);
+        const double slope = 2.0 * sqrt(2.0 / M_PI) * (1.0 + 3.0 * 0.044715 * x * x);
+        grad_gate[i] =
+            (REAL)((double)grad_out[i] * (double)up[i] * (s + x * s * (1.0 - s) * slope));
         grad_up[i] = (REAL)((double)grad_out[i] * x * s);
     }
 }
@@ -395,6 +442,7 @@ static void ref_adamw(REAL *parameters, REAL *moment1, REAL *moment2, const REAL
         .attention_forward = ref_attention_forward, .attention_backward = ref_attention_backward,  \
         .attention_branch = ref_attention_branch, .attention_bytes = ref_attention_bytes,          \
         .swiglu_forward = ref_swiglu_forward, .swiglu_backward = ref_swiglu_backward,              \
+        .geglu_forward = ref_geglu_forward, .geglu_backward = ref_geglu_backward,                  \
         .matmul_forward = ref_matmul_forward, .matmul_backward_input = ref_matmul_backward_input,  \
         .matmul_backward_weight = ref_matmul_backward_weight, .loss_forward = ref_loss_forward,    \
         .loss_backward = ref_loss_backward, .add = ref_add, .scale = ref_scale,                    \

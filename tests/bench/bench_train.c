@@ -74,16 +74,16 @@ static void t_scatter(float *table, const int32_t *ids, const float *out, int N,
     TIMED(SCATTER, scatter_add(table, ids, out, N, C));
 }
 
-static void t_norm(float *out, float *rstd, const float *in, const float *w, double eps, int N,
-                   int C)
+static void t_norm(float *out, float *rstd, const float *in, const float *w, double base,
+                   double eps, int N, int C)
 {
-    TIMED(NORM, norm_forward(out, rstd, in, w, eps, N, C));
+    TIMED(NORM, norm_forward(out, rstd, in, w, base, eps, N, C));
 }
 
 static void t_norm_b(float *gi, float *gw, const float *go, const float *in, const float *w,
-                     const float *rstd, int N, int C)
+                     double base, const float *rstd, int N, int C)
 {
-    TIMED(NORM_B, norm_backward(gi, gw, go, in, w, rstd, N, C));
+    TIMED(NORM_B, norm_backward(gi, gw, go, in, w, base, rstd, N, C));
 }
 
 static void t_rope(float *x, const int32_t *positions, const float *table, int N, int H, int D)
@@ -97,16 +97,18 @@ static void t_rope_b(float *x, const int32_t *positions, const float *table, int
 }
 
 static void t_attn(float *out, float *lse, const float *q, const float *k, const float *v,
-                   const struct kernel_batch *batch, int H, int G, int D, void *work)
+                   const struct kernel_batch *batch, const struct kernel_attention *shape,
+                   void *work)
 {
-    TIMED(ATTN, attention_forward(out, lse, q, k, v, batch, H, G, D, work));
+    TIMED(ATTN, attention_forward(out, lse, q, k, v, batch, shape, work));
 }
 
 static void t_attn_b(float *gq, float *gk, float *gv, const float *go, const float *out,
                      const float *lse, const float *q, const float *k, const float *v,
-                     const struct kernel_batch *batch, int H, int G, int D, void *work)
+                     const struct kernel_batch *batch, const struct kernel_attention *shape,
+                     void *work)
 {
-    TIMED(ATTN_B, attention_backward(gq, gk, gv, go, out, lse, q, k, v, batch, H, G, D, work));
+    TIMED(ATTN_B, attention_backward(gq, gk, gv, go, out, lse, q, k, v, batch, shape, work));
 }
 
 static void t_swiglu(float *out, const float *gate, const float *up, size_t count)

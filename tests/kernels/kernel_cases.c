@@ -1,6 +1,7 @@
 /* The table of operations: see kernel_cases.h. */
 #include "kernel_cases.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "check.h"
@@ -25,9 +26,14 @@
         __VA_ARGS__                                                                                \
     }
 
-#define EPSILON     1e-5
-#define FACTOR      0.37
-#define ROWS(WIDTH) ((size_t)p->N * (size_t)s->WIDTH)
+#define EPSILON 1e-5
+#define FACTOR  0.37
+#define BASE    0.75
+/* A window longer than a block of rows and shorter than the longest sequences, and one that cuts
+ * the few rows of the difference quotients. */
+#define WINDOW        70
+#define WINDOW_NARROW 2
+#define ROWS(WIDTH)   ((size_t)p->N * (size_t)s->WIDTH)
 
 static const struct kernel_adamw adamw_step = {.learning_rate = 1e-2,
                                                .beta1 = 0.9,
@@ -37,21 +43,38 @@ static const struct kernel_adamw adamw_step = {.learning_rate = 1e-2,
                                                .correction1 = 0.19,
                                                .correction2 = 0.0975};
 
+static struct kernel_attention attention_of(const struct problem *p, int window)
+{
+    return (struct kernel_attention){p->shape.H, p->shape.G, p->shape.D, window,
+                                     1 / sqrt(p->shape.D)};
+}
+
 RUN(gather, ops->gather(x[0], p->ids, x[1], p->N, s->C);)
 RUN(scatter_add, ops->scatter_add(x[0], p->ids, x[1], p->N, s->C);)
-RUN(norm_forward, ops->norm_forward(x[0], x[1], x[2], x[3], EPSILON, p->N, s->C);)
-RUN(norm_backward, ops->norm_backward(x[0], x[1], x[2], x[3], x[4], x[5], p->N, s->C);)
+RUN(norm_forward, ops->norm_forward(x[0], x[1], x[2], x[3], BASE, EPSILON, p->N, s->C);)
+RUN(norm_backward, ops->norm_backward(x[0], x[1], x[2], x[3], x[4], BASE, x[5], p->N, s->C);)
 RUN(rope_forward, ops->rope_forward(x[0], p->positions, x[1], p->N, s->H, s->D);)
 RUN(rope_backward, ops->rope_backward(x[0], p->positions, x[1], p->N, s->H, s->D);)
-RUN(attention_forward,
-    ops->attention_forward(x[0], x[1], x[2], x[3], x[4], &p->batch, s->H, s->G, s->D, p->work);)
-RUN(attention_backward, ops->attention_backward(x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7],
-                                                x[8], &p->batch, s->H, s->G, s->D, p->work);)
-RUN(attention_branch,
-    const struct kernel_branch branch = {p->N, CASE_SHARED, p->own_first, p->own_len};
-    ops->attention_branch(x[0], x[1], x[2], x[3], x[4], x[5], &branch, s->H, s->G, s->D, p->work);)
+#define RUN_ATTENTION(NAME, W)                                                                     \
+    RUN(NAME##_forward, const struct kernel_attention a = attention_of(p, W);                      \
+        ops->attention_forward(x[0], x[1], x[2], x[3], x[4], &p->batch, &a, p->work);)             \
+    RUN(NAME##_backward, const struct kernel_attention a = attention_of(p, W);                     \
+        ops->attention_backward(x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7], x[8], &p->batch,   \
+                                &a, p->work);)
+RUN_ATTENTION(attention, 0)
+RUN_ATTENTION(window, WINDOW)
+RUN_ATTENTION(narrow, WINDOW_NARROW)
+#define RUN_BRANCH(NAME, W)                                                                        \
+    RUN(NAME, const struct kernel_attention shape = attention_of(p, W);                            \
+        const struct kernel_branch branch = {p->N, CASE_SHARED, p->own_first, p->own_len};         \
+        ops->attention_branch(x[0], x[1], x[2], x[3], x[4], x[5], &branch, &shape, p->work);)
+RUN_BRANCH(attention_branch, 0)
+RUN_BRANCH(window_branch, WINDOW)
+RUN_BRANCH(narrow_branch, WINDOW_NARROW)
 RUN(swiglu_forward, ops->swiglu_forward(x[0], x[1], x[2], ROWS(O));)
 RUN(swiglu_backward, ops->swiglu_backward(x[0], x[1], x[2], x[3], x[4], ROWS(O));)
+RUN(geglu_forward, ops->geglu_forward(x[0], x[1], x[2], ROWS(O));)
+RUN(geglu_backward, ops->geglu_backward(x[0], x[1], x[2], x[3], x[4], ROWS(O));)
 RUN(matmul_forward, ops->matmul_forward(x[0], x[1], x[2], p->N, s->C, s->O);)
 RUN(matmul_input, ops->matmul_backward_input(x[0], x[1], x[2], p->N, s->C, s->O, false);)
 RUN(matmul_input_add, ops->matmul_backward_input(x[0], x[1], x[2], p->N, s->C, s->O, true);)
@@ -81,7 +104,7 @@ static void forward_gather(const struct problem *p, double *const *x, double *ou
 
 static void forward_norm(const struct problem *p, double *const *x, double *out)
 {
-    ref->norm_forward(out, x[5], x[3], x[4], EPSILON, p->N, p->shape.C);
+    ref->norm_forward(out, x[5], x[3], x[4], BASE, EPSILON, p->N, p->shape.C);
 }
 
 static void forward_rope(const struct problem *p, double *const *x, double *out)
@@ -90,16 +113,36 @@ static void forward_rope(const struct problem *p, double *const *x, double *out)
     ref->rope_forward(out, p->positions, x[1], p->N, p->shape.H, p->shape.D);
 }
 
+static void forward_attended(const struct problem *p, double *const *x, double *out, int window)
+{
+    const struct kernel_attention shape = attention_of(p, window);
+    ref->attention_forward(out, x[5], x[6], x[7], x[8], &p->batch, &shape, NULL);
+    memcpy(x[4], out, p->count[4] * sizeof *out);
+}
+
 static void forward_attention(const struct problem *p, double *const *x, double *out)
 {
-    ref->attention_forward(out, x[5], x[6], x[7], x[8], &p->batch, p->shape.H, p->shape.G,
-                           p->shape.D, NULL);
-    memcpy(x[4], out, p->count[4] * sizeof *out);
+    forward_attended(p, x, out, 0);
+}
+
+static void forward_window(const struct problem *p, double *const *x, double *out)
+{
+    forward_attended(p, x, out, WINDOW);
+}
+
+static void forward_narrow(const struct problem *p, double *const *x, double *out)
+{
+    forward_attended(p, x, out, WINDOW_NARROW);
 }
 
 static void forward_swiglu(const struct problem *p, double *const *x, double *out)
 {
     ref->swiglu_forward(out, x[3], x[4], p->count[3]);
+}
+
+static void forward_geglu(const struct problem *p, double *const *x, double *out)
+{
+    ref->geglu_forward(out, x[3], x[4], p->count[3]);
 }
 
 static void forward_matmul_input(const struct problem *p, double *const *x, double *out)
@@ -174,6 +217,38 @@ static double branch_flops(const struct problem *p)
         ROLE_INOUT, false, EXTENT_##E, 0                                                           \
     }
 #define RUNS(NAME) .run_f32 = NAME##_f32, .run_f64 = NAME##_f64
+#define ATTENTION_FORWARD(TEXT, NAME, ...)                                                         \
+    {                                                                                              \
+        TEXT,                                                                                      \
+            {OUT_ROWS(HD),                                                                         \
+             OUT_ROWS(H),                                                                          \
+             {ROLE_IN, true, EXTENT_HD, 1.5},                                                      \
+             IN_ROWS(GD),                                                                          \
+             IN_ROWS(GD)},                                                                         \
+            BOUND_SUM, RUNS(NAME), __VA_ARGS__                                                     \
+    }
+#define ATTENTION_BRANCH(TEXT, NAME, ...)                                                          \
+    {                                                                                              \
+        TEXT,                                                                                      \
+            {OUT_ROWS(HD), {ROLE_IN, true, EXTENT_HD, 1.5}, IN_ALL(PGD), IN_ALL(PGD), IN_ROWS(GD), \
+             IN_ROWS(GD)},                                                                         \
+            BOUND_SUM, RUNS(NAME), __VA_ARGS__                                                     \
+    }
+#define ATTENTION_BACKWARD(TEXT, NAME, FORWARD, ...)                                               \
+    {                                                                                              \
+        TEXT,                                                                                      \
+            {OUT_ROWS(HD),                                                                         \
+             OUT_ROWS(GD),                                                                         \
+             OUT_ROWS(GD),                                                                         \
+             IN_ROWS(HD),                                                                          \
+             IN_ROWS(HD),                                                                          \
+             IN_ROWS(H),                                                                           \
+             {ROLE_IN, true, EXTENT_HD, 1.5},                                                      \
+             IN_ROWS(GD),                                                                          \
+             IN_ROWS(GD)},                                                                         \
+            BOUND_CHAIN, RUNS(NAME), .forward = FORWARD, .upstream = 3, .input = {6, 7, 8},        \
+                                     .gradient = {0, 1, 2}, .gradient_count = 3, __VA_ARGS__       \
+    }
 
 /* Bounds: one rounding is 6e-8; sums add the root of their number of terms, and cancel. */
 #define BOUND_ELEMENT 1e-6
@@ -195,22 +270,27 @@ const struct kernel_case kernel_cases[] = {
     {"rope_backward", {INOUT_ROWS(HD), IN_ALL(TD), IN_ROWS(HD)}, BOUND_ELEMENT,
      RUNS(rope_backward), .forward = forward_rope, .upstream = 0, .input = {2}, .gradient = {0},
      .gradient_count = 1},
-    {"attention_forward",
-     {OUT_ROWS(HD), OUT_ROWS(H), {ROLE_IN, true, EXTENT_HD, 1.5}, IN_ROWS(GD), IN_ROWS(GD)},
-     BOUND_SUM, RUNS(attention_forward), .flops = attention_flops},
-    {"attention_backward",
-     {OUT_ROWS(HD), OUT_ROWS(GD), OUT_ROWS(GD), IN_ROWS(HD), IN_ROWS(HD), IN_ROWS(H),
-      {ROLE_IN, true, EXTENT_HD, 1.5}, IN_ROWS(GD), IN_ROWS(GD)}, BOUND_CHAIN,
-     RUNS(attention_backward), .forward = forward_attention, .upstream = 3, .input = {6, 7, 8},
-     .gradient = {0, 1, 2}, .gradient_count = 3, .flops = attention_backward_flops},
-    {"attention_branch",
-     {OUT_ROWS(HD), {ROLE_IN, true, EXTENT_HD, 1.5}, IN_ALL(PGD), IN_ALL(PGD), IN_ROWS(GD),
-      IN_ROWS(GD)}, BOUND_SUM, RUNS(attention_branch), .flops = branch_flops},
+    ATTENTION_FORWARD("attention_forward", attention_forward, .flops = attention_flops),
+    ATTENTION_BACKWARD("attention_backward", attention_backward, forward_attention,
+                       .flops = attention_backward_flops),
+    ATTENTION_FORWARD("attention_forward, window", window_forward),
+    ATTENTION_BACKWARD("attention_backward, window", window_backward, forward_window),
+    ATTENTION_FORWARD("attention_forward, narrow window", narrow_forward),
+    ATTENTION_BACKWARD("attention_backward, narrow window", narrow_backward, forward_narrow),
+    ATTENTION_BRANCH("attention_branch", attention_branch, .flops = branch_flops),
+    ATTENTION_BRANCH("attention_branch, window", window_branch),
+    ATTENTION_BRANCH("attention_branch, narrow window", narrow_branch),
     {"swiglu_forward", {OUT_ROWS(O), {ROLE_IN, true, EXTENT_O, 8}, IN_ROWS(O)}, BOUND_ELEMENT,
      RUNS(swiglu_forward)},
     {"swiglu_backward",
      {OUT_ROWS(O), OUT_ROWS(O), IN_ROWS(O), {ROLE_IN, true, EXTENT_O, 2}, IN_ROWS(O)},
      BOUND_ELEMENT, RUNS(swiglu_backward), .forward = forward_swiglu, .upstream = 2,
+     .input = {3, 4}, .gradient = {0, 1}, .gradient_count = 2},
+    {"geglu_forward", {OUT_ROWS(O), {ROLE_IN, true, EXTENT_O, 4}, IN_ROWS(O)}, BOUND_ELEMENT,
+     RUNS(geglu_forward)},
+    {"geglu_backward",
+     {OUT_ROWS(O), OUT_ROWS(O), IN_ROWS(O), {ROLE_IN, true, EXTENT_O, 1.5}, IN_ROWS(O)},
+     BOUND_ELEMENT, RUNS(geglu_backward), .forward = forward_geglu, .upstream = 2,
      .input = {3, 4}, .gradient = {0, 1}, .gradient_count = 2},
     {"matmul_forward", {OUT_ROWS(O), IN_ROWS(C), IN_ALL(OC)}, BOUND_SUM, RUNS(matmul_forward),
      .flops = matmul_flops},

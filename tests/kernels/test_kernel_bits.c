@@ -142,12 +142,12 @@ static void planted_weight(float *grad_weight, const float *grad_out, const floa
 }
 
 static void planted_attention(float *out, float *lse, const float *q, const float *k,
-                              const float *v, const struct kernel_batch *batch, int H, int G, int D,
-                              void *work)
+                              const float *v, const struct kernel_batch *batch,
+                              const struct kernel_attention *shape, void *work)
 {
-    kernels_blas.attention_forward(out, lse, q, k, v, batch, H, G, D, work);
+    kernels_blas.attention_forward(out, lse, q, k, v, batch, shape, work);
     if (batch->sequence_count > 1)
-        nudge(&out[(size_t)batch->start[1] * (size_t)(H * D)]);
+        nudge(&out[(size_t)batch->start[1] * (size_t)(shape->H * shape->D)]);
 }
 
 static void test_probe_finds_planted_faults(void **state)

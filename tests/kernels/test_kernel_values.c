@@ -186,6 +186,7 @@ static void test_attention_of_equal_values(void **state)
     static float q[N * H * D], k[N * G * D], v[N * G * D], out[N * H * D], lse[N * H];
     const int start = 0, len = T;
     const struct kernel_batch batch = {1, N, &start, &len};
+    const struct kernel_attention shape = {H, G, D, 0, 1 / sqrt(D)};
     struct rng rng = rng_new(1, "equal values");
     (void)state;
     for (size_t i = 0; i < T * H * D; i++)
@@ -195,7 +196,7 @@ static void test_attention_of_equal_values(void **state)
         v[i] = (float)(i % D) + 1;
     }
     void *work = malloc(fast->attention_bytes(T, D));
-    fast->attention_forward(out, lse, q, k, v, &batch, H, G, D, work);
+    fast->attention_forward(out, lse, q, k, v, &batch, &shape, work);
     for (int i = 0; i < T * H * D; i++)
         assert_near((double)out[i], i % D + 1, 1e-4);
     /* The first position sees itself alone. */
@@ -205,7 +206,7 @@ static void test_attention_of_equal_values(void **state)
     assert_near((double)lse[0], score, 1e-5);
     /* A NaN in one sequence's key reaches later positions of its group, never earlier ones. */
     k[70 * G * D] = NAN;
-    fast->attention_forward(out, lse, q, k, v, &batch, H, G, D, work);
+    fast->attention_forward(out, lse, q, k, v, &batch, &shape, work);
     assert_true(isnan(out[71 * H * D]) != 0);
     assert_true(!isnan(out[69 * H * D]));
     assert_true(!isnan(out[71 * H * D + (H - 1) * D]));

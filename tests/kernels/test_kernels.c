@@ -12,7 +12,7 @@
 #include "check.h"
 #include "kernel_cases.h"
 
-#define TESTS_MAX        64
+#define TESTS_MAX        96
 #define SHAPES_RANDOM    6
 #define DIFFERENCE_STEP  1e-5
 #define DIFFERENCE_BOUND 1e-7
