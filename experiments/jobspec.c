@@ -10,6 +10,7 @@ const char *const jobspec_numerics_names[] = {"strict", "fast", NULL};
 
 const char *const jobspec_lora_target_names[] = {"q_proj",    "k_proj",  "v_proj",    "o_proj",
                                                  "gate_proj", "up_proj", "down_proj", NULL};
+const char *const jobspec_architecture_names[] = {"llama", "qwen3", "gemma3", NULL};
 
 static json_t *numerics(const struct jobspec *spec)
 {
@@ -24,7 +25,7 @@ static json_t *numerics(const struct jobspec *spec)
 static json_t *architecture(const struct jobspec_architecture *a)
 {
     json_t *object = json_object();
-    json_member_text(object, "kind", "llama");
+    json_member_text(object, "kind", jobspec_architecture_names[a->kind]);
     json_member_integer(object, "layers", a->layers);
     json_member_integer(object, "width", a->width);
     json_member_integer(object, "heads", a->heads);
@@ -36,6 +37,12 @@ static json_t *architecture(const struct jobspec_architecture *a)
     json_member_real(object, "norm_eps", a->norm_eps);
     json_member_real(object, "init_std", a->init_std);
     json_object_set_new(object, "tied", json_boolean(a->tied));
+    if (a->window > 0) {
+        json_member_integer(object, "window", a->window);
+        json_member_integer(object, "window_pattern", a->window_pattern);
+        json_member_integer(object, "query_scalar", a->query_scalar);
+        json_member_real(object, "rope_local_theta", a->rope_local_theta);
+    }
     return object;
 }
 

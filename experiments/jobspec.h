@@ -19,15 +19,23 @@ enum loss_kind {
 };
 enum numerics_mode { JOBSPEC_STRICT, JOBSPEC_FAST };
 
+/* Families of models, as worker/lm knows them. */
+enum architecture_kind { JOBSPEC_LLAMA, JOBSPEC_QWEN3, JOBSPEC_GEMMA3 };
+
 /* Names of the enums above, as in manifests and specs; ended by NULL. */
 extern const char *const jobspec_schedule_names[];
 extern const char *const jobspec_loss_names[];
 extern const char *const jobspec_numerics_names[];
+extern const char *const jobspec_architecture_names[];
 
 struct jobspec_architecture {
+    int kind; /* enum architecture_kind */
     int64_t layers, width, heads, kv_heads, head_dim, mlp, context;
     double rope_theta, norm_eps, init_std;
     bool tied;
+    /* Families with sliding windows; 0 in the others, whose specs do not name them. */
+    int64_t window, window_pattern, query_scalar;
+    double rope_local_theta;
 };
 
 /* Projections that an adapter can be put on, in the order of their names. */

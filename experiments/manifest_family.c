@@ -21,11 +21,46 @@ static enum err_code unknown_variant(const struct manifest *m, const struct mani
                      key, name, family->name, hint);
 }
 
+/* What each family takes where the manifest says nothing: the originals' values. */
+static const struct jobspec_architecture architecture_defaults[] = {
+    [JOBSPEC_LLAMA] = {.rope_theta = 10000, .norm_eps = 1e-5},
+    [JOBSPEC_QWEN3] = {.rope_theta = 1e6, .norm_eps = 1e-6},
+    [JOBSPEC_GEMMA3] = {.rope_theta = 1e6,
+                        .norm_eps = 1e-6,
+                        .window = 512,
+                        .window_pattern = 6,
+                        .rope_local_theta = 10000},
+};
+
+/* Fill in the family's own keys, or refuse them where the family has no such thing. */
+static enum err_code read_kind_keys(struct manifest *m, const struct yaml_node *node,
+                                    struct jobspec_architecture *a, struct err *err)
+{
+    static const char *const window_keys[] = {"window", "window_pattern", "query_scalar",
+                                              "rope_local_theta"};
+    const struct jobspec_architecture *defaults = &architecture_defaults[a->kind];
+    a->rope_theta = a->rope_theta > 0 ? a->rope_theta : defaults->rope_theta;
+    a->norm_eps = a->norm_eps > 0 ? a->norm_eps : defaults->norm_eps;
+    for (size_t i = 0; defaults->window == 0 && i < ARRAY_COUNT(window_keys); i++) {
+        const struct yaml_node *key = yaml_get(node, window_keys[i]);
+        if (key)
+            return yaml_fail(&m->doc, key, err, "'%s' is for gemma3 only, not for %s",
+                             window_keys[i], jobspec_architecture_names[a->kind]);
+    }
+    if (defaults->window == 0)
+        return ERR_OK;
+    a->window = a->window ? a->window : defaults->window;
+    a->window_pattern = a->window_pattern ? a->window_pattern : defaults->window_pattern;
+    a->query_scalar = a->query_scalar ? a->query_scalar : a->head_dim;
+    a->rope_local_theta =
+        a->rope_local_theta > 0 ? a->rope_local_theta : defaults->rope_local_theta;
+    return ERR_OK;
+}
+
 static enum err_code read_architecture(struct manifest *m, struct manifest_family *family,
                                        const struct yaml_node *node, struct err *err)
 {
-    struct manifest_architecture_keys keys = {
-        .architecture = {.rope_theta = 10000.0, .norm_eps = 1e-5, .init_std = 0.02, .tied = true}};
+    struct manifest_architecture_keys keys = {.architecture = {.init_std = 0.02, .tied = true}};
     enum err_code code =
         fields_read(&m->doc, node, "'architecture'", &manifest_architecture_table, &keys, err);
     if (code)
@@ -45,6 +80,9 @@ static enum err_code read_architecture(struct manifest *m, struct manifest_famil
     if (a->head_dim % 2 != 0)
         return yaml_fail(&m->doc, node, err, "the head dimension is %lld, but must be even",
                          (long long)a->head_dim);
+    code = read_kind_keys(m, node, a, err);
+    if (code)
+        return code;
     family->has_architecture = true;
     family->architecture = *a;
     return ERR_OK;

@@ -9,7 +9,6 @@ const char *const manifest_preset_names[] = {"none", "spectrum-v0", "spectrum-v1
 const char *const manifest_compat_names[] = {"paper", "reference", NULL};
 const char *const manifest_recompute_names[] = {"auto", "always", "never", NULL};
 static const char *const format_choices[] = {"spectrum", "colon", "chat", NULL}; /* enum format */
-static const char *const kind_names[] = {"llama", NULL};
 static const char *const tokenizer_kind_names[] = {"bpe", NULL};
 
 #define TABLE(fields)                                                                              \
@@ -104,7 +103,8 @@ const struct field_table manifest_family_table = TABLE(family);
 
 #define A manifest_architecture_keys
 static const struct field architecture[] = {
-    {.key = "kind", .kind = FIELD_CHOICE, .offset = offsetof(struct A, kind), .choices = kind_names,
+    {.key = "kind", .kind = FIELD_CHOICE, .offset = offsetof(struct A, architecture.kind),
+     .choices = jobspec_architecture_names,
      .required = true},
     NEED_INTEGER("layers", A, architecture.layers, 1, 256),
     NEED_INTEGER("width", A, architecture.width, 2, 65536),
@@ -117,6 +117,10 @@ static const struct field architecture[] = {
     REAL_KEY("norm_eps", A, architecture.norm_eps, 1e-12, 0.1),
     REAL_KEY("init_std", A, architecture.init_std, 0, 10),
     BOOL_KEY("tied", A, architecture.tied),
+    INTEGER_KEY("window", A, architecture.window, 1, 1048576),
+    INTEGER_KEY("window_pattern", A, architecture.window_pattern, 1, 257),
+    INTEGER_KEY("query_scalar", A, architecture.query_scalar, 1, 65536),
+    REAL_KEY("rope_local_theta", A, architecture.rope_local_theta, 1, 1e12),
 };
 #undef A
 const struct field_table manifest_architecture_table = TABLE(architecture);

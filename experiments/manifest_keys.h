@@ -23,7 +23,6 @@ struct manifest_family_keys {
 };
 
 struct manifest_architecture_keys {
-    int kind;
     struct jobspec_architecture architecture;
 };
 

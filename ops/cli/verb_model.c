@@ -8,6 +8,7 @@
 #include "convert_llama2c.h"
 #include "file.h"
 #include "human.h"
+#include "model_family.h"
 #include "rows.h"
 #include "tokenizer.h"
 #include "verbs.h"
@@ -65,12 +66,12 @@ static void print_config(const char *folder, const struct model_config *c)
 {
     char text[HUMAN_SIZE];
     printf("folder      %s\n"
-           "model       llama: %d layers, width %d, %d heads of %d, %d key/value heads, mlp %d\n"
+           "model       %s: %d layers, width %d, %d heads of %d, %d key/value heads, mlp %d\n"
            "context     %d tokens, rope theta %g, norm eps %g\n"
            "vocabulary  %d, head %s\n"
            "parameters  %s\n",
-           folder, c->layers, c->width, c->heads, c->head_dim, c->kv_heads, c->mlp_width,
-           c->context, c->rope_theta, c->norm_eps, c->vocabulary,
+           folder, model_family(c->kind)->name, c->layers, c->width, c->heads, c->head_dim,
+           c->kv_heads, c->mlp_width, c->context, c->rope_theta, c->norm_eps, c->vocabulary,
            c->head_tied ? "tied to the embedding" : "a matrix of its own",
            human_count((double)model_config_parameters(c), text));
 }

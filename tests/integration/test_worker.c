@@ -12,6 +12,7 @@
 
 #include "dataset.h"
 #include "file.h"
+#include "numerics_version.h"
 #include "records.h"
 #include "scripted_coordinator.h"
 #include "tree.h"
@@ -31,9 +32,11 @@ static struct digest put_text(struct scripted *s, const struct strbuf *text)
     return scripted_put(s, text->data, text->len);
 }
 
+#define TEXT_OF(number)   #number
+#define NUMBER_TEXT(name) TEXT_OF(name)
 #define NUMERICS                                                                                   \
     "\"numerics\":{\"backend\":\"blas\",\"core_type\":\"\",\"mode\":\"strict\","                   \
-    "\"precision\":\"f32\"},\"numerics_version\":1"
+    "\"precision\":\"f32\"},\"numerics_version\":" NUMBER_TEXT(NUMERICS_VERSION)
 
 /* The import of stories260K: a tree of the two llama2.c files. */
 static struct scripted_job *lease_import(struct scripted *s)

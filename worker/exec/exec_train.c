@@ -10,6 +10,7 @@
 #include "exec_kinds.h"
 #include "file.h"
 #include "kernels.h"
+#include "model_family.h"
 #include "special_tokens.h"
 #include "trainer.h"
 
@@ -29,11 +30,11 @@ struct training {
 
 /* ---- the model to begin with ---- */
 
-static struct model_config config_of(const struct spec_architecture *a,
+static struct model_config config_of(const struct spec_architecture *a, enum model_kind kind,
                                      const struct tokenizer *tokenizer)
 {
     struct model_config config = model_config_default();
-    config.kind = MODEL_LLAMA;
+    config.kind = kind;
     config.layers = (int)a->layers;
     config.width = (int)a->width;
     config.heads = (int)a->heads;
@@ -45,6 +46,10 @@ static struct model_config config_of(const struct spec_architecture *a,
     config.rope_theta = a->rope_theta;
     config.norm_eps = a->norm_eps;
     config.head_tied = a->tied;
+    config.window = (int)a->window;
+    config.window_period = (int)a->window_pattern;
+    config.query_scalar = (int)a->query_scalar;
+    config.rope_local_theta = a->rope_local_theta;
     config.bos_id = tokenizer_bos(tokenizer);
     int32_t eos = tokenizer_eos(tokenizer);
     config.eos_count = eos == TOKEN_NONE ? 0 : 1;
@@ -56,12 +61,15 @@ static enum err_code begin_fresh(struct training *t, struct err *err)
 {
     const struct spec *spec = t->context->spec;
     const char *path;
+    enum model_kind kind = MODEL_LLAMA;
     enum err_code code = exec_input_need(t->context->job, "tokenizer", &path, err);
+    if (!code)
+        code = model_kind_find(spec->architecture.kind, &kind, err);
     if (!code)
         code = tokenizer_load(path, &t->tokenizer, err);
     if (code)
         return code;
-    struct model_config config = config_of(&spec->architecture, t->tokenizer);
+    struct model_config config = config_of(&spec->architecture, kind, t->tokenizer);
     code = model_config_check(&config, err);
     if (!code)
         code = model_new(&config, &t->model, err);

@@ -34,7 +34,7 @@ struct field {
     const char *texts; /* texts that are allowed, "a|b"; NULL: any */
     const struct field_table *table;
     size_t count_max; /* lists */
-    bool optional;
+    bool optional;    /* zero when absent */
 };
 
 #define BIT(kind)  (1u << (kind))
@@ -71,7 +71,7 @@ static const struct field numerics_fields[] = {
 };
 
 static const struct field architecture_fields[] = {
-    TEXT(spec_architecture, kind, "llama"),
+    TEXT(spec_architecture, kind, NULL),
     INTEGER(spec_architecture, layers, 1, COUNT_MAX),
     INTEGER(spec_architecture, width, 1, COUNT_MAX),
     INTEGER(spec_architecture, heads, 1, COUNT_MAX),
@@ -83,6 +83,34 @@ static const struct field architecture_fields[] = {
     NUMBER(spec_architecture, norm_eps, 0, 1),
     NUMBER(spec_architecture, init_std, 0, FINITE_MAX),
     BOOLEAN(spec_architecture, tied),
+    {.key = "window",
+     .type = FIELD_INTEGER,
+     .offset = AT(spec_architecture, window),
+     .kinds = ALL_KINDS,
+     .min = 1,
+     .max = COUNT_MAX,
+     .optional = true},
+    {.key = "window_pattern",
+     .type = FIELD_INTEGER,
+     .offset = AT(spec_architecture, window_pattern),
+     .kinds = ALL_KINDS,
+     .min = 1,
+     .max = COUNT_MAX,
+     .optional = true},
+    {.key = "query_scalar",
+     .type = FIELD_INTEGER,
+     .offset = AT(spec_architecture, query_scalar),
+     .kinds = ALL_KINDS,
+     .min = 1,
+     .max = COUNT_MAX,
+     .optional = true},
+    {.key = "rope_local_theta",
+     .type = FIELD_NUMBER,
+     .offset = AT(spec_architecture, rope_local_theta),
+     .kinds = ALL_KINDS,
+     .min = 1,
+     .max = FINITE_MAX,
+     .optional = true},
 };
 
 #define TABLE(fields) (&(const struct field_table){fields, ARRAY_COUNT(fields)})

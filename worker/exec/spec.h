@@ -28,10 +28,12 @@ struct spec_numerics {
 };
 
 struct spec_architecture {
-    const char *kind; /* "llama" */
+    const char *kind; /* of model_family.h: "llama" */
     int64_t layers, width, heads, kv_heads, head_dim, mlp, context;
     double rope_theta, norm_eps, init_std;
     bool tied;
+    int64_t window, window_pattern, query_scalar; /* families with windows, else 0 */
+    double rope_local_theta;
 };
 
 struct spec_lora {

@@ -6,7 +6,9 @@
 
 #include "branch_impl.h"
 #include "check.h"
+#include "model_family.h"
 #include "model_layer.h"
+#include "model_rope.h"
 
 enum { ROWS_DEFAULT = 512, TEXTS_DEFAULT = 64 };
 
@@ -74,7 +76,9 @@ static bool allocate(struct branch *b)
         !b->prompt.values || !b->prompt_logits)
         return false;
     model_space_place(m, &b->shape, b->ops, b->memory, &b->space);
-    model_rope_table(m, b->shape.positions, b->space.rope);
+    model_rope_table(m, false, 0, b->shape.positions, b->space.rope);
+    if (b->space.rope_local)
+        model_rope_table(m, true, 0, b->shape.positions, b->space.rope_local);
     return true;
 }
 
@@ -136,29 +140,30 @@ enum err_code branch_check_ids(const struct model_config *config, const int32_t 
 
 /* ---- passes ---- */
 
-static struct layer_context context_of(const struct branch *b, int rows)
+static struct layer_context context_of(const struct branch *b, int layer, int rows)
 {
+    const bool windowed = model_layer_is_windowed(model_shape(b->model), layer);
     return (struct layer_context){
         .ops = b->ops,
         .config = model_shape(b->model),
         .rows = rows,
         .positions = b->space.positions,
-        .rope = b->space.rope,
+        .rope = windowed ? b->space.rope_local : b->space.rope,
     };
 }
 
 /* Fill the last block up and look up the embeddings; returns the padded number of rows. */
 static int start_pass(struct branch *b, int rows)
 {
-    const struct model_config *m = model_shape(b->model);
     const int padded = kernel_rows_padded(rows);
     ASSERT(padded <= b->shape.rows);
     for (int row = rows; row < padded; row++) {
         b->space.ids[row] = b->own_row[row] = -1;
         b->space.positions[row] = b->own_first[row] = b->own_len[row] = 0;
     }
-    b->ops->gather(b->space.layers[0].in, b->space.ids,
-                   params_data(model_weights(b->model), TENSOR_EMBEDDING, -1), padded, m->width);
+    const struct layer_context context = context_of(b, 0, padded);
+    layer_embed(&context, b->space.layers[0].in, b->space.ids,
+                params_data(model_weights(b->model), TENSOR_EMBEDDING, -1));
     return padded;
 }
 
@@ -181,11 +186,12 @@ void branch_pass(struct branch *b, int rows, const struct branch_cache *cache)
     const struct model_config *m = model_shape(b->model);
     const struct params *p = model_weights(b->model);
     const int padded = start_pass(b, rows);
-    const struct layer_context context = context_of(b, padded);
     const struct kernel_branch branch = {padded, b->prompt_count, b->own_first, b->own_len};
     for (int i = 0; i < m->layers; i++) {
         const struct layer_space *a = &b->space.layers[i];
         const struct layer_params weights = layer_params_at(p, i);
+        const struct layer_context context = context_of(b, i, padded);
+        const struct kernel_attention shape = layer_attention(m, i);
         const float *keys = a->k, *values = a->v;
         layer_project(&context, a, &weights);
         if (cache) {
@@ -196,7 +202,7 @@ void branch_pass(struct branch *b, int rows, const struct branch_cache *cache)
         }
         b->ops->attention_branch(a->mixed, a->q, cache_at(m, b->prompt.keys, b->prompt.rows, i),
                                  cache_at(m, b->prompt.values, b->prompt.rows, i), keys, values,
-                                 &branch, m->heads, m->kv_heads, m->head_dim, b->space.attention);
+                                 &branch, &shape, b->space.attention);
         layer_attend(&context, a, &weights);
         layer_mlp(&context, a, &weights);
     }
@@ -210,7 +216,8 @@ void branch_logits_of(struct branch *b, int from, int rows)
     ASSERT(rows <= b->shape.piece_rows);
     b->ops->norm_forward(s->final_norm, s->final_rstd,
                          s->layers[m->layers - 1].out + (size_t)from * (size_t)m->width,
-                         params_data(p, TENSOR_FINAL_NORM, -1), m->norm_eps, rows, m->width);
+                         params_data(p, TENSOR_FINAL_NORM, -1), model_family(m->kind)->norm_base,
+                         m->norm_eps, rows, m->width);
     b->ops->matmul_forward(s->logits, s->final_norm, model_head(m, p), rows, m->width,
                            m->vocabulary);
 }
@@ -238,6 +245,7 @@ static void prompt_attention(struct branch *b, const struct layer_context *conte
 {
     const struct model_config *m = context->config;
     const struct layer_space *a = &b->space.layers[i];
+    const struct kernel_attention shape = layer_attention(m, i);
     const struct kernel_batch batch = {1, context->rows, b->space.start, b->space.len};
     const int count = b->space.len[0];
     const size_t bytes = (size_t)count * cache_row(m) * sizeof(float);
@@ -245,8 +253,8 @@ static void prompt_attention(struct branch *b, const struct layer_context *conte
     layer_project(context, a, weights);
     memcpy(cache_at(m, b->prompt.keys, b->prompt.rows, i), a->k, bytes);
     memcpy(cache_at(m, b->prompt.values, b->prompt.rows, i), a->v, bytes);
-    b->ops->attention_forward(a->mixed, a->lse, a->q, a->k, a->v, &batch, m->heads, m->kv_heads,
-                              m->head_dim, b->space.attention);
+    b->ops->attention_forward(a->mixed, a->lse, a->q, a->k, a->v, &batch, &shape,
+                              b->space.attention);
     memset(a->mixed + (size_t)count * row_floats, 0,
            (size_t)(context->rows - count) * row_floats * sizeof(float));
 }
@@ -256,7 +264,7 @@ static void finish_prompt(struct branch *b, const struct layer_params *weights)
 {
     const struct model_config *m = model_shape(b->model);
     const struct model_space *s = &b->space;
-    const struct layer_context context = context_of(b, KERNEL_ROW_BLOCK);
+    const struct layer_context context = context_of(b, m->layers - 1, KERNEL_ROW_BLOCK);
     struct layer_space last = s->layers[m->layers - 1];
     b->ops->gather(s->last_in, s->loss_rows, last.in, KERNEL_ROW_BLOCK, m->width);
     b->ops->gather(s->last_mixed, s->loss_rows, last.mixed, KERNEL_ROW_BLOCK,
@@ -295,8 +303,9 @@ enum err_code branch_prompt(struct branch *b, const int32_t *ids, size_t count, 
     enum err_code rc = branch_check_ids(m, ids, count, err);
     if (rc != ERR_OK)
         return rc;
-    const struct layer_context context = context_of(b, pack_prompt(b, ids, (int)count));
+    const int rows = pack_prompt(b, ids, (int)count);
     for (int i = 0; i < m->layers; i++) {
+        const struct layer_context context = context_of(b, i, rows);
         const struct layer_params weights = layer_params_at(model_weights(b->model), i);
         prompt_attention(b, &context, i, &weights);
         if (i == m->layers - 1) {

@@ -8,6 +8,7 @@
 #include "check.h"
 #include "file.h"
 #include "intern.h"
+#include "model_family.h"
 #include "tokenizer.h"
 
 enum { CONFIG_BYTES_MAX = 1 << 20, FILE_MODE = 0644, FOLDER_MODE = 0755 };
@@ -42,7 +43,39 @@ static bool is_harmless(const char *name, const struct model_config *config)
     size_t suffix_len = sizeof suffix - 1;
     if (len > suffix_len && strcmp(name + len - suffix_len, suffix) == 0)
         return true;
-    return config->head_tied && strcmp(name, "lm_head.weight") == 0;
+    /* Of a multimodal model we read the text half. */
+    const char *const *parts = model_family(config->kind)->other_parts;
+    for (; parts && *parts; parts++) {
+        if (strncmp(name, *parts, strlen(*parts)) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Tensor `name` under another of its family's spellings: the first, second, … that fits it; false
+ * when there is none. */
+static bool respell(const struct model_config *config, const char *name, size_t which,
+                    char out[TENSOR_NAME_SIZE])
+{
+    const char *const(*pair)[2] = model_family(config->kind)->spellings;
+    for (; pair && (*pair)[0]; pair++) {
+        const size_t len = strlen((*pair)[0]);
+        if (strncmp(name, (*pair)[0], len) != 0 || which-- > 0)
+            continue;
+        snprintf(out, TENSOR_NAME_SIZE, "%s%s", (*pair)[1], name + len);
+        return true;
+    }
+    return false;
+}
+
+/* The tensor, however its family spells it; NULL when it is not there. */
+static const struct tensor_view *find_tensor(const struct checkpoint *c, const char *name)
+{
+    char spelled[TENSOR_NAME_SIZE];
+    const struct tensor_view *view = safetensors_find(c->weights, name);
+    for (size_t i = 0; !view && respell(&c->config, name, i, spelled); i++)
+        view = safetensors_find(c->weights, spelled);
+    return view;
 }
 
 static enum err_code check_tensors(const struct checkpoint *c, struct err *err)
@@ -51,13 +84,19 @@ static enum err_code check_tensors(const struct checkpoint *c, struct err *err)
     enum err_code rc = ERR_OK;
     for (size_t i = 0; rc == ERR_OK && i < tensor_spec_count(&c->config); i++) {
         struct tensor_spec spec = tensor_spec_at(&c->config, i);
-        const struct tensor_view *view = safetensors_find(c->weights, spec.name);
-        intern_add(&expected, spec.name, strlen(spec.name));
+        const struct tensor_view *view = find_tensor(c, spec.name);
         if (view)
             rc = check_shape(view, &spec, err);
         else
             rc = err_set(err, ERR_INVALID, "tensor '%s' is missing", spec.name);
+        if (view)
+            intern_add(&expected, view->name, strlen(view->name));
     }
+    /* Some programs write a tied head as well. */
+    const struct tensor_view *head =
+        rc == ERR_OK && c->config.head_tied ? find_tensor(c, "lm_head.weight") : NULL;
+    if (head)
+        intern_add(&expected, head->name, strlen(head->name));
     for (size_t i = 0; rc == ERR_OK && i < safetensors_count(c->weights); i++) {
         const char *name = safetensors_at(c->weights, i)->name;
         bool is_known = intern_find(&expected, name, strlen(name)) != INTERN_NONE;
@@ -120,7 +159,7 @@ enum err_code checkpoint_read(const struct checkpoint *checkpoint, const struct 
                               size_t count, struct err *err)
 {
     for (size_t i = 0; i < count; i++) {
-        const struct tensor_view *view = safetensors_find(checkpoint->weights, specs[i].name);
+        const struct tensor_view *view = find_tensor(checkpoint, specs[i].name);
         enum err_code rc;
         if (!view)
             rc = err_set(err, ERR_INVALID, "tensor '%s' is missing", specs[i].name);

@@ -1,14 +1,15 @@
 #include "model.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
 #include "checkpoint.h"
 #include "kernels.h"
+#include "model_family.h"
 #include "model_layer.h"
 #include "model_pack.h"
+#include "model_rope.h"
 #include "model_space.h"
 
 struct model {
@@ -91,19 +92,6 @@ float *model_head(const struct model_config *config, const struct params *p)
     return params_data(p, config->head_tied ? TENSOR_EMBEDDING : TENSOR_HEAD, -1);
 }
 
-void model_rope_table(const struct model_config *config, int positions, float *table)
-{
-    const int half = config->head_dim / 2;
-    for (int t = 0; t < positions; t++) {
-        float *row = table + (size_t)t * (size_t)config->head_dim;
-        for (int d = 0; d < half; d++) {
-            double angle = t * pow(config->rope_theta, -(double)d / half);
-            row[d] = (float)cos(angle);
-            row[half + d] = (float)sin(angle);
-        }
-    }
-}
-
 enum err_code model_run_new(const struct model *model, enum model_purpose purpose,
                             const struct model_capacity *capacity, struct model_run **run_out,
                             struct err *err)
@@ -126,7 +114,9 @@ enum err_code model_run_new(const struct model *model, enum model_purpose purpos
                        bytes);
     }
     model_space_place(&model->config, &run->shape, run->ops, run->memory, &run->space);
-    model_rope_table(&model->config, run->shape.positions, run->space.rope);
+    model_rope_table(&model->config, false, 0, run->shape.positions, run->space.rope);
+    if (run->space.rope_local)
+        model_rope_table(&model->config, true, 0, run->shape.positions, run->space.rope_local);
     *run_out = run;
     return ERR_OK;
 }
@@ -164,15 +154,17 @@ static void clear_padding(const struct kernel_batch *batch, float *x, int cols)
     }
 }
 
-/* How a layer sees the whole batch. */
-static struct layer_context all_rows(const struct model_run *run)
+/* How layer `layer` sees the whole batch. */
+static struct layer_context all_rows(const struct model_run *run, int layer)
 {
+    const struct model_space *s = &run->space;
+    const bool windowed = model_layer_is_windowed(&run->model->config, layer);
     return (struct layer_context){
         .ops = run->ops,
         .config = &run->model->config,
         .rows = run->packed.batch.rows,
-        .positions = run->space.positions,
-        .rope = run->space.rope,
+        .positions = s->positions,
+        .rope = windowed ? s->rope_local : s->rope,
     };
 }
 
@@ -180,7 +172,7 @@ static struct layer_context all_rows(const struct model_run *run)
  * the last layer sees them alone, gathered. */
 static struct layer_context loss_rows(const struct model_run *run)
 {
-    struct layer_context context = all_rows(run);
+    struct layer_context context = all_rows(run, run->model->config.layers - 1);
     context.rows = run->packed.loss_rows;
     return context;
 }
@@ -196,14 +188,15 @@ static struct layer_space last_layer(const struct model_run *run)
     return a;
 }
 
-static void attention_forward(const struct model_run *run, const struct layer_space *a,
+static void attention_forward(const struct model_run *run, int layer, const struct layer_space *a,
                               const struct layer_params *w)
 {
     const struct model_config *m = &run->model->config;
-    struct layer_context context = all_rows(run);
+    const struct kernel_attention shape = layer_attention(m, layer);
+    struct layer_context context = all_rows(run, layer);
     layer_project(&context, a, w);
-    run->ops->attention_forward(a->mixed, a->lse, a->q, a->k, a->v, &run->packed.batch, m->heads,
-                                m->kv_heads, m->head_dim, run->space.attention);
+    run->ops->attention_forward(a->mixed, a->lse, a->q, a->k, a->v, &run->packed.batch, &shape,
+                                run->space.attention);
     clear_padding(&run->packed.batch, a->mixed, m->heads * m->head_dim);
 }
 
@@ -211,11 +204,11 @@ static void layers_forward(const struct model_run *run)
 {
     const struct model_config *m = &run->model->config;
     const struct model_space *s = &run->space;
-    struct layer_context context = all_rows(run);
     for (int i = 0; i < m->layers; i++) {
         const struct layer_space *a = &s->layers[i];
+        struct layer_context context = all_rows(run, i);
         struct layer_params weights = layer_params_at(&run->model->params, i);
-        attention_forward(run, a, &weights);
+        attention_forward(run, i, a, &weights);
         if (i < m->layers - 1) {
             layer_attend(&context, a, &weights);
             layer_mlp(&context, a, &weights);
@@ -231,15 +224,14 @@ static void layers_forward(const struct model_run *run)
     }
 }
 
-static void attention_backward(const struct model_run *run, const struct layer_space *a,
+static void attention_backward(const struct model_run *run, int layer, const struct layer_space *a,
                                const struct layer_params *w, const struct layer_params *dw)
 {
-    const struct model_config *m = &run->model->config;
     const struct gradient_space *g = &run->space.gradient;
-    struct layer_context context = all_rows(run);
+    const struct kernel_attention shape = layer_attention(&run->model->config, layer);
+    struct layer_context context = all_rows(run, layer);
     run->ops->attention_backward(g->q, g->k, g->v, g->mixed, a->mixed, a->lse, a->q, a->k, a->v,
-                                 &run->packed.batch, m->heads, m->kv_heads, m->head_dim,
-                                 run->space.attention);
+                                 &run->packed.batch, &shape, run->space.attention);
     layer_project_backward(&context, a, w, dw, g);
 }
 
@@ -256,9 +248,9 @@ static void layers_backward(const struct model_run *run, const struct params *gr
 {
     const struct model_config *m = &run->model->config;
     const struct gradient_space *g = &run->space.gradient;
-    struct layer_context context = all_rows(run);
     for (int i = m->layers - 1; i >= 0; i--) {
         const struct layer_space *a = &run->space.layers[i];
+        struct layer_context context = all_rows(run, i);
         struct layer_params weights = layer_params_at(&run->model->params, i);
         struct layer_params weight_gradients = layer_params_at(gradients, i);
         if (i < m->layers - 1) {
@@ -275,7 +267,7 @@ static void layers_backward(const struct model_run *run, const struct params *gr
             spread(run, g->stream, g->final_in, m->width);
             spread(run, g->mixed, g->last_mixed, m->heads * m->head_dim);
         }
-        attention_backward(run, a, &weights, &weight_gradients);
+        attention_backward(run, i, a, &weights, &weight_gradients);
     }
 }
 
@@ -302,7 +294,8 @@ static void loss_forward(struct model_run *run)
     struct model_space *s = &run->space;
     const int total = run->packed.loss_rows, C = m->width;
     const float *weight = params_data(&run->model->params, TENSOR_FINAL_NORM, -1);
-    ops->norm_forward(s->final_norm, s->final_rstd, s->final_in, weight, m->norm_eps, total, C);
+    ops->norm_forward(s->final_norm, s->final_rstd, s->final_in, weight,
+                      model_family(m->kind)->norm_base, m->norm_eps, total, C);
     for (int from = 0, rows; from < total; from += rows) {
         rows = piece_rows(run, from);
         piece_logits(run, from, rows);
@@ -314,15 +307,14 @@ static void loss_forward(struct model_run *run)
 void model_forward(struct model_run *run, const struct model_sequence *sequences,
                    size_t sequence_count, struct token_score *scores)
 {
-    const struct model_config *m = &run->model->config;
-    const struct params *p = &run->model->params;
     struct model_space *s = &run->space;
     run->packed = model_pack(sequences, sequence_count, &run->shape, s);
     run->forward_done = true;
     if (run->packed.loss_rows == 0)
         return;
-    run->ops->gather(s->layers[0].in, s->ids, params_data(p, TENSOR_EMBEDDING, -1),
-                     run->packed.batch.rows, m->width);
+    struct layer_context context = all_rows(run, 0);
+    layer_embed(&context, s->layers[0].in, s->ids,
+                params_data(&run->model->params, TENSOR_EMBEDDING, -1));
     layers_forward(run);
     loss_forward(run);
     for (int row = 0, used = 0; row < run->packed.loss_rows; row++) {
@@ -352,13 +344,13 @@ static void loss_backward(struct model_run *run, double scale, const struct para
                                     rows, C, V);
         ops->norm_backward(g->final_in + offset, params_data(gradients, TENSOR_FINAL_NORM, -1),
                            g->final_norm, s->final_in + offset,
-                           params_data(p, TENSOR_FINAL_NORM, -1), s->final_rstd + from, rows, C);
+                           params_data(p, TENSOR_FINAL_NORM, -1), model_family(m->kind)->norm_base,
+                           s->final_rstd + from, rows, C);
     }
 }
 
 void model_backward(struct model_run *run, double scale, struct params *gradients)
 {
-    const struct model_config *m = &run->model->config;
     ASSERT(run->shape.training);
     ASSERT(run->forward_done);
     run->forward_done = false; /* the logits become their gradients */
@@ -366,6 +358,7 @@ void model_backward(struct model_run *run, double scale, struct params *gradient
         return;
     loss_backward(run, scale, gradients);
     layers_backward(run, gradients);
-    run->ops->scatter_add(params_data(gradients, TENSOR_EMBEDDING, -1), run->space.ids,
-                          run->space.gradient.stream, run->packed.batch.rows, m->width);
+    struct layer_context context = all_rows(run, 0);
+    layer_embed_backward(&context, params_data(gradients, TENSOR_EMBEDDING, -1), run->space.ids,
+                         run->space.gradient.stream);
 }

@@ -41,10 +41,6 @@ const struct params *model_weights(const struct model *model);
 /* The head's matrix, vocabulary × width, in the weights or a block shaped like them. */
 float *model_head(const struct model_config *config, const struct params *p);
 
-/* Fill table[positions][head_dim] with what RoPE turns by: of each position head_dim / 2 cosines,
- * then as many sines, of position * theta^(-2 d / head_dim). */
-void model_rope_table(const struct model_config *config, int positions, float *table);
-
 /* One sequence to run: the model reads ids[0 … count - 2] and predicts ids[i] for every i ≥ 1 with
  * losses[i] != 0. All borrowed during the call. */
 struct model_sequence {

@@ -3,84 +3,30 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "check.h"
-#include "json_field.h"
+#include "model_config_impl.h"
+#include "model_family.h"
 #include "tensor_spec.h"
 
-/* Bounds: far above any model of this family, and small enough that rows * cols * sizeof(float)
- * fits 64 bits and heads * head_dim fits an int. */
-enum {
-    LAYERS_MAX = 1024,
-    WIDTH_MAX = 1 << 17,
-    HEADS_MAX = 1024,
-    HEAD_DIM_MAX = 1024,
-    MLP_WIDTH_MAX = 1 << 20,
-    VOCABULARY_MAX = 1 << 22,
-    CONTEXT_MAX = 1 << 24,
-};
-
-struct kind_row {
-    const char *model_type;
-    const char *architecture;
-};
-
-static const struct kind_row kinds[MODEL_KIND_COUNT] = {
-    [MODEL_LLAMA] = {"llama", "LlamaForCausalLM"},
-};
-
-/* The integer sizes: one row serves parsing, checking and (in this order) messages. */
-struct size_row {
-    const char *key;
-    size_t offset;
-    int min;
-    int max;
-    bool required;
-};
-
-static const struct size_row sizes[] = {
-    {"num_hidden_layers", offsetof(struct model_config, layers), 1, LAYERS_MAX, true},
-    {"hidden_size", offsetof(struct model_config, width), 1, WIDTH_MAX, true},
-    {"num_attention_heads", offsetof(struct model_config, heads), 1, HEADS_MAX, true},
-    {"num_key_value_heads", offsetof(struct model_config, kv_heads), 1, HEADS_MAX, false},
-    {"head_dim", offsetof(struct model_config, head_dim), 2, HEAD_DIM_MAX, false},
-    {"intermediate_size", offsetof(struct model_config, mlp_width), 1, MLP_WIDTH_MAX, true},
-    {"vocab_size", offsetof(struct model_config, vocabulary), 1, VOCABULARY_MAX, true},
-    {"max_position_embeddings", offsetof(struct model_config, context), 1, CONTEXT_MAX, true},
-};
-
-/* Keys that change the forward pass unless they have this neutral value (absent and null always
- * are neutral). Weights read under another value would silently give other numbers. */
-enum neutral { NEUTRAL_NULL, NEUTRAL_FALSE, NEUTRAL_ONE, NEUTRAL_SILU };
-
-struct neutral_row {
-    const char *key;
-    enum neutral value;
-};
-
-static const struct neutral_row neutral_keys[] = {
-    {"attention_bias", NEUTRAL_FALSE},
-    {"mlp_bias", NEUTRAL_FALSE},
-    {"qkv_bias", NEUTRAL_FALSE},
-    {"rope_scaling", NEUTRAL_NULL},
-    {"sliding_window", NEUTRAL_NULL},
-    {"use_sliding_window", NEUTRAL_FALSE},
-    {"layer_types", NEUTRAL_NULL},
-    {"attn_logit_softcapping", NEUTRAL_NULL},
-    {"final_logit_softcapping", NEUTRAL_NULL},
-    {"query_pre_attn_scalar", NEUTRAL_NULL},
-    {"partial_rotary_factor", NEUTRAL_ONE},
-    {"embedding_multiplier", NEUTRAL_ONE},
-    {"attention_multiplier", NEUTRAL_NULL},
-    {"residual_multiplier", NEUTRAL_ONE},
-    {"logits_scaling", NEUTRAL_ONE},
-    {"logit_scale", NEUTRAL_ONE},
-    {"num_experts", NEUTRAL_NULL},
-    {"num_local_experts", NEUTRAL_NULL},
-    {"quantization_config", NEUTRAL_NULL},
-    {"hidden_act", NEUTRAL_SILU},
-    {"hidden_activation", NEUTRAL_SILU},
+const struct size_row model_size_rows[MODEL_SIZE_ROWS] = {
+    {"num_hidden_layers", offsetof(struct model_config, layers), 1, MODEL_LAYERS_MAX, false, false},
+    {"hidden_size", offsetof(struct model_config, width), 1, MODEL_WIDTH_MAX, false, false},
+    {"num_attention_heads", offsetof(struct model_config, heads), 1, MODEL_HEADS_MAX, false, false},
+    {"num_key_value_heads", offsetof(struct model_config, kv_heads), 1, MODEL_HEADS_MAX, true,
+     false},
+    {"head_dim", offsetof(struct model_config, head_dim), 2, MODEL_HEAD_DIM_MAX, true, false},
+    {"intermediate_size", offsetof(struct model_config, mlp_width), 1, MODEL_MLP_WIDTH_MAX, false,
+     false},
+    {"vocab_size", offsetof(struct model_config, vocabulary), 1, MODEL_VOCABULARY_MAX, false,
+     false},
+    {"max_position_embeddings", offsetof(struct model_config, context), 1, MODEL_CONTEXT_MAX, false,
+     false},
+    {"sliding_window", offsetof(struct model_config, window), 1, MODEL_CONTEXT_MAX, true, true},
+    {"sliding_window_pattern", offsetof(struct model_config, window_period), 1,
+     MODEL_LAYERS_MAX + 1, true, true},
+    {"query_pre_attn_scalar", offsetof(struct model_config, query_scalar), 1, MODEL_WIDTH_MAX, true,
+     true},
 };
 
 struct model_config model_config_default(void)
@@ -92,11 +38,6 @@ struct model_config model_config_default(void)
         .head_tied = true,
         .bos_id = -1,
     };
-}
-
-static int *size_at(struct model_config *config, const struct size_row *row)
-{
-    return (int *)(void *)((char *)config + row->offset);
 }
 
 static enum err_code check_ids(const struct model_config *c, struct err *err)
@@ -115,17 +56,61 @@ static enum err_code check_ids(const struct model_config *c, struct err *err)
     return ERR_OK;
 }
 
-enum err_code model_config_check(const struct model_config *config, struct err *err)
+static bool is_positive(double x)
+{
+    return x > 0 && isfinite(x);
+}
+
+static enum err_code check_rope(const struct model_config *c, struct err *err)
+{
+    if (!is_positive(c->rope_theta))
+        return err_set(err, ERR_INVALID, "rope_theta must be a positive number");
+    if (c->window > 0 && !is_positive(c->rope_local_theta))
+        return err_set(err, ERR_INVALID, "rope_local_base_freq must be a positive number");
+    if (c->rope_scaling == ROPE_UNSCALED)
+        return ERR_OK;
+    if (!(c->rope_factor >= 1) || !isfinite(c->rope_factor))
+        return err_set(err, ERR_INVALID, "rope_scaling: factor must be at least 1");
+    if (c->rope_scaling == ROPE_LLAMA3 &&
+        (!is_positive(c->rope_low_factor) || !isfinite(c->rope_high_factor) ||
+         c->rope_high_factor <= c->rope_low_factor))
+        return err_set(err, ERR_INVALID,
+                       "rope_scaling: low_freq_factor %g must be positive and below "
+                       "high_freq_factor %g",
+                       c->rope_low_factor, c->rope_high_factor);
+    if (c->rope_scaling == ROPE_LLAMA3 && c->rope_original_context < 1)
+        return err_set(err, ERR_INVALID,
+                       "rope_scaling: original_max_position_embeddings must be at least 1");
+    return ERR_OK;
+}
+
+/* Families without windows have 0 there. */
+static enum err_code check_sizes(const struct model_config *config, struct err *err)
 {
     struct model_config copy = *config;
+    const bool windows = model_family(config->kind)->windows;
+    for (size_t i = 0; i < ARRAY_COUNT(model_size_rows); i++) {
+        const struct size_row *row = &model_size_rows[i];
+        const int value = *model_size_at(&copy, row);
+        if (row->windows && !windows && value == 0)
+            continue;
+        if (row->windows && !windows)
+            return err_set(err, ERR_INVALID, "%s is %d, but %s has no such thing", row->key, value,
+                           model_family(config->kind)->name);
+        if (value < row->min || value > row->max)
+            return err_set(err, ERR_INVALID, "%s is %d, but must lie between %d and %d", row->key,
+                           value, row->min, row->max);
+    }
+    return ERR_OK;
+}
+
+enum err_code model_config_check(const struct model_config *config, struct err *err)
+{
     if ((unsigned)config->kind >= MODEL_KIND_COUNT)
         return err_set(err, ERR_INVALID, "unknown model kind %d", (int)config->kind);
-    for (size_t i = 0; i < ARRAY_COUNT(sizes); i++) {
-        int value = *size_at(&copy, &sizes[i]);
-        if (value < sizes[i].min || value > sizes[i].max)
-            return err_set(err, ERR_INVALID, "%s is %d, but must lie between %d and %d",
-                           sizes[i].key, value, sizes[i].min, sizes[i].max);
-    }
+    enum err_code rc = check_sizes(config, err);
+    if (rc != ERR_OK)
+        return rc;
     if (config->heads % config->kv_heads != 0)
         return err_set(err, ERR_INVALID,
                        "num_attention_heads %d is not a multiple of num_key_value_heads %d",
@@ -133,159 +118,18 @@ enum err_code model_config_check(const struct model_config *config, struct err *
     if (config->head_dim % 2 != 0)
         return err_set(err, ERR_INVALID, "head_dim %d is odd, but RoPE turns pairs",
                        config->head_dim);
-    if (!(config->rope_theta > 0) || !isfinite(config->rope_theta))
-        return err_set(err, ERR_INVALID, "rope_theta must be a positive number");
     if (!(config->norm_eps >= 0) || !isfinite(config->norm_eps))
         return err_set(err, ERR_INVALID, "rms_norm_eps must not be negative");
-    return check_ids(config, err);
+    rc = check_rope(config, err);
+    return rc == ERR_OK ? check_ids(config, err) : rc;
 }
 
-static enum err_code read_kind(struct json_source from, enum model_kind *kind_out, struct err *err)
+double model_config_score_scale(const struct model_config *config)
 {
-    const char *model_type = NULL;
-    enum err_code rc = json_field_string(from, "model_type", true, &model_type, err);
-    if (rc != ERR_OK)
-        return rc;
-    for (int kind = 0; kind < MODEL_KIND_COUNT; kind++) {
-        if (strcmp(kinds[kind].model_type, model_type) == 0) {
-            *kind_out = (enum model_kind)kind;
-            return ERR_OK;
-        }
-    }
-    return err_set(err, ERR_INVALID, "read '%s': model_type '%s' is not supported (only llama is)",
-                   from.path, model_type);
+    return 1.0 / sqrt(config->query_scalar > 0 ? config->query_scalar : config->head_dim);
 }
 
-static bool is_neutral(const json_t *value, enum neutral neutral)
-{
-    if (!value || json_is_null(value))
-        return true;
-    switch (neutral) {
-    case NEUTRAL_NULL:
-        return false;
-    case NEUTRAL_FALSE:
-        return json_is_false(value);
-    case NEUTRAL_ONE:
-        return json_is_number(value) && json_number_value(value) == 1.0;
-    case NEUTRAL_SILU:
-        return json_is_string(value) && (strcmp(json_string_value(value), "silu") == 0 ||
-                                         strcmp(json_string_value(value), "swish") == 0);
-    }
-    return false;
-}
-
-static enum err_code refuse_unsupported(struct json_source from, struct err *err)
-{
-    for (size_t i = 0; i < ARRAY_COUNT(neutral_keys); i++) {
-        const json_t *value = json_object_get(from.object, neutral_keys[i].key);
-        if (is_neutral(value, neutral_keys[i].value))
-            continue;
-        char *shown = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-        enum err_code rc =
-            err_set(err, ERR_INVALID,
-                    "read '%s': key '%s' is %.80s, which changes the computation and is not "
-                    "supported for this model",
-                    from.path, neutral_keys[i].key, shown ? shown : "set");
-        free(shown);
-        return rc;
-    }
-    return ERR_OK;
-}
-
-/* Either rope_theta at the top level, or since transformers 5 inside rope_parameters. */
-static enum err_code read_rope(struct json_source from, double *theta, struct err *err)
-{
-    enum err_code rc = json_field_double(from, "rope_theta", false, theta, err);
-    const json_t *parameters = json_object_get(from.object, "rope_parameters");
-    if (rc != ERR_OK || !parameters || json_is_null(parameters))
-        return rc;
-    struct json_source inner = {parameters, from.path};
-    const char *type = "default";
-    rc = json_field_string(inner, "rope_type", false, &type, err);
-    if (rc != ERR_OK)
-        return rc;
-    if (strcmp(type, "default") != 0)
-        return err_set(err, ERR_INVALID,
-                       "read '%s': rope_type '%s' changes the computation and is not supported",
-                       from.path, type);
-    return json_field_double(inner, "rope_theta", false, theta, err);
-}
-
-/* eos_token_id is a number, a list of numbers, null or absent. */
-static enum err_code read_eos(struct json_source from, struct model_config *c, struct err *err)
-{
-    const json_t *value = json_object_get(from.object, "eos_token_id");
-    size_t count = json_is_array(value) ? json_array_size(value) : 1;
-    if (!value || json_is_null(value))
-        return ERR_OK;
-    if (count > MODEL_EOS_MAX)
-        return err_set(err, ERR_INVALID, "read '%s': eos_token_id lists %zu ids, at most %d can be",
-                       from.path, count, MODEL_EOS_MAX);
-    for (size_t i = 0; i < count; i++) {
-        const json_t *id = json_is_array(value) ? json_array_get(value, i) : value;
-        json_int_t number = json_integer_value(id);
-        if (!json_is_integer(id) || number < 0 || number >= VOCABULARY_MAX)
-            return err_set(err, ERR_INVALID, "read '%s': eos_token_id must hold token ids",
-                           from.path);
-        c->eos_ids[i] = (int)number;
-    }
-    c->eos_count = (int)count;
-    return ERR_OK;
-}
-
-static enum err_code read_all(struct json_source from, struct model_config *c, struct err *err)
-{
-    enum err_code rc = read_kind(from, &c->kind, err);
-    if (rc == ERR_OK)
-        rc = refuse_unsupported(from, err);
-    for (size_t i = 0; rc == ERR_OK && i < ARRAY_COUNT(sizes); i++)
-        rc = json_field_int(from, sizes[i].key, sizes[i].required, sizes[i].min, sizes[i].max,
-                            size_at(c, &sizes[i]), err);
-    /* Defaults of LlamaConfig: as many key/value heads as heads; head_dim from the width; an
-     * untied head. */
-    if (c->kv_heads == 0)
-        c->kv_heads = c->heads;
-    if (rc == ERR_OK && c->head_dim == 0) {
-        if (c->width % c->heads != 0)
-            return err_set(err, ERR_INVALID,
-                           "read '%s': hidden_size %d is not a multiple of num_attention_heads %d "
-                           "and head_dim is not given",
-                           from.path, c->width, c->heads);
-        c->head_dim = c->width / c->heads;
-    }
-    c->head_tied = false;
-    c->norm_eps = 1e-6;
-    if (rc == ERR_OK)
-        rc = json_field_bool(from, "tie_word_embeddings", false, &c->head_tied, err);
-    if (rc == ERR_OK)
-        rc = json_field_double(from, "rms_norm_eps", false, &c->norm_eps, err);
-    if (rc == ERR_OK)
-        rc = read_rope(from, &c->rope_theta, err);
-    if (rc == ERR_OK)
-        rc = json_field_int(from, "bos_token_id", false, 0, VOCABULARY_MAX, &c->bos_id, err);
-    if (rc == ERR_OK)
-        rc = read_eos(from, c, err);
-    return rc;
-}
-
-enum err_code model_config_parse(struct model_config *config_out, const char *text, size_t len,
-                                 const char *source, struct err *err)
-{
-    json_t *root = NULL;
-    enum err_code rc = json_parse_object(text, len, source, &root, err);
-    if (rc != ERR_OK)
-        return rc;
-    struct model_config config = model_config_default();
-    rc = read_all((struct json_source){root, source}, &config, err);
-    json_decref(root);
-    if (rc != ERR_OK)
-        return rc;
-    rc = model_config_check(&config, err);
-    if (rc != ERR_OK)
-        return err_wrap(err, "read '%s'", source);
-    *config_out = config;
-    return ERR_OK;
-}
+/* ---- printing ---- */
 
 static void print_eos(const struct model_config *c, struct strbuf *out)
 {
@@ -303,7 +147,7 @@ static void print_eos(const struct model_config *c, struct strbuf *out)
 
 /* Round numbers in full ("10000.0"), others as the shortest decimal that reads back as the same
  * double; 17 digits always do. */
-static void print_double(const char *key, double value, struct strbuf *out)
+static void print_number(double value, struct strbuf *out)
 {
     char text[40];
     for (int digits = 1; digits <= 17; digits++) {
@@ -313,26 +157,82 @@ static void print_double(const char *key, double value, struct strbuf *out)
     }
     if (fabs(value) < 1e9 && value == floor(value))
         snprintf(text, sizeof text, "%.1f", value);
-    strbuf_printf(out, "  \"%s\": %s,\n", key, text);
+    strbuf_puts(out, text);
+}
+
+static void print_double(const char *key, double value, struct strbuf *out)
+{
+    strbuf_printf(out, "  \"%s\": ", key);
+    print_number(value, out);
+    strbuf_puts(out, ",\n");
+}
+
+static void print_scaling(const struct model_config *c, struct strbuf *out)
+{
+    strbuf_puts(out, "  \"rope_scaling\": ");
+    if (c->rope_scaling == ROPE_UNSCALED) {
+        strbuf_puts(out, "null,\n");
+        return;
+    }
+    strbuf_puts(out, "{\"factor\": ");
+    print_number(c->rope_factor, out);
+    if (c->rope_scaling == ROPE_LLAMA3) {
+        strbuf_puts(out, ", \"high_freq_factor\": ");
+        print_number(c->rope_high_factor, out);
+        strbuf_puts(out, ", \"low_freq_factor\": ");
+        print_number(c->rope_low_factor, out);
+        strbuf_printf(out, ", \"original_max_position_embeddings\": %d", c->rope_original_context);
+    }
+    strbuf_printf(out, ", \"rope_type\": \"%s\"},\n",
+                  c->rope_scaling == ROPE_LLAMA3 ? "llama3" : "linear");
+}
+
+static void print_layer_types(const struct model_config *c, struct strbuf *out)
+{
+    strbuf_puts(out, "  \"layer_types\": [");
+    for (int layer = 0; layer < c->layers; layer++)
+        strbuf_printf(out, "%s\"%s\"", layer ? ", " : "",
+                      model_layer_is_windowed(c, layer) ? "sliding_attention" : "full_attention");
+    strbuf_puts(out, "],\n");
+}
+
+/* With windows: what windowed layers differ in. */
+static void print_windows(const struct model_config *c, struct strbuf *out)
+{
+    strbuf_puts(out, "  \"attn_logit_softcapping\": null,\n  \"final_logit_softcapping\": null,\n");
+    print_layer_types(c, out);
+    print_double("rope_local_base_freq", c->rope_local_theta, out);
+}
+
+static void print_sizes(const struct model_config *config, struct strbuf *out)
+{
+    struct model_config copy = *config;
+    for (size_t i = 0; i < ARRAY_COUNT(model_size_rows); i++) {
+        const int value = *model_size_at(&copy, &model_size_rows[i]);
+        if (value != 0)
+            strbuf_printf(out, "  \"%s\": %d,\n", model_size_rows[i].key, value);
+    }
 }
 
 void model_config_print(const struct model_config *config, struct strbuf *out)
 {
-    struct model_config copy = *config;
-    strbuf_printf(out, "{\n  \"architectures\": [\"%s\"],\n", kinds[config->kind].architecture);
+    const struct model_family *family = model_family(config->kind);
+    strbuf_printf(out, "{\n  \"architectures\": [\"%s\"],\n", family->architecture);
     strbuf_puts(out, "  \"attention_bias\": false,\n");
     if (config->bos_id >= 0)
         strbuf_printf(out, "  \"bos_token_id\": %d,\n", config->bos_id);
     else
         strbuf_puts(out, "  \"bos_token_id\": null,\n");
     print_eos(config, out);
-    for (size_t i = 0; i < ARRAY_COUNT(sizes); i++)
-        strbuf_printf(out, "  \"%s\": %d,\n", sizes[i].key, *size_at(&copy, &sizes[i]));
-    strbuf_puts(out, "  \"hidden_act\": \"silu\",\n  \"mlp_bias\": false,\n");
-    strbuf_printf(out, "  \"model_type\": \"%s\",\n", kinds[config->kind].model_type);
+    print_sizes(config, out);
+    strbuf_printf(out, "  \"%s\": \"%s\",\n  \"mlp_bias\": false,\n", family->activation_key,
+                  family->activations[0]);
+    strbuf_printf(out, "  \"model_type\": \"%s\",\n", family->model_type);
     print_double("rms_norm_eps", config->norm_eps, out);
-    strbuf_puts(out, "  \"rope_scaling\": null,\n");
+    print_scaling(config, out);
     print_double("rope_theta", config->rope_theta, out);
+    if (family->windows)
+        print_windows(config, out);
     strbuf_printf(out, "  \"tie_word_embeddings\": %s,\n", config->head_tied ? "true" : "false");
     strbuf_puts(out, "  \"torch_dtype\": \"float32\"\n}\n");
 }

@@ -1,8 +1,11 @@
-/* One Llama layer, forward and backward, but for the mixing of positions, which the caller puts
- * between its halves: whole sequences (model.c) or a cache (sampler.c).
+/* One layer, forward and backward, but for the mixing of positions, which the caller puts between
+ * its halves: whole sequences (model.c) or a cache (sampler.c).
  *
- *   middle = in + O(mix(rope(Q n1), rope(K n1), V n1)),  n1 = norm(in)
- *   out = middle + Down(silu(Gate n2) * Up n2),          n2 = norm(middle)        */
+ *   middle = in + post(O(mix(rope(head(Q n1)), rope(head(K n1)), V n1))),  n1 = norm(in)
+ *   out = middle + post(Down(act(Gate n2) * Up n2)),                      n2 = norm(middle)
+ *
+ * What head, post and act are is the family's (model_family.h): head a norm of each head or
+ * nothing, post a norm of the branch or nothing, act SiLU or GELU. */
 #ifndef TRIAD_MODEL_LAYER_H
 #define TRIAD_MODEL_LAYER_H
 
@@ -10,10 +13,10 @@
 #include "model_space.h"
 #include "params.h"
 
-/* The weights of a layer, or their gradients. */
+/* The weights of a layer, or their gradients; NULL where the family has none. */
 struct layer_params {
-    float *attn_norm, *q, *k, *v, *o;
-    float *mlp_norm, *gate, *up, *down;
+    float *attn_norm, *q, *k, *v, *o, *q_norm, *k_norm, *attn_post_norm;
+    float *mlp_norm, *gate, *up, *down, *mlp_post_norm;
 };
 
 struct layer_params layer_params_at(const struct params *p, int layer);
@@ -23,8 +26,18 @@ struct layer_context {
     const struct model_config *config;
     int rows;                 /* N, whole blocks */
     const int32_t *positions; /* [N] */
-    const float *rope;        /* model_rope_table() */
+    const float *rope;        /* model_rope_table() of this layer's kind */
 };
+
+/* How layer `layer` attends. */
+struct kernel_attention layer_attention(const struct model_config *config, int layer);
+
+/* The embeddings of ids[N] (rows of zeros for negative ids), scaled as the family does, and back:
+ * the gradient of the embeddings' table from that of the stream, which is scaled in place. */
+void layer_embed(const struct layer_context *context, float *stream, const int32_t *ids,
+                 const float *table);
+void layer_embed_backward(const struct layer_context *context, float *grad_table,
+                          const int32_t *ids, float *grad_stream);
 
 /* in → attn_norm, q, k, v (rotated). */
 void layer_project(const struct layer_context *context, const struct layer_space *a,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "model_family.h"
 
 /* Logits of this many bytes at most are held at once: with 1,000 tokens in the vocabulary those of
  * a whole batch (and the backward pass finds them still there), with 262,144 those of 256 rows. */
@@ -48,7 +49,8 @@ bool model_space_shape(const struct model_config *config, enum model_purpose pur
         .loss_rows = rows_for(capacity->loss_tokens, capacity->sequences),
         .training = purpose == MODEL_TRAIN,
     };
-    if (shape.rows == 0 || shape.loss_rows == 0)
+    /* Norms of heads have a row per row and head. */
+    if (shape.rows == 0 || shape.loss_rows == 0 || shape.rows > INT_MAX / config->heads)
         return false;
     shape.sequences = (int)capacity->sequences;
     shape.positions = (int)capacity->sequence_tokens;
@@ -73,11 +75,29 @@ static void place_batch(struct carver *c, const struct space_shape *s, struct mo
     out->hit = carve(c, (size_t)s->loss_rows, sizeof *out->hit);
 }
 
+/* What only some families need. */
+static void place_norms(struct carver *c, const struct model_config *m, int rows,
+                        struct layer_space *out)
+{
+    if (model_family(m->kind)->head_norms) {
+        out->q_in = carve_floats(c, rows, m->heads * m->head_dim);
+        out->k_in = carve_floats(c, rows, m->kv_heads * m->head_dim);
+        out->q_rstd = carve_floats(c, rows, m->heads);
+        out->k_rstd = carve_floats(c, rows, m->kv_heads);
+    }
+    if (model_family(m->kind)->branch_norms) {
+        out->attn_add = carve_floats(c, rows, m->width);
+        out->attn_add_rstd = carve_floats(c, rows, 1);
+        out->mlp_add = carve_floats(c, rows, m->width);
+        out->mlp_add_rstd = carve_floats(c, rows, 1);
+    }
+}
+
 static struct layer_space place_layer(struct carver *c, const struct model_config *m, int rows)
 {
     const int query = m->heads * m->head_dim;
     const int key = m->kv_heads * m->head_dim;
-    return (struct layer_space){
+    struct layer_space layer = {
         .attn_norm = carve_floats(c, rows, m->width),
         .attn_rstd = carve_floats(c, rows, 1),
         .q = carve_floats(c, rows, query),
@@ -93,6 +113,8 @@ static struct layer_space place_layer(struct carver *c, const struct model_confi
         .act = carve_floats(c, rows, m->mlp_width),
         .out = carve_floats(c, rows, m->width),
     };
+    place_norms(c, m, rows, &layer);
+    return layer;
 }
 
 static void place_layers(struct carver *c, const struct model_config *m,
@@ -119,7 +141,8 @@ static struct gradient_space place_gradient(struct carver *c, const struct model
 {
     const int query = m->heads * m->head_dim;
     const int key = m->kv_heads * m->head_dim;
-    return (struct gradient_space){
+    const struct model_family *family = model_family(m->kind);
+    struct gradient_space gradient = {
         .stream = carve_floats(c, s->rows, m->width),
         .norm = carve_floats(c, s->rows, m->width),
         .q = carve_floats(c, s->rows, query),
@@ -133,6 +156,13 @@ static struct gradient_space place_gradient(struct carver *c, const struct model
         .final_in = carve_floats(c, s->loss_rows, m->width),
         .final_norm = carve_floats(c, s->piece_rows, m->width),
     };
+    if (family->head_norms) {
+        gradient.q_in = carve_floats(c, s->rows, query);
+        gradient.k_in = carve_floats(c, s->rows, key);
+    }
+    if (family->branch_norms)
+        gradient.branch = carve_floats(c, s->rows, m->width);
+    return gradient;
 }
 
 size_t model_space_place(const struct model_config *config, const struct space_shape *shape,
@@ -142,6 +172,8 @@ size_t model_space_place(const struct model_config *config, const struct space_s
     struct model_space space = {0};
     place_batch(&c, shape, &space);
     space.rope = carve_floats(&c, shape->positions, config->head_dim);
+    if (config->window > 0)
+        space.rope_local = carve_floats(&c, shape->positions, config->head_dim);
     place_layers(&c, config, shape, &space);
     space.last_in = carve_floats(&c, shape->loss_rows, config->width);
     space.last_mixed = carve_floats(&c, shape->loss_rows, config->heads * config->head_dim);

@@ -18,16 +18,26 @@ struct layer_space {
     float *attn_rstd; /* [N] */
     float *q;         /* [N][H][D], rotated */
     float *k;         /* [N][G][D], rotated */
+    float *q_in;      /* [N][H][D] before the norm of heads; this and q_rstd, k_in, k_rstd are NULL
+                         in families without */
+    float *k_in;      /* [N][G][D] */
+    float *q_rstd;    /* [N][H] */
+    float *k_rstd;    /* [N][G] */
     float *v;         /* [N][G][D] */
     float *mixed;     /* [N][H][D] attention output before its projection */
     float *lse;       /* [N][H] */
-    float *middle;    /* [N][C] residual stream after attention */
-    float *mlp_norm;  /* [N][C] */
-    float *mlp_rstd;  /* [N] */
-    float *gate;      /* [N][M] */
-    float *up;        /* [N][M] */
-    float *act;       /* [N][M] */
-    float *out;       /* [N][C] residual stream after the layer: `in` of the next one */
+    float *attn_add;  /* [N][C] attention's branch before its norm; this and the other branch's are
+                         NULL in families without norms of branches */
+    float *attn_add_rstd; /* [N] */
+    float *middle;        /* [N][C] residual stream after attention */
+    float *mlp_norm;      /* [N][C] */
+    float *mlp_rstd;      /* [N] */
+    float *gate;          /* [N][M] */
+    float *up;            /* [N][M] */
+    float *act;           /* [N][M] */
+    float *mlp_add;       /* [N][C] the MLP's branch before its norm */
+    float *mlp_add_rstd;  /* [N] */
+    float *out;           /* [N][C] residual stream after the layer: `in` of the next one */
 };
 
 /* Gradients while they travel down; used by the backward pass only. */
@@ -37,6 +47,9 @@ struct gradient_space {
     float *q;          /* [N][H][D] */
     float *k;          /* [N][G][D] */
     float *v;          /* [N][G][D] */
+    float *q_in;       /* [N][H][D] of what the norm of heads takes; NULL in families without */
+    float *k_in;       /* [N][G][D] */
+    float *branch;     /* [N][C] of what the norm of a branch takes; NULL in families without */
     float *mixed;      /* [N][H][D] */
     float *gate;       /* [N][M] */
     float *up;         /* [N][M] */
@@ -65,7 +78,8 @@ struct model_space {
     int32_t *loss_rows; /* [loss rows] which row of the batch; -1 in padding */
     int32_t *targets;   /* [loss rows] the token to predict; -1 in padding */
     /* activations */
-    float *rope; /* [positions][D]: D/2 cosines, then D/2 sines */
+    float *rope;       /* [positions][D]: D/2 cosines, then D/2 sines (model_rope.h) */
+    float *rope_local; /* the same for windowed layers; NULL in families without windows */
     struct layer_space *layers;
     float *last_in;    /* [loss rows][C] gathered from the last layer's `in` */
     float *last_mixed; /* [loss rows][H][D] and from its `mixed` */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "model_family.h"
 #include "rng.h"
 
 enum { ALIGNMENT_BYTES = 64 };
@@ -78,6 +79,7 @@ void params_randomize(struct params *p, const struct model_config *config, uint6
                       double init_std)
 {
     struct rng root = rng_new(seed, "parameters");
+    const float unit = (float)(1.0 - model_family(config->kind)->norm_base);
     double residual_scale = 1.0 / sqrt(2.0 * config->layers);
     for (size_t i = 0; i < p->tensor_count; i++) {
         struct tensor_spec *t = &p->tensors[i];
@@ -85,7 +87,7 @@ void params_randomize(struct params *p, const struct model_config *config, uint6
         bool into_residual = t->role == TENSOR_ATTN_O || t->role == TENSOR_MLP_DOWN;
         double std = into_residual ? init_std * residual_scale : init_std;
         for (size_t k = 0; k < tensor_spec_elements(t); k++)
-            t->data[k] = t->is_vector ? 1.0f : (float)(std * rng_normal(&stream));
+            t->data[k] = t->is_vector ? unit : (float)(std * rng_normal(&stream));
     }
 }
 

@@ -28,10 +28,10 @@ NODISCARD enum err_code params_init_like(struct params *p, const struct params *
 /* Also accepts a zeroed struct. */
 void params_release(struct params *p);
 
-/* Fill with a fresh model: vectors (norm weights) 1, matrices normal(0, init_std) with one random
- * stream per tensor name, so that a tensor's values depend on nothing but seed, name and size.
- * Matrices that write into the residual stream (attention output, mlp down) are scaled by
- * 1 / sqrt(2 * layers) (Radford et al. 2019, section 2.3). */
+/* Fill with a fresh model: vectors (norm weights) so that norms multiply by 1, matrices normal(0,
+ * init_std) with one random stream per tensor name, so that a tensor's values depend on nothing but
+ * seed, name and size. Matrices that write into the residual stream (attention output, mlp down)
+ * are scaled by 1 / sqrt(2 * layers) (Radford et al. 2019, section 2.3). */
 void params_randomize(struct params *p, const struct model_config *config, uint64_t seed,
                       double init_std);
 

@@ -12,14 +12,14 @@
 /* A text being continued. */
 struct sampler;
 
-/* Room for the model's whole context. `model` is borrowed and must outlive the sampler; free with
- * sampler_free(), which accepts NULL. */
+/* For texts up to the model's context; memory for keys and values grows with the text. `model` is
+ * borrowed and must outlive the sampler; free with sampler_free(), which accepts NULL. */
 NODISCARD enum err_code sampler_new(const struct model *model, const struct sample_options *options,
                                     struct sampler **sampler_out, struct err *err);
 void sampler_free(struct sampler *sampler);
 
-/* Read further tokens. ERR_LIMIT when the context is full, ERR_INVALID for an id outside the
- * vocabulary. */
+/* Read further tokens. ERR_LIMIT when the context or the memory is full, ERR_INVALID for an id
+ * outside the vocabulary. */
 NODISCARD enum err_code sampler_feed(struct sampler *sampler, const int32_t *ids, size_t count,
                                      struct err *err);
 /* Choose the next token from what was fed so far (at least one token), without feeding it. */
