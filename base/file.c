@@ -3,11 +3,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define COPY_BYTES ((size_t)1 << 20)
 
 enum err_code file_read(const char *path, size_t bytes_max, char **data_out, size_t *len_out,
                         struct err *err)
@@ -140,6 +145,28 @@ enum err_code file_write_atomic(const char *path, const void *data, size_t len, 
         return rc;
     rc = file_write_all(replacement.fd, data, len, path, err);
     return file_replace_end(&replacement, mode, rc, err);
+}
+
+enum err_code file_copy(const char *from, const char *to, unsigned mode, struct err *err)
+{
+    struct file_replacement copy;
+    int in = open(from, O_RDONLY | O_CLOEXEC);
+    if (in < 0 && errno == ENOENT)
+        return err_set(err, ERR_NOT_FOUND, "copy '%s': no such file", from);
+    if (in < 0)
+        return err_os(err, errno, "open '%s'", from);
+    enum err_code rc = file_replace_begin(to, &copy, err);
+    if (rc != ERR_OK) {
+        close(in);
+        return rc;
+    }
+    ssize_t n = ioctl(copy.fd, FICLONE, in) == 0 ? 0 : 1;
+    while (n > 0 || (n < 0 && errno == EINTR))
+        n = sendfile(copy.fd, in, NULL, COPY_BYTES);
+    if (n < 0)
+        rc = err_os(err, errno, "copy '%s' to '%s'", from, to);
+    close(in);
+    return file_replace_end(&copy, mode, rc, err);
 }
 
 enum err_code file_mkdirs(const char *path, unsigned mode, struct err *err)

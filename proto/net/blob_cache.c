@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -64,33 +63,12 @@ enum err_code blob_cache_add_bytes(const char *cache, const void *bytes, size_t 
     return rc;
 }
 
-/* Copy the content of `from` into a new durable file beside `to`, then give it that name. */
-static enum err_code copy_file(const char *from, const char *to, struct err *err)
-{
-    struct file_replacement copy;
-    int in = open(from, O_RDONLY | O_CLOEXEC);
-    if (in < 0)
-        return err_os(err, errno, "open '%s'", from);
-    enum err_code rc = file_replace_begin(to, &copy, err);
-    if (rc != ERR_OK) {
-        close(in);
-        return rc;
-    }
-    ssize_t n = 1;
-    while (n > 0 || (n < 0 && errno == EINTR))
-        n = sendfile(copy.fd, in, NULL, 1 << 20);
-    if (n < 0)
-        rc = err_os(err, errno, "copy '%s' to '%s'", from, to);
-    close(in);
-    return file_replace_end(&copy, BLOB_MODE, rc, err);
-}
-
 /* Give a file a second name, or a copy where links cannot reach. */
 static enum err_code link_or_copy(const char *from, const char *to, struct err *err)
 {
     if (link(from, to) == 0 || errno == EEXIST)
         return ERR_OK;
-    return copy_file(from, to, err);
+    return file_copy(from, to, BLOB_MODE, err);
 }
 
 /* The content of `path`, whose digest is known, becomes a blob. */

@@ -21,6 +21,7 @@ struct training {
     struct exec_context *context;
     struct tokenizer *tokenizer;
     struct model *model;
+    const char *like; /* the folder that the model came from; NULL for a fresh one */
     struct corpus corpus;
     struct trainer *trainer;
     int64_t checkpoint_step; /* of the last one that was kept; 0: none */
@@ -119,6 +120,7 @@ static enum err_code begin_from_parent(struct training *t, struct err *err)
         code = checkpoint_weights_load(folder, &weights, err);
     if (code)
         return code;
+    t->like = folder;
     code = copy_embeddings(t, &weights, err);
     if (!code)
         code = model_from_params(&weights.config, &weights.params, &t->model, err);
@@ -130,6 +132,7 @@ static enum err_code begin_from_parent(struct training *t, struct err *err)
 static enum err_code begin_resumed(struct training *t, struct err *err)
 {
     const char *folder = t->context->job->resume_folder;
+    t->like = folder;
     enum err_code code = tokenizer_load(folder, &t->tokenizer, err);
     return code ? code : model_load(folder, &t->model, err);
 }
@@ -226,6 +229,9 @@ static bool should_stop(void *ctx)
 static enum err_code save_model(struct training *t, const char *folder, struct err *err)
 {
     const struct params *params = model_weights(t->model);
+    if (t->like)
+        return checkpoint_write_like(folder, t->like, model_shape(t->model), params->tensors,
+                                     params->tensor_count, NULL, TENSOR_F32, err);
     return checkpoint_write(folder, model_shape(t->model), params->tensors, params->tensor_count,
                             t->tokenizer, TENSOR_F32, err);
 }

@@ -6,6 +6,7 @@
 
 #include "arena.h"
 #include "check.h"
+#include "checkpoint_files.h"
 #include "file.h"
 #include "intern.h"
 #include "model_family.h"
@@ -173,6 +174,67 @@ enum err_code checkpoint_read(const struct checkpoint *checkpoint, const struct 
     return ERR_OK;
 }
 
+static enum err_code check_numbers(const struct checkpoint *checkpoint,
+                                   const struct tensor_view *view, struct err *err)
+{
+    if (view->dtype == TENSOR_OTHER)
+        return err_set(err, ERR_INVALID,
+                       "tensor '%s' in '%s' has dtype %s; weights must be F32, F16 or BF16",
+                       view->name, view->file, view->dtype_name);
+    size_t bad = tensor_view_bad(view);
+    if (bad == view->elements)
+        return ERR_OK;
+    size_t cols = (size_t)view->shape[view->dims - 1];
+    return err_set(err, ERR_INVALID,
+                   "tensor '%s' in '%s' is infinite or NaN at row %zu, column %zu: the checkpoint "
+                   "'%s' is damaged, or its training diverged",
+                   view->name, view->file, bad / cols, bad % cols, checkpoint->folder);
+}
+
+enum err_code checkpoint_check_numbers(const struct checkpoint *checkpoint, struct err *err)
+{
+    enum err_code rc = ERR_OK;
+    for (size_t i = 0; rc == ERR_OK && i < tensor_spec_count(&checkpoint->config); i++) {
+        struct tensor_spec spec = tensor_spec_at(&checkpoint->config, i);
+        const struct tensor_view *view = checkpoint_tensor(checkpoint, &spec);
+        rc = check_numbers(checkpoint, view, err);
+        tensor_view_forget(view);
+    }
+    return rc;
+}
+
+enum tensor_dtype checkpoint_dtype(const struct checkpoint *checkpoint)
+{
+    enum tensor_dtype dtype = TENSOR_OTHER;
+    for (size_t i = 0; i < tensor_spec_count(&checkpoint->config); i++) {
+        struct tensor_spec spec = tensor_spec_at(&checkpoint->config, i);
+        enum tensor_dtype here = checkpoint_tensor(checkpoint, &spec)->dtype;
+        if (i > 0 && here != dtype)
+            return TENSOR_OTHER;
+        dtype = here;
+    }
+    return dtype;
+}
+
+const struct tensor_view *checkpoint_tensor(const struct checkpoint *checkpoint,
+                                            const struct tensor_spec *spec)
+{
+    const struct tensor_view *view = safetensors_find(checkpoint->weights, spec->name);
+    ASSERT(view != NULL); /* checkpoint_open() looked */
+    return view;
+}
+
+size_t checkpoint_bytes(const struct checkpoint *checkpoint)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < tensor_spec_count(&checkpoint->config); i++) {
+        struct tensor_spec spec = tensor_spec_at(&checkpoint->config, i);
+        bytes += tensor_spec_elements(&spec) *
+                 tensor_dtype_bytes(checkpoint_tensor(checkpoint, &spec)->dtype);
+    }
+    return bytes;
+}
+
 /* What transformers' generate() reads beside the model. */
 static void print_generation_config(const struct model_config *config, struct strbuf *out)
 {
@@ -216,16 +278,38 @@ static enum err_code write_texts(const char *folder, const struct model_config *
     return rc;
 }
 
-enum err_code checkpoint_write(const char *folder, const struct model_config *config,
-                               const struct tensor_spec *specs, size_t count,
-                               const struct tokenizer *tokenizer, enum tensor_dtype dtype,
-                               struct err *err)
+/* The texts of a folder made from `like`. */
+static enum err_code write_texts_like(const char *folder, const char *like,
+                                      const struct model_config *config,
+                                      const struct tokenizer *tokenizer, enum tensor_dtype dtype,
+                                      struct err *err)
+{
+    static const char *const all[] = {"tokenizer.json", NULL};
+    struct strbuf text = {0};
+    enum err_code rc = checkpoint_carry(like, folder, tokenizer ? all : all + 1, err);
+    if (rc == ERR_OK)
+        rc = checkpoint_config_like(like, config, dtype, &text, err);
+    if (rc == ERR_OK)
+        rc = write_text(folder, "config.json", &text, err);
+    strbuf_clear(&text);
+    if (rc == ERR_OK && tokenizer) {
+        tokenizer_print(tokenizer, &text);
+        rc = write_text(folder, "tokenizer.json", &text, err);
+    }
+    strbuf_release(&text);
+    return rc;
+}
+
+static enum err_code write_model(const char *folder, const char *like,
+                                 const struct model_config *config, const struct tensor_spec *specs,
+                                 size_t count, const struct tokenizer *tokenizer,
+                                 enum tensor_dtype dtype, struct err *err)
 {
     ASSERT(count == tensor_spec_count(config));
     char path[4096];
     if (snprintf(path, sizeof path, "%s/model.safetensors", folder) >= (int)sizeof path)
         return err_set(err, ERR_LIMIT, "write checkpoint '%s': path too long", folder);
-    if (tokenizer_vocabulary(tokenizer) > config->vocabulary)
+    if (tokenizer && tokenizer_vocabulary(tokenizer) > config->vocabulary)
         return err_set(err, ERR_INVALID,
                        "write checkpoint '%s': the tokenizer has %d entries, the model %d", folder,
                        tokenizer_vocabulary(tokenizer), config->vocabulary);
@@ -233,10 +317,28 @@ enum err_code checkpoint_write(const char *folder, const struct model_config *co
     if (rc == ERR_OK)
         rc = file_mkdirs(folder, FOLDER_MODE, err);
     if (rc == ERR_OK)
-        rc = write_texts(folder, config, tokenizer, err);
+        rc = like ? write_texts_like(folder, like, config, tokenizer, dtype, err)
+                  : write_texts(folder, config, tokenizer, err);
     if (rc == ERR_OK)
         rc = safetensors_write(path, specs, count, dtype, err);
     return rc == ERR_OK ? rc : err_wrap(err, "write checkpoint '%s'", folder);
+}
+
+enum err_code checkpoint_write(const char *folder, const struct model_config *config,
+                               const struct tensor_spec *specs, size_t count,
+                               const struct tokenizer *tokenizer, enum tensor_dtype dtype,
+                               struct err *err)
+{
+    return write_model(folder, NULL, config, specs, count, tokenizer, dtype, err);
+}
+
+enum err_code checkpoint_write_like(const char *folder, const char *like,
+                                    const struct model_config *config,
+                                    const struct tensor_spec *specs, size_t count,
+                                    const struct tokenizer *tokenizer, enum tensor_dtype dtype,
+                                    struct err *err)
+{
+    return write_model(folder, like, config, specs, count, tokenizer, dtype, err);
 }
 
 enum err_code checkpoint_weights_load(const char *folder, struct checkpoint_weights *weights_out,
@@ -248,7 +350,9 @@ enum err_code checkpoint_weights_load(const char *folder, struct checkpoint_weig
     if (rc != ERR_OK)
         return rc;
     weights.config = *checkpoint_config(checkpoint);
-    rc = params_init(&weights.params, &weights.config, err);
+    rc = checkpoint_check_numbers(checkpoint, err);
+    if (rc == ERR_OK)
+        rc = params_init(&weights.params, &weights.config, err);
     if (rc == ERR_OK)
         rc = checkpoint_read(checkpoint, weights.params.tensors, weights.params.tensor_count, err);
     checkpoint_close(checkpoint);

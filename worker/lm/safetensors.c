@@ -18,7 +18,8 @@
 
 enum {
     LENGTH_BYTES = 8,
-    HEADER_BYTES_MAX = 100000000, /* the limit of the original library */
+    /* The original library takes 100 MB; the largest models have headers of a few hundred KB. */
+    HEADER_BYTES_MAX = 16 << 20,
     INDEX_BYTES_MAX = 64 << 20,
     SHARDS_MAX = 4096,
 };
@@ -39,8 +40,10 @@ struct safetensors {
 
 /* A file being read: where its data lie. */
 struct shard {
+    const char *path;
     const uint8_t *data;
     size_t data_len;
+    bool is_mapped;
 };
 
 struct dtype_row {
@@ -157,7 +160,9 @@ static enum err_code read_entries(struct safetensors *file, const struct shard *
     {
         if (strcmp(name, "__metadata__") == 0)
             continue;
-        struct tensor_view view = {.name = arena_strdup(&file->arena, name)};
+        struct tensor_view view = {.name = arena_strdup(&file->arena, name),
+                                   .file = shard->path,
+                                   .is_mapped = shard->is_mapped};
         enum err_code rc = read_view(shard, name, entry, &view, err);
         if (rc != ERR_OK)
             return rc;
@@ -170,13 +175,13 @@ static enum err_code read_entries(struct safetensors *file, const struct shard *
     for (size_t i = first; rc == ERR_OK && i < file->views_count; i++) {
         const char *key = file->views[i].name;
         if (intern_add(&file->names, key, strlen(key)) != i)
-            rc = err_set(err, ERR_CORRUPT, "tensor '%.100s' is in two files", key);
+            rc = err_set(err, ERR_CORRUPT, "tensor '%.100s' is in another file, too", key);
     }
     return rc;
 }
 
 static enum err_code add_shard(struct safetensors *file, const uint8_t *bytes, size_t len,
-                               const char *path, struct err *err)
+                               bool is_mapped, const char *path, struct err *err)
 {
     uint64_t header_len = 0;
     if (len < LENGTH_BYTES)
@@ -195,8 +200,10 @@ static enum err_code add_shard(struct safetensors *file, const uint8_t *bytes, s
     if (rc != ERR_OK)
         return rc;
     struct shard shard = {
+        .path = arena_strdup(&file->arena, path),
         .data = bytes + LENGTH_BYTES + header_len,
         .data_len = len - LENGTH_BYTES - (size_t)header_len,
+        .is_mapped = is_mapped,
     };
     rc = read_entries(file, &shard, root, err);
     json_decref(root);
@@ -229,7 +236,7 @@ static enum err_code map_file(struct safetensors *file, const char *path, struct
     file->mappings = realloc(file->mappings, (file->mappings_count + 1) * sizeof *file->mappings);
     ASSERT(file->mappings != NULL);
     file->mappings[file->mappings_count++] = (struct mapping){data, len};
-    return add_shard(file, data, len, path, err);
+    return add_shard(file, data, len, true, path, err);
 }
 
 static struct safetensors *new_file(void)
@@ -260,60 +267,135 @@ enum err_code safetensors_open_memory(const void *bytes, size_t len, const char 
                                       struct safetensors **file_out, struct err *err)
 {
     struct safetensors *file = new_file();
-    return finish(file, add_shard(file, bytes, len, source, err), file_out);
+    return finish(file, add_shard(file, bytes, len, false, source, err), file_out);
 }
 
-/* Map every file of the index once, and check that each tensor is where the index says. */
-static enum err_code map_shards(struct safetensors *file, const char *folder, json_t *weight_map,
-                                struct err *err)
+/* ---- shards ---- */
+
+/* The distinct files that a weight_map names, in the order of their first mention. */
+static enum err_code list_shards(json_t *weight_map, struct arena *arena, const char ***shards_out,
+                                 size_t *count_out, struct err *err)
 {
-    struct intern shards = {0};
+    struct intern known = {0};
+    const char **shards = arena_array(arena, SHARDS_MAX, sizeof *shards);
     enum err_code rc = ERR_OK;
     const char *name;
     json_t *value;
     json_object_foreach(weight_map, name, value)
     {
         const char *shard = json_string_value(value);
-        if (!shard || !file_name_is_safe(shard) || shards.count >= SHARDS_MAX) {
+        uint32_t count = known.count;
+        if (!shard || !file_name_is_safe(shard) || count >= SHARDS_MAX) {
             rc = err_set(err, ERR_CORRUPT, "tensor '%.100s' names no usable file", name);
             break;
         }
-        uint32_t known = shards.count;
-        if (intern_add(&shards, shard, strlen(shard)) < known)
-            continue;
-        rc = map_file(file, arena_printf(&file->arena, "%s/%s", folder, shard), err);
-        if (rc != ERR_OK)
-            break;
+        if (intern_add(&known, shard, strlen(shard)) == count)
+            shards[count] = arena_strdup(arena, shard);
     }
-    intern_release(&shards);
+    *shards_out = shards;
+    *count_out = known.count;
+    intern_release(&known);
+    return rc;
+}
+
+static enum err_code parse_index(const char *text, size_t len, const char *source,
+                                 json_t **root_out, json_t **weight_map_out, struct err *err)
+{
+    json_t *root = NULL;
+    enum err_code rc = json_parse_object(text, len, source, &root, err);
     if (rc != ERR_OK)
         return rc;
+    *weight_map_out = json_object_get(root, "weight_map");
+    if (json_object_size(*weight_map_out) == 0) {
+        json_decref(root);
+        return err_set(err, ERR_CORRUPT, "read '%s': there is no weight_map with tensors", source);
+    }
+    *root_out = root;
+    return ERR_OK;
+}
+
+enum err_code safetensors_index_parse(const char *text, size_t len, const char *source,
+                                      struct arena *arena, const char ***shards_out,
+                                      size_t *count_out, struct err *err)
+{
+    json_t *root = NULL, *weight_map = NULL;
+    enum err_code rc = parse_index(text, len, source, &root, &weight_map, err);
+    if (rc != ERR_OK)
+        return rc;
+    rc = list_shards(weight_map, arena, shards_out, count_out, err);
+    json_decref(root);
+    return rc == ERR_OK ? rc : err_wrap(err, "read '%s'", source);
+}
+
+static const char *index_path(const char *folder, struct arena *arena)
+{
+    return arena_printf(arena, "%s/model.safetensors.index.json", folder);
+}
+
+enum err_code safetensors_index(const char *folder, struct arena *arena, const char ***shards_out,
+                                size_t *count_out, struct err *err)
+{
+    const char *path = index_path(folder, arena);
+    char *text = NULL;
+    size_t len = 0;
+    enum err_code rc = file_read(path, INDEX_BYTES_MAX, &text, &len, err);
+    if (rc == ERR_OK)
+        rc = safetensors_index_parse(text, len, path, arena, shards_out, count_out, err);
+    free(text);
+    return rc;
+}
+
+/* Every tensor must lie where the index says. */
+static enum err_code check_places(const struct safetensors *file, json_t *weight_map,
+                                  struct err *err)
+{
+    const char *name;
+    json_t *value;
     json_object_foreach(weight_map, name, value)
     {
-        if (!safetensors_find(file, name))
+        const char *shard = json_string_value(value);
+        const struct tensor_view *view = safetensors_find(file, name);
+        if (!view)
             return err_set(err, ERR_CORRUPT, "tensor '%.100s' is in none of the files", name);
+        const char *slash = strrchr(view->file, '/');
+        if (strcmp(slash ? slash + 1 : view->file, shard) != 0)
+            return err_set(err, ERR_CORRUPT, "tensor '%.100s' is not in '%.100s' but in '%s'", name,
+                           shard, view->file);
     }
     return ERR_OK;
+}
+
+/* Map every file of the index once. */
+static enum err_code map_shards(struct safetensors *file, const char *folder, json_t *weight_map,
+                                struct err *err)
+{
+    const char **shards = NULL;
+    size_t count = 0;
+    enum err_code rc = list_shards(weight_map, &file->arena, &shards, &count, err);
+    for (size_t i = 0; rc == ERR_OK && i < count; i++) {
+        const char *path = arena_printf(&file->arena, "%s/%s", folder, shards[i]);
+        rc = map_file(file, path, err);
+        if (rc == ERR_NOT_FOUND)
+            rc = err_set(err, ERR_NOT_FOUND, "shard '%s' (%zu of %zu) is missing", path, i + 1,
+                         count);
+    }
+    return rc == ERR_OK ? check_places(file, weight_map, err) : rc;
 }
 
 enum err_code safetensors_open_sharded(const char *folder, struct safetensors **file_out,
                                        struct err *err)
 {
     struct safetensors *file = new_file();
-    const char *path = arena_printf(&file->arena, "%s/model.safetensors.index.json", folder);
+    const char *path = index_path(folder, &file->arena);
     char *text = NULL;
     size_t len = 0;
-    json_t *root = NULL;
+    json_t *root = NULL, *weight_map = NULL;
     enum err_code rc = file_read(path, INDEX_BYTES_MAX, &text, &len, err);
     if (rc == ERR_OK)
-        rc = json_parse_object(text, len, path, &root, err);
+        rc = parse_index(text, len, path, &root, &weight_map, err);
     free(text);
     if (rc == ERR_OK) {
-        json_t *weight_map = json_object_get(root, "weight_map");
-        if (json_is_object(weight_map))
-            rc = map_shards(file, folder, weight_map, err);
-        else
-            rc = err_set(err, ERR_CORRUPT, "there is no weight_map");
+        rc = map_shards(file, folder, weight_map, err);
         if (rc != ERR_OK)
             err_wrap(err, "read '%s'", path);
     }
@@ -349,56 +431,4 @@ const struct tensor_view *safetensors_find(const struct safetensors *file, const
 {
     uint32_t index = intern_find(&file->names, name, strlen(name));
     return index == INTERN_NONE ? NULL : &file->views[index];
-}
-
-static float float_from_bits(uint32_t bits)
-{
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-/* IEEE 754 binary16 to binary32: every value is exact. */
-static float float_from_half(uint16_t half)
-{
-    uint32_t sign = (uint32_t)(half & 0x8000) << 16;
-    uint32_t exponent = (half >> 10) & 0x1f;
-    uint32_t fraction = half & 0x3ff;
-    if (exponent == 0x1f)
-        return float_from_bits(sign | 0x7f800000 | fraction << 13);
-    if (exponent != 0)
-        return float_from_bits(sign | (exponent + 112) << 23 | fraction << 13);
-    float magnitude = (float)fraction * 0x1p-24f; /* zero and subnormals */
-    return sign ? -magnitude : magnitude;
-}
-
-static uint32_t load_little(const uint8_t *bytes, size_t count)
-{
-    uint32_t value = 0;
-    for (size_t i = 0; i < count; i++)
-        value |= (uint32_t)bytes[i] << (8 * i);
-    return value;
-}
-
-enum err_code tensor_view_read_f32(const struct tensor_view *view, float *dest, struct err *err)
-{
-    const uint8_t *bytes = view->bytes;
-    switch (view->dtype) {
-    case TENSOR_F32:
-        for (size_t i = 0; i < view->elements; i++)
-            dest[i] = float_from_bits(load_little(bytes + 4 * i, 4));
-        return ERR_OK;
-    case TENSOR_F16:
-        for (size_t i = 0; i < view->elements; i++)
-            dest[i] = float_from_half((uint16_t)load_little(bytes + 2 * i, 2));
-        return ERR_OK;
-    case TENSOR_BF16:
-        for (size_t i = 0; i < view->elements; i++)
-            dest[i] = float_from_bits(load_little(bytes + 2 * i, 2) << 16);
-        return ERR_OK;
-    case TENSOR_OTHER:
-        return err_set(err, ERR_INVALID, "read tensor '%s': dtype %s is not F32, F16 or BF16",
-                       view->name, view->dtype_name);
-    }
-    UNREACHABLE("unknown dtype");
 }

@@ -4,9 +4,11 @@
 #ifndef TRIAD_SAFETENSORS_H
 #define TRIAD_SAFETENSORS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arena.h"
 #include "err.h"
 #include "tensor_spec.h"
 
@@ -22,12 +24,14 @@ enum tensor_dtype {
 /* A tensor as it lies in its file; valid until the file is closed. */
 struct tensor_view {
     const char *name;
+    const char *file; /* where it lies, for messages */
     enum tensor_dtype dtype;
     const char *dtype_name; /* "BF16" */
     int dims;
     int64_t shape[TENSOR_DIMS_MAX];
     size_t elements;
     const uint8_t *bytes;
+    bool is_mapped; /* from a file */
 };
 
 struct safetensors;
@@ -39,6 +43,14 @@ NODISCARD enum err_code safetensors_open(const char *path, struct safetensors **
 /* Map all shards that FOLDER/model.safetensors.index.json names, as if they were one file. */
 NODISCARD enum err_code safetensors_open_sharded(const char *folder, struct safetensors **file_out,
                                                  struct err *err);
+/* The distinct files that the index of FOLDER, or the text of one, names. ERR_CORRUPT when it names
+ * none, or one that is not a plain name. Texts belong to `arena`. */
+NODISCARD enum err_code safetensors_index(const char *folder, struct arena *arena,
+                                          const char ***shards_out, size_t *count_out,
+                                          struct err *err);
+NODISCARD enum err_code safetensors_index_parse(const char *text, size_t len, const char *source,
+                                                struct arena *arena, const char ***shards_out,
+                                                size_t *count_out, struct err *err);
 /* The same checks on a file's content in memory, which must outlive the result. */
 NODISCARD enum err_code safetensors_open_memory(const void *bytes, size_t len, const char *source,
                                                 struct safetensors **file_out, struct err *err);
@@ -49,6 +61,17 @@ size_t safetensors_count(const struct safetensors *file);
 const struct tensor_view *safetensors_at(const struct safetensors *file, size_t index);
 /* NULL when there is no tensor of this name. */
 const struct tensor_view *safetensors_find(const struct safetensors *file, const char *name);
+
+/* Bytes of an element; 0 for TENSOR_OTHER. */
+size_t tensor_dtype_bytes(enum tensor_dtype dtype);
+/* Convert `count` elements, little endian as in files, to float; f16 and bf16 are exact. `dtype` is
+ * not TENSOR_OTHER. */
+void tensor_convert_f32(enum tensor_dtype dtype, const void *from, size_t count, float *dest);
+/* The index of the first element that is infinite or no number; `elements` when there is none. */
+size_t tensor_view_bad(const struct tensor_view *view);
+/* Let the pages of a tensor go, if it is mapped; they come back from the file when they are read.
+ */
+void tensor_view_forget(const struct tensor_view *view);
 
 /* Read all elements as float; f16 and bf16 convert exactly. ERR_INVALID for other types. */
 NODISCARD enum err_code tensor_view_read_f32(const struct tensor_view *view, float *dest,

@@ -100,9 +100,8 @@ static enum err_code grow_vocabulary(const struct checkpoint_weights *weights, i
     return ERR_OK;
 }
 
-/* How many of the names are missing; ERR_CONFLICT when one is taken by a plain token. */
-static enum err_code count_missing(const struct tokenizer *tokenizer, const char *const *names,
-                                   size_t count, int *missing_out, struct err *err)
+enum err_code special_tokens_missing(const struct tokenizer *tokenizer, const char *const *names,
+                                     size_t count, int *missing_out, struct err *err)
 {
     int missing = 0;
     for (size_t i = 0; i < count; i++) {
@@ -128,7 +127,7 @@ enum err_code special_tokens_append(struct checkpoint_weights *weights, struct t
     int32_t first = tokenizer_vocabulary(tokenizer);
     enum err_code rc = check_rows(weights, tokenizer, err);
     if (rc == ERR_OK)
-        rc = count_missing(tokenizer, names, count, &missing, err);
+        rc = special_tokens_missing(tokenizer, names, count, &missing, err);
     if (rc != ERR_OK || missing == 0)
         return rc;
     if (first + missing > weights->config.vocabulary) {
@@ -144,7 +143,7 @@ enum err_code special_tokens_append(struct checkpoint_weights *weights, struct t
             continue;
         int32_t id;
         enum err_code entered = tokenizer_add_special(tokenizer, names[i], &id, NULL);
-        ASSERT(entered == ERR_OK); /* count_missing() asked */
+        ASSERT(entered == ERR_OK); /* special_tokens_missing() asked */
         strbuf_printf(added, "%s\n", names[i]);
     }
     fill_rows(input_end(weights), tokenizer, first, first + missing, seed);

@@ -23,6 +23,11 @@ NODISCARD enum err_code special_tokens_append(struct checkpoint_weights *weights
                                               size_t count, uint64_t seed, struct strbuf *added,
                                               struct err *err);
 
+/* How many of the named tokens special_tokens_append() would append; ERR_CONFLICT as there. */
+NODISCARD enum err_code special_tokens_missing(const struct tokenizer *tokenizer,
+                                               const char *const *names, size_t count,
+                                               int *missing_out, struct err *err);
+
 /* A model with its tokenizer, for copying between two. */
 struct special_tokens_side {
     struct checkpoint_weights *weights;
