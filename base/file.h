@@ -30,8 +30,8 @@ NODISCARD enum err_code file_replace_end(struct file_replacement *replacement, u
 /* write(2) until all is written; `path` is for the error. */
 NODISCARD enum err_code file_write_all(int fd, const void *data, size_t len, const char *path,
                                        struct err *err);
-/* Copy a file of any size durably, replacing `to`: as a reflink, which takes no room, where the file
- * system has them. */
+/* Copy a file of any size durably, replacing `to`: as a reflink, which takes no room, where the
+ * file system has them. */
 NODISCARD enum err_code file_copy(const char *from, const char *to, unsigned mode, struct err *err);
 /* mkdir -p; existing folders are fine. */
 NODISCARD enum err_code file_mkdirs(const char *path, unsigned mode, struct err *err);

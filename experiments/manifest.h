@@ -18,7 +18,8 @@ enum manifest_origin {
     ORIGIN_SPECTRUM,
 };
 
-enum checkpoint_layout { CHECKPOINT_HUGGINGFACE, CHECKPOINT_LLAMA2C };
+/* CHECKPOINT_HUB: a Hugging Face folder in the local cache of the hub. */
+enum checkpoint_layout { CHECKPOINT_HUGGINGFACE, CHECKPOINT_LLAMA2C, CHECKPOINT_HUB };
 
 /* How the next task is drawn: all alike while they have sequences left, or by how many they have.
  */
@@ -54,8 +55,9 @@ struct manifest_variant {
     const char *name;
     const struct yaml_node *node;
     enum manifest_origin origin;
-    const char *from;       /* the variant it starts from; NULL for checkpoint and pretrain */
-    const char *checkpoint; /* as a path, relative to the manifest's folder unless absolute */
+    const char *from; /* the variant it starts from; NULL for checkpoint and pretrain */
+    /* As a path, relative to the manifest's folder unless absolute; hub: "hf:ORG/NAME@REVISION". */
+    const char *checkpoint;
     enum checkpoint_layout layout;
     struct manifest_stage stage;
 };
@@ -81,6 +83,7 @@ struct manifest_family {
     struct jobspec_architecture architecture;
     struct manifest_tokenizer tokenizer;
     const struct turn_style *turns;
+    bool turns_given;                 /* else the planner may find better ones in a checkpoint */
     const struct yaml_node *evaluate; /* overrides, or NULL */
     struct manifest_variant *variants;
     size_t variant_count;

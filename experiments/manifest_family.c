@@ -109,16 +109,31 @@ static enum err_code read_tokenizer(struct manifest *m, struct manifest_family *
     return ERR_OK;
 }
 
+/* ORG/NAME or ORG/NAME@REVISION, as far as can be told without looking for it. */
+static bool is_hub_name(const char *text)
+{
+    size_t org = strcspn(text, "/@");
+    size_t name = text[org] == '/' ? strcspn(text + org + 1, "/@") : 0;
+    if (org == 0 || name == 0)
+        return false;
+    const char *rest = text + org + 1 + name;
+    return rest[0] == '\0' || (rest[0] == '@' && rest[1] != '\0');
+}
+
 static enum err_code read_checkpoint(struct manifest *m, const struct yaml_node *node,
                                      struct manifest_variant *variant, struct err *err)
 {
     static const char llama2c[] = "llama2c:";
     const char *path = variant->checkpoint;
-    if (strncmp(path, "hf:", 3) == 0)
-        return yaml_fail(&m->doc, node, err,
-                         "'%.100s': checkpoints of the Hugging Face cache cannot be read yet; name "
-                         "the folder of the checkpoint",
-                         path);
+    if (strncmp(path, "hf:", 3) == 0) { /* the planner resolves it */
+        variant->layout = CHECKPOINT_HUB;
+        return is_hub_name(path + 3)
+                   ? ERR_OK
+                   : yaml_fail(&m->doc, node, err,
+                               "'%.100s' names no checkpoint of the Hugging Face hub: write "
+                               "hf:ORG/NAME or hf:ORG/NAME@REVISION",
+                               path);
+    }
     if (strncmp(path, llama2c, sizeof llama2c - 1) == 0) {
         variant->layout = CHECKPOINT_LLAMA2C;
         path += sizeof llama2c - 1;
@@ -276,6 +291,7 @@ enum err_code manifest_read_family(struct manifest *m, const struct yaml_node *d
                    family->variants[0].layout == CHECKPOINT_LLAMA2C;
     const char *turns = keys.turns ? keys.turns : llama2c ? "llama2" : "llama3";
     family->turns = turn_style_find(turns);
+    family->turns_given = keys.turns != NULL || llama2c;
     if (!family->turns) {
         char hint[300];
         size_t count = 0;

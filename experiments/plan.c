@@ -156,8 +156,7 @@ static void mark_needed(struct family_plan *f)
     }
 }
 
-static enum err_code plan_family(struct planner *p, const struct manifest_family *family,
-                                 struct err *err)
+static enum err_code plan_family(struct planner *p, struct manifest_family *family, struct err *err)
 {
     struct family_plan f = {.planner = p, .family = family};
     mark_needed(&f);
@@ -167,7 +166,9 @@ static enum err_code plan_family(struct planner *p, const struct manifest_family
         any = any || f.needed[i];
     if (!any)
         return ERR_OK;
-    enum err_code code = plan_family_open(p, &f, err);
+    enum err_code code = plan_family_turns(p, family, err);
+    if (!code)
+        code = plan_family_open(p, &f, err);
     for (size_t i = 0; !code && i < models; i++) {
         size_t job;
         if (f.needed[i])

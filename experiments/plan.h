@@ -16,6 +16,13 @@ struct plan_model {
     bool tied;
 };
 
+/* What the planner must know of a checkpoint's way to chat. */
+struct plan_chat {
+    const char *turns;   /* a turn style's name; NULL when there is none for such a model */
+    bool from_template;  /* the checkpoint's own template says so; else its kind of model */
+    const char *warning; /* when its template is not what was asked about; else NULL */
+};
+
 struct plan_env {
     void *ctx;
     struct reader reader;
@@ -37,6 +44,17 @@ struct plan_env {
     enum err_code (*checkpoint_open)(void *ctx, enum checkpoint_layout layout, const char *path,
                                      const char *tokenizer_path, struct plan_tokenizer **out,
                                      struct plan_model *model_out, struct err *err);
+    /* Find what "hf:ORG/NAME@REVISION" is on this machine: its folder and its commit. */
+    enum err_code (*checkpoint_find)(void *ctx, const char *reference, struct arena *arena,
+                                     const char **folder_out, const char **commit_out,
+                                     struct err *err);
+    /* Names of the model's files in a Hugging Face folder, sorted bytewise. */
+    enum err_code (*checkpoint_files)(void *ctx, const char *folder, struct arena *arena,
+                                      const char ***names_out, size_t *count_out, struct err *err);
+    /* How a Hugging Face folder's model chats, and how that fits the style `turns` (NULL: no
+     * question). */
+    enum err_code (*checkpoint_chat)(void *ctx, const char *folder, const char *turns,
+                                     struct arena *arena, struct plan_chat *out, struct err *err);
     /* Tokens of plain text. */
     enum err_code (*tokenizer_count)(void *ctx, struct plan_tokenizer *tokenizer, struct str text,
                                      size_t *count_out, struct err *err);
@@ -88,6 +106,15 @@ struct plan_task {
     const char *pairing; /* hex */
 };
 
+/* A checkpoint that somebody else trained. */
+struct plan_checkpoint {
+    const char *family, *variant;
+    const char *named;  /* as in the manifest */
+    const char *commit; /* of the hub's repository; "" for a folder */
+    const char *digest; /* of its files' list, hex */
+    int64_t bytes;
+};
+
 /* A cell of the report. */
 struct plan_cell {
     const char *family, *variant, *format, *suite, *task, *pairing;
@@ -122,6 +149,8 @@ struct plan {
     size_t cell_count;
     struct plan_data *data;
     size_t data_count;
+    struct plan_checkpoint *checkpoints;
+    size_t checkpoint_count;
     const char **held_out; /* source ids that may not be trained on, sorted */
     size_t held_out_count;
     const char **notes; /* sentences for the report */

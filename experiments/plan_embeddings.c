@@ -17,15 +17,12 @@ static const struct manifest_variant *root_of(const struct family_plan *f,
 static enum err_code tokenizer_of(struct family_plan *f, const struct manifest_variant *root,
                                   struct plan_tokenizer **out, bool *opened, struct err *err)
 {
-    const struct plan_env *env = f->planner->env;
     struct plan_model model;
     *out = f->tokenizer;
     *opened = false;
     if (root->origin != ORIGIN_CHECKPOINT || root == plan_tokenizer_variant(f))
         return ERR_OK;
-    enum err_code code = env->checkpoint_open(
-        env->ctx, root->layout, root->checkpoint,
-        plan_llama2c_tokenizer(&f->planner->plan->arena, root->checkpoint), out, &model, err);
+    enum err_code code = plan_checkpoint_open(f->planner, root, out, &model, err);
     *opened = code == ERR_OK;
     return code ? err_wrap(err, "variant '%s' of family '%s'", root->name, f->family->name) : code;
 }

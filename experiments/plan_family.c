@@ -117,21 +117,11 @@ const struct manifest_variant *plan_tokenizer_variant(const struct family_plan *
     return f->family->has_architecture ? NULL : first_of(f->family, ORIGIN_CHECKPOINT);
 }
 
-/* tok512.bin lies beside stories260K.bin, as llama2.c's own tools expect. */
-const char *plan_llama2c_tokenizer(struct arena *arena, const char *weights)
-{
-    const char *slash = strrchr(weights, '/');
-    int folder = slash ? (int)(slash - weights) : 1;
-    return arena_printf(arena, "%.*s/tok512.bin", folder, slash ? weights : ".");
-}
-
 static enum err_code open_checkpoint(struct planner *p, struct family_plan *f, struct err *err)
 {
     const struct manifest_variant *v = first_of(f->family, ORIGIN_CHECKPOINT);
     ASSERT(v != NULL); /* every chain of `from` ends at a checkpoint or a pretraining */
-    enum err_code code = p->env->checkpoint_open(
-        p->env->ctx, v->layout, v->checkpoint,
-        plan_llama2c_tokenizer(&p->plan->arena, v->checkpoint), &f->tokenizer, &f->model, err);
+    enum err_code code = plan_checkpoint_open(p, v, &f->tokenizer, &f->model, err);
     return code ? err_wrap(err, "variant '%s' of family '%s'", v->name, f->family->name) : ERR_OK;
 }
 
@@ -150,76 +140,6 @@ void plan_family_close(struct family_plan *f)
     if (f->tokenizer)
         env->tokenizer_close(env->ctx, f->tokenizer);
     f->tokenizer = NULL;
-}
-
-/* One file of a checkpoint: into the tree and among the blobs. */
-static enum err_code add_tree_file(struct planner *p, struct tree *tree, const char *name,
-                                   const char *path, struct err *err)
-{
-    struct tree_file *file = &tree->files[tree->file_count];
-    int64_t bytes = 0;
-    enum err_code code =
-        p->env->reader.digest(p->env->reader.ctx, path, &file->digest, &bytes, err);
-    if (code)
-        return code;
-    file->name = name;
-    file->size_bytes = (uint64_t)bytes;
-    tree->file_count++;
-    plan_add_file(p, file->digest, bytes, path, name);
-    return ERR_OK;
-}
-
-static bool has_suffix(const char *name, const char *suffix)
-{
-    size_t len = strlen(name), suffix_len = strlen(suffix);
-    return len > suffix_len && strcmp(name + len - suffix_len, suffix) == 0;
-}
-
-/* The files of a Hugging Face folder that matter. The reader lists them sorted, as a tree needs. */
-static enum err_code add_folder(struct planner *p, struct tree *tree, const char *folder,
-                                struct err *err)
-{
-    struct arena *arena = &p->plan->arena;
-    const char **names = NULL;
-    size_t count = 0;
-    enum err_code code =
-        p->env->reader.list(p->env->reader.ctx, folder, arena, &names, &count, err);
-    if (!code && count > TREE_FILES_MAX)
-        return err_set(err, ERR_LIMIT, "'%s' holds %zu files, at most %d are taken", folder, count,
-                       TREE_FILES_MAX);
-    tree->files = arena_array(arena, count + 1, sizeof *tree->files);
-    for (size_t i = 0; !code && i < count; i++) {
-        if (has_suffix(names[i], ".json") || has_suffix(names[i], ".safetensors"))
-            code = add_tree_file(p, tree, names[i], arena_printf(arena, "%s/%s", folder, names[i]),
-                                 err);
-    }
-    if (!code && tree->file_count == 0)
-        code = err_set(err, ERR_NOT_FOUND, "'%s' is no checkpoint: it has no .json or .safetensors",
-                       folder);
-    return code;
-}
-
-static enum err_code checkpoint_tree(struct family_plan *f, const struct manifest_variant *v,
-                                     struct digest *out, struct err *err)
-{
-    struct planner *p = f->planner;
-    struct tree tree = {.files = arena_array(&p->plan->arena, 2, sizeof(struct tree_file))};
-    enum err_code code;
-    if (v->layout == CHECKPOINT_HUGGINGFACE) {
-        code = add_folder(p, &tree, v->checkpoint, err);
-    } else { /* under fixed names, sorted */
-        code = add_tree_file(p, &tree, "model.bin", v->checkpoint, err);
-        if (!code)
-            code = add_tree_file(p, &tree, "tokenizer.bin",
-                                 plan_llama2c_tokenizer(&p->plan->arena, v->checkpoint), err);
-    }
-    if (code)
-        return code;
-    struct strbuf json = {0};
-    tree_encode(&tree, &json);
-    size_t len = json.len;
-    *out = plan_add_blob(p, strbuf_take(&json), len, "file list of a checkpoint");
-    return ERR_OK;
 }
 
 static struct plan_job new_job(struct family_plan *f, const struct manifest_variant *v,
@@ -245,7 +165,7 @@ static enum err_code plan_import(struct family_plan *f, const struct manifest_va
     struct named_digest input = {.name = "checkpoint"};
     const char *tokens[TURN_TOKENS_MAX];
     size_t turn_first;
-    enum err_code code = checkpoint_tree(f, v, &input.digest, err);
+    enum err_code code = plan_checkpoint_tree(p, f->family, v, &input.digest, err);
     if (code)
         return err_wrap(err, "variant '%s' of family '%s'", v->name, f->family->name);
     struct jobspec spec = {

@@ -36,7 +36,7 @@ struct planner {
     struct suite suite;
     struct entry_task *entry_tasks;
     size_t entry_task_count;
-    size_t job_cap, blob_cap, task_cap, cell_cap, data_cap, note_cap, warning_cap;
+    size_t job_cap, blob_cap, task_cap, cell_cap, data_cap, checkpoint_cap, note_cap, warning_cap;
 };
 
 /* Room for one more element: returns the (possibly moved) array. */
@@ -53,6 +53,24 @@ void plan_add_file(struct planner *p, struct digest digest, int64_t bytes, const
  * with the same identity, that one's index is returned instead. */
 size_t plan_add_job(struct planner *p, const struct jobspec *spec, struct plan_job job);
 
+/* A variant's folder of a checkpoint: the path, or the hub's. `*commit_out` may be "". */
+NODISCARD enum err_code plan_checkpoint_folder(struct planner *p, const struct manifest_variant *v,
+                                               const char **folder_out, const char **commit_out,
+                                               struct err *err);
+/* Open the tokenizer of a variant's checkpoint, and see what its model is. */
+NODISCARD enum err_code plan_checkpoint_open(struct planner *p, const struct manifest_variant *v,
+                                             struct plan_tokenizer **tokenizer_out,
+                                             struct plan_model *model_out, struct err *err);
+/* Choose the family's turns after its checkpoints unless the manifest did, and warn of templates
+ * that differ. */
+NODISCARD enum err_code plan_family_turns(struct planner *p, struct manifest_family *family,
+                                          struct err *err);
+/* The tree of a variant's checkpoint as a blob, its files among the blobs; noted in the plan. */
+NODISCARD enum err_code plan_checkpoint_tree(struct planner *p,
+                                             const struct manifest_family *family,
+                                             const struct manifest_variant *v, struct digest *out,
+                                             struct err *err);
+
 /* Open the family's tokenizer and find out what its models look like. */
 NODISCARD enum err_code plan_family_open(struct planner *p, struct family_plan *f, struct err *err);
 void plan_family_close(struct family_plan *f);
@@ -62,8 +80,6 @@ NODISCARD enum err_code plan_model_job(struct family_plan *f, size_t variant, si
 
 /* The checkpoint variant that the family's tokenizer was taken from; NULL when it was built. */
 const struct manifest_variant *plan_tokenizer_variant(const struct family_plan *f);
-/* Where llama2.c's tokenizer lies: tok512.bin beside the weights. */
-const char *plan_llama2c_tokenizer(struct arena *arena, const char *weights);
 /* Note which rows a variant takes over from embeddings_from. ERR_INVALID, with the place in the
  * manifest, when the model to copy from has no such token. */
 NODISCARD enum err_code plan_embeddings(struct family_plan *f, const struct manifest_variant *v,

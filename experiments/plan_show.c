@@ -123,12 +123,25 @@ static json_t *blob_json(const struct plan_blob *b)
     return o;
 }
 
+static json_t *checkpoint_json(const struct plan_checkpoint *c)
+{
+    json_t *o = json_object();
+    json_member_text(o, "family", c->family);
+    json_member_text(o, "variant", c->variant);
+    json_member_text(o, "named", c->named);
+    json_member_text(o, "commit", c->commit);
+    json_member_text(o, "digest", c->digest);
+    json_member_integer(o, "bytes", c->bytes);
+    return o;
+}
+
 void plan_json(const struct plan *plan, plan_fate *fate, void *ctx, struct strbuf *out)
 {
     const struct manifest *m = plan->manifest;
     json_t *root = json_object();
     json_t *jobs = json_array(), *tasks = json_array(), *cells = json_array();
     json_t *data = json_array(), *compares = json_array(), *blobs = json_array();
+    json_t *checkpoints = json_array();
     for (size_t i = 0; i < plan->job_count; i++)
         json_array_append_new(jobs, job_json(&plan->jobs[i], fate, ctx));
     for (size_t i = 0; i < plan->task_count; i++)
@@ -137,6 +150,8 @@ void plan_json(const struct plan *plan, plan_fate *fate, void *ctx, struct strbu
         json_array_append_new(cells, cell_json(plan, &plan->cells[i]));
     for (size_t i = 0; i < plan->data_count; i++)
         json_array_append_new(data, data_json(&plan->data[i]));
+    for (size_t i = 0; i < plan->checkpoint_count; i++)
+        json_array_append_new(checkpoints, checkpoint_json(&plan->checkpoints[i]));
     for (size_t i = 0; i < m->compare_count; i++)
         json_array_append_new(compares, compare_json(&m->compares[i]));
     for (size_t i = 0; i < plan->blob_count; i++)
@@ -151,6 +166,7 @@ void plan_json(const struct plan *plan, plan_fate *fate, void *ctx, struct strbu
     json_object_set_new(root, "data", data);
     json_object_set_new(root, "comparisons", compares);
     json_object_set_new(root, "blobs", blobs);
+    json_object_set_new(root, "checkpoints", checkpoints);
     json_object_set_new(root, "held_out", text_list(plan->held_out, plan->held_out_count));
     json_object_set_new(root, "notes", text_list(plan->notes, plan->note_count));
     json_object_set_new(root, "warnings", text_list(plan->warnings, plan->warning_count));

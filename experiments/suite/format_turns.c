@@ -93,6 +93,17 @@ const char *const *turn_style_names(void)
     return all;
 }
 
+const struct turn_style *turn_style_for_model(const char *model_type)
+{
+    static const char *const rows[][2] = {
+        {"llama", "llama3"}, {"qwen3", "qwen3"}, {"gemma3", "gemma3"}, {"gemma3_text", "gemma3"}};
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        if (strcmp(rows[i][0], model_type) == 0)
+            return turn_style_find(rows[i][1]);
+    }
+    return NULL;
+}
+
 size_t turn_style_tokens(const struct turn_style *style, const char *out[TURN_TOKENS_MAX],
                          size_t *turn_first)
 {

@@ -32,6 +32,9 @@ struct turn_style {
 const struct turn_style *turn_style_find(const char *name);
 const char *const *turn_style_names(void);
 
+/* The row for models whose config.json has this model_type, or NULL. */
+const struct turn_style *turn_style_for_model(const char *model_type);
+
 /* The special tokens a style needs in the tokenizer, in a fixed order: bos, eos, those of a
  * thought, and the turn tokens from `turn_first` on. `out` holds TURN_TOKENS_MAX texts. Returns
  * their count. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checkpoint_env.h"
 #include "file.h"
 #include "llama2c_tokenizer.h"
 #include "model_config.h"
@@ -160,6 +161,9 @@ struct plan_env plan_lm_env(const char *root)
         .tokenizer_train = train,
         .tokenizer_open = open_json,
         .checkpoint_open = open_checkpoint,
+        .checkpoint_find = checkpoint_env_find,
+        .checkpoint_files = checkpoint_env_files,
+        .checkpoint_chat = checkpoint_env_chat,
         .tokenizer_count = count_tokens,
         .tokenizer_vocabulary = vocabulary,
         .tokenizer_special = special,

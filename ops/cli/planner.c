@@ -6,7 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "checkpoint.h"
+#include "checkpoint_env.h"
 #include "convert_llama2c.h"
 #include "file.h"
 #include "hash.h"
@@ -189,6 +191,8 @@ static enum err_code env_checkpoint_open(void *ctx, enum checkpoint_layout layou
     case CHECKPOINT_HUGGINGFACE:
         rc = open_huggingface(path, &tokenizer, model_out, err);
         break;
+    case CHECKPOINT_HUB:
+        UNREACHABLE("the planner gives the folder");
     case CHECKPOINT_LLAMA2C:
         rc = open_llama2c(path, tokenizer_path, &tokenizer, model_out, err);
         break;
@@ -290,6 +294,9 @@ static struct plan_env environment(struct planner_ctx *ctx, const char *root)
                              .tokenizer_train = env_tokenizer_train,
                              .tokenizer_open = env_tokenizer_open,
                              .checkpoint_open = env_checkpoint_open,
+                             .checkpoint_find = checkpoint_env_find,
+                             .checkpoint_files = checkpoint_env_files,
+                             .checkpoint_chat = checkpoint_env_chat,
                              .tokenizer_count = env_tokenizer_count,
                              .tokenizer_vocabulary = env_tokenizer_vocabulary,
                              .tokenizer_special = env_tokenizer_special,
