@@ -259,6 +259,14 @@ static enum err_code read_variants(struct manifest *m, struct manifest_family *f
     return ERR_OK;
 }
 
+/* The turns of a family that says nothing of them: those of its kind of model. */
+static const char *turns_of_kind(const struct manifest_family *family)
+{
+    const char *kind = jobspec_architecture_names[family->architecture.kind];
+    const struct turn_style *style = family->has_architecture ? turn_style_for_model(kind) : NULL;
+    return style ? style->name : "llama3";
+}
+
 enum err_code manifest_read_family(struct manifest *m, const struct yaml_node *default_train,
                                    struct manifest_family *family, struct err *err)
 {
@@ -289,7 +297,7 @@ enum err_code manifest_read_family(struct manifest *m, const struct yaml_node *d
         return code;
     bool llama2c = family->variants[0].origin == ORIGIN_CHECKPOINT &&
                    family->variants[0].layout == CHECKPOINT_LLAMA2C;
-    const char *turns = keys.turns ? keys.turns : llama2c ? "llama2" : "llama3";
+    const char *turns = keys.turns ? keys.turns : llama2c ? "llama2" : turns_of_kind(family);
     family->turns = turn_style_find(turns);
     family->turns_given = keys.turns != NULL || llama2c;
     if (!family->turns) {

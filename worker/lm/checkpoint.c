@@ -219,7 +219,7 @@ enum tensor_dtype checkpoint_dtype(const struct checkpoint *checkpoint)
 const struct tensor_view *checkpoint_tensor(const struct checkpoint *checkpoint,
                                             const struct tensor_spec *spec)
 {
-    const struct tensor_view *view = safetensors_find(checkpoint->weights, spec->name);
+    const struct tensor_view *view = find_tensor(checkpoint, spec->name);
     ASSERT(view != NULL); /* checkpoint_open() looked */
     return view;
 }
