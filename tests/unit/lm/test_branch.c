@@ -10,7 +10,7 @@
 #include "convert_llama2c.h"
 #include "file.h"
 #include "kernels.h"
-#include "llama_golden.h"
+#include "family_golden.h"
 #include "rng.h"
 #include "sampler.h"
 
@@ -136,10 +136,9 @@ static void check_candidates(const struct model *model, size_t prompt_count)
 static void candidates_score_as_from_the_start(void **state)
 {
     const struct fixture *f = *state;
-    static const char *const cases[] = {"tied", "untied"};
-    for (size_t k = 0; k < 2; k++) {
+    for (size_t k = 0; k < golden_case_count; k++) {
         struct golden golden;
-        golden_load(&golden, cases[k]);
+        golden_load(&golden, golden_cases[k]);
         struct model *model = golden_model(&golden);
         check_candidates(model, 1);
         check_candidates(model, 40);

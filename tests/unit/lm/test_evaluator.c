@@ -6,7 +6,7 @@
 
 #include "cmocka_all.h"
 #include "evaluator.h"
-#include "llama_golden.h"
+#include "family_golden.h"
 
 enum { RECORDS_MAX = 512 };
 
@@ -77,7 +77,7 @@ static void records_hold_what_the_scores_say(void **state)
     (void)state;
     struct golden g;
     struct err err;
-    golden_load(&g, "untied");
+    golden_load(&g, "llama-untied");
     mark_examples(&g.corpus);
     struct model *model = golden_model(&g);
     struct collected *got = calloc(1, sizeof *got);
@@ -129,7 +129,7 @@ static void batch_size_changes_no_bit(void **state)
     static const size_t batch_tokens[] = {1, 40, 100, 4096};
     struct golden g;
     struct err err;
-    golden_load(&g, "tied");
+    golden_load(&g, "llama-tied");
     mark_examples(&g.corpus);
     struct model *model = golden_model(&g);
     struct collected *first = calloc(1, sizeof *first), *next = calloc(1, sizeof *next);
@@ -153,7 +153,7 @@ static void an_evaluation_can_be_cut_and_continued(void **state)
     (void)state;
     struct golden g;
     struct err err;
-    golden_load(&g, "tied");
+    golden_load(&g, "llama-tied");
     mark_examples(&g.corpus);
     struct model *model = golden_model(&g);
     struct collected *whole = calloc(1, sizeof *whole), *parts = calloc(1, sizeof *parts);
@@ -178,7 +178,7 @@ static void odd_corpora_are_refused_by_name(void **state)
     struct golden g;
     struct err err;
     struct collected *got = calloc(1, sizeof *got);
-    golden_load(&g, "tied");
+    golden_load(&g, "llama-tied");
     mark_examples(&g.corpus);
     struct model *model = golden_model(&g);
     size_t last = g.corpus.starts[2] - 1; /* of sequence 1 */
@@ -202,7 +202,7 @@ static void a_loss_that_is_not_finite_is_data(void **state)
     struct golden g;
     struct err err;
     struct collected *got = calloc(1, sizeof *got);
-    golden_load(&g, "tied");
+    golden_load(&g, "llama-tied");
     mark_examples(&g.corpus);
     struct model *model = golden_model(&g);
     params_data(model_params(model), TENSOR_FINAL_NORM, -1)[0] = NAN;

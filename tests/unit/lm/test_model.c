@@ -1,4 +1,4 @@
-/* The whole model against PyTorch (tests/oracle/llama_torch.py): losses, logits, every gradient;
+/* The whole model against PyTorch (tests/oracle/families_torch.py): losses, logits, every gradient;
  * and the promise on bits: a sequence scores the same alone, in company, and on any number of
  * threads. */
 #include <math.h>
@@ -8,10 +8,9 @@
 
 #include "cmocka_all.h"
 #include "kernels.h"
-#include "llama_golden.h"
+#include "model_family.h"
+#include "family_golden.h"
 #include "rng.h"
-
-static const char *const cases[] = {"tied", "untied"};
 
 struct bench {
     struct golden golden;
@@ -67,9 +66,9 @@ static const double gradient_tolerance = 2e-5;
 static void loss_agrees_with_pytorch(void **state)
 {
     (void)state;
-    for (size_t k = 0; k < 2; k++) {
+    for (size_t k = 0; k < golden_case_count; k++) {
         struct bench b;
-        setup(&b, cases[k]);
+        setup(&b, golden_cases[k]);
         model_forward(b.run, b.sequences, b.sequence_count, b.scores);
         double expected = golden_number(b.golden.root, "loss");
         double loss = sum_nats(&b) / (double)b.golden.corpus.loss_token_count;
@@ -98,10 +97,10 @@ static void every_token_agrees_with_the_logits_of_pytorch(void **state)
 {
     (void)state;
     static const uint8_t all[128] = {[0 ... 127] = 1};
-    for (size_t k = 0; k < 2; k++) {
+    for (size_t k = 0; k < golden_case_count; k++) {
         struct bench b;
         size_t logit_count = 0, row = 0, hits = 0;
-        setup(&b, cases[k]);
+        setup(&b, golden_cases[k]);
         const int vocabulary = b.golden.config.vocabulary;
         const float *logits = golden_tensor(&b.golden, "logits", &logit_count);
         for (size_t s = 0; s < b.sequence_count; s++)
@@ -125,9 +124,9 @@ static void every_token_agrees_with_the_logits_of_pytorch(void **state)
 static void every_gradient_agrees_with_pytorch(void **state)
 {
     (void)state;
-    for (size_t k = 0; k < 2; k++) {
+    for (size_t k = 0; k < golden_case_count; k++) {
         struct bench b;
-        setup(&b, cases[k]);
+        setup(&b, golden_cases[k]);
         model_forward(b.run, b.sequences, b.sequence_count, b.scores);
         model_backward(b.run, 1.0 / (double)b.golden.corpus.loss_token_count, &b.gradients);
         for (size_t t = 0; t < b.gradients.tensor_count; t++) {
@@ -139,7 +138,7 @@ static void every_gradient_agrees_with_pytorch(void **state)
             assert_int_equal(count, tensor_spec_elements(spec));
             double distance = relative_distance(spec->data, expected, count);
             if (!(distance < gradient_tolerance))
-                fail_msg("%s %s: relative distance %g", cases[k], name, distance);
+                fail_msg("%s %s: relative distance %g", golden_cases[k], name, distance);
             /* Negative control: one value off by a thousandth of the norm must be noticed. */
             double size = 0;
             for (size_t i = 0; i < count; i++)
@@ -155,7 +154,7 @@ static void backward_adds_and_scales(void **state)
 {
     (void)state;
     struct bench b;
-    setup(&b, "tied");
+    setup(&b, "llama-tied");
     model_forward(b.run, b.sequences, b.sequence_count, b.scores);
     model_backward(b.run, 1.0, &b.gradients);
     size_t bytes = b.gradients.element_count * sizeof(float);
@@ -174,9 +173,9 @@ static void backward_adds_and_scales(void **state)
 static void a_sequence_scores_the_same_alone_and_in_company(void **state)
 {
     (void)state;
-    for (size_t k = 0; k < 2; k++) {
+    for (size_t k = 0; k < golden_case_count; k++) {
         struct bench b;
-        setup(&b, cases[k]);
+        setup(&b, golden_cases[k]);
         model_forward(b.run, b.sequences, b.sequence_count, b.scores);
         size_t at = 0;
         for (size_t s = 0; s < b.sequence_count; s++) {
@@ -196,11 +195,11 @@ static void a_sequence_scores_the_same_alone_and_in_company(void **state)
 }
 
 /* A model and batch large enough that the pool's threads have something to do. */
-static void threads_change_no_bit(void **state)
+static void check_threads(enum model_kind kind)
 {
-    (void)state;
     enum { COUNT = 8, LENGTH_MAX = 200, VOCABULARY = 300 };
     struct model_config config = model_config_default();
+    config.kind = kind;
     config.layers = 2;
     config.width = 96;
     config.heads = 6;
@@ -209,6 +208,12 @@ static void threads_change_no_bit(void **state)
     config.mlp_width = 200;
     config.vocabulary = VOCABULARY;
     config.context = LENGTH_MAX;
+    if (model_family(kind)->windows) {
+        config.window = 70;
+        config.window_period = 2;
+        config.query_scalar = 16;
+        config.rope_local_theta = 10000;
+    }
     static int32_t ids[COUNT][LENGTH_MAX];
     static const uint8_t all[LENGTH_MAX] = {[0 ... LENGTH_MAX - 1] = 1};
     static struct token_score scores[2][COUNT * LENGTH_MAX];
@@ -247,6 +252,13 @@ static void threads_change_no_bit(void **state)
     params_release(&gradients[1]);
     params_release(&gradients[0]);
     model_free(model);
+}
+
+static void threads_change_no_bit(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < MODEL_KIND_COUNT; kind++)
+        check_threads((enum model_kind)kind);
 }
 
 int main(void)

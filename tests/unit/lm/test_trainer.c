@@ -7,7 +7,7 @@
 
 #include "cmocka_all.h"
 #include "file.h"
-#include "llama_golden.h"
+#include "family_golden.h"
 
 struct history {
     struct train_metrics steps[64];
@@ -73,11 +73,10 @@ static double loss_distance(const struct history *h, const json_t *golden_steps)
 static void twenty_steps_agree_with_pytorch(void **state)
 {
     (void)state;
-    static const char *const cases[] = {"tied", "untied"};
-    for (size_t k = 0; k < 2; k++) {
+    for (size_t k = 0; k < golden_case_count; k++) {
         struct golden g;
         struct history h = {0};
-        golden_load(&g, cases[k]);
+        golden_load(&g, golden_cases[k]);
         const json_t *steps = json_object_get(g.root, "steps");
         struct model *model = golden_model(&g);
         struct trainer *trainer = make_trainer(model, &g, &g.train);
@@ -100,7 +99,7 @@ static void the_losses_notice_a_missing_ingredient(void **state)
 {
     (void)state;
     struct golden g;
-    golden_load(&g, "untied");
+    golden_load(&g, "llama-untied");
     struct train_options changed[4] = {g.train, g.train, g.train, g.train};
     changed[0].optimizer.clip_norm = 0;
     changed[1].optimizer.weight_decay = 0;
@@ -125,7 +124,7 @@ static void resume_continues_bit_for_bit(void **state)
     struct err err;
     struct golden g;
     assert_non_null(mkdtemp(folder));
-    golden_load(&g, "tied");
+    golden_load(&g, "llama-tied");
     g.train.steps = 10;
     struct model *whole = golden_model(&g), *half = golden_model(&g), *other = golden_model(&g);
     struct history whole_history = {0}, half_history = {.stop_at = 5}, rest_history = {0};
@@ -175,7 +174,7 @@ static void damaged_state_is_refused(void **state)
     struct err err;
     struct golden g;
     assert_non_null(mkdtemp(folder));
-    golden_load(&g, "tied");
+    golden_load(&g, "llama-tied");
     struct model *model = golden_model(&g);
     struct trainer *trainer = make_trainer(model, &g, &g.train);
     assert_int_equal(trainer_load(trainer, folder, &err), ERR_NOT_FOUND);
@@ -198,7 +197,7 @@ static void divergence_is_an_outcome_and_changes_nothing(void **state)
     (void)state;
     struct golden g;
     struct history h = {0};
-    golden_load(&g, "tied");
+    golden_load(&g, "llama-tied");
     struct model *model = golden_model(&g);
     struct params *p = model_params(model);
     p->block[3] = NAN;
@@ -226,7 +225,7 @@ static void a_rising_loss_stops_the_run(void **state)
     (void)state;
     struct golden g;
     struct history h = {0};
-    golden_load(&g, "tied");
+    golden_load(&g, "llama-tied");
     g.train.steps = 60;
     g.train.checkpoint_steps = 1;
     g.train.schedule = (struct schedule){.kind = SCHEDULE_CONSTANT, .learning_rate = 1};
@@ -275,7 +274,7 @@ static void accumulation_changes_no_meaning(void **state)
 {
     (void)state;
     struct golden g;
-    golden_load(&g, "untied");
+    golden_load(&g, "llama-untied");
     static const size_t sizes[] = {1, 60, 100000};
     struct history runs[3] = {{.count = 0}};
     g.train.accumulate = 1;
@@ -302,7 +301,7 @@ static void checkpoints_come_every_so_many_steps(void **state)
     (void)state;
     struct golden g;
     struct history h = {0};
-    golden_load(&g, "tied");
+    golden_load(&g, "llama-tied");
     g.train.steps = 10;
     g.train.checkpoint_steps = 3;
     struct model *model = golden_model(&g);
@@ -318,7 +317,7 @@ static void one_pass_is_counted_from_the_data(void **state)
 {
     (void)state;
     struct golden g;
-    golden_load(&g, "tied");
+    golden_load(&g, "llama-tied");
     g.train.steps = 0;
     struct model *model = golden_model(&g);
     struct trainer *trainer = make_trainer(model, &g, &g.train);
@@ -339,7 +338,7 @@ static void impossible_options_and_data_are_refused(void **state)
     struct golden g;
     struct err err;
     struct trainer *trainer = NULL;
-    golden_load(&g, "tied");
+    golden_load(&g, "llama-tied");
     struct model *model = golden_model(&g);
     struct train_options options = g.train;
     options.accumulate = 0;

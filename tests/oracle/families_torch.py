@@ -1,15 +1,17 @@
-"""Llama in PyTorch (float64), the yardstick for worker/lm: loss, logits, gradients, AdamW training.
+"""Llama 3.x, Qwen3 and Gemma 3 in PyTorch (float64), the yardstick for worker/lm: loss, logits,
+gradients, AdamW training.
 
 Run with Debian's python3-torch (1.13):
-    /usr/bin/python3 tests/oracle/llama_torch.py tests/golden/llama
+    /usr/bin/python3 tests/oracle/families_torch.py tests/golden/families
 
-Writes, per case, NAME.json (shape, sequences, hyper-parameters, loss of every training step) and
-NAME.safetensors (float32: "logits" of every token, and "grad.<tensor>" of the mean loss over the loss
-tokens of all sequences). Weights are not stored: both sides compute them from weight_value().
+Writes, per case of family_cases.py, NAME.json (config.json, sequences, hyper-parameters, loss of every
+training step) and NAME.safetensors (float32: "logits" of every token, and "grad.<tensor>" of the mean
+loss over the loss tokens of all sequences).
 
-Written from the papers and the transformers documentation: RMSNorm (Zhang & Sennrich 2019), RoPE in
-the half-split layout of Hugging Face (Su et al. 2021), grouped-query attention (Ainslie et al.
-2023), SwiGLU (Shazeer 2020), AdamW (Loshchilov & Hutter 2019).
+Written from the papers and the documentation of transformers: RMSNorm (Zhang & Sennrich 2019), RoPE in
+the half-split layout of Hugging Face (Su et al. 2021), grouped-query attention (Ainslie et al. 2023),
+SwiGLU and GEGLU (Shazeer 2020), AdamW (Loshchilov & Hutter 2019), Gemma 3 (Gemma team 2025), Qwen3
+(Qwen team 2025).
 """
 import json
 import math
@@ -19,104 +21,84 @@ import sys
 import numpy as np
 import torch
 
-CASES = {
-    # head_dim * heads differs from width, the head is tied, three sequences per micro-batch.
-    "tied": dict(layers=2, width=20, heads=4, kv_heads=2, head_dim=6, mlp=36, vocabulary=53,
-                 context=64, rope_theta=10000.0, norm_eps=1e-5, tied=True),
-    # three query heads per key head, untied head, a larger theta, one sequence crosses row blocks.
-    "untied": dict(layers=3, width=32, heads=6, kv_heads=2, head_dim=8, mlp=44, vocabulary=67,
-                   context=96, rope_theta=500000.0, norm_eps=1e-6, tied=False),
-}
+import family_cases as cases
+
 TRAIN = dict(batch_tokens=60, accumulate=2, steps=20, learning_rate=0.02, warmup_steps=4,
              schedule="cosine", minimum_lr_ratio=0.1, weight_decay=0.1, beta1=0.9, beta2=0.95,
              epsilon=1e-8, clip_norm=1.6)
 LENGTHS = [5, 17, 33, 2, 41, 12, 8, 26, 19, 50, 7, 31]
 
 
-def weight_value(tensor_index, element_index):
-    """Uniform on [-1, 1) from 32-bit integer arithmetic, so that every language gets equal bits."""
-    h = ((element_index + 1) + (tensor_index + 1) * 1000003) * 2654435761 % 2**32
-    h ^= h >> 15
-    h = h * 2246822519 % 2**32
-    h ^= h >> 13
-    return h / 2**31 - 1.0
-
-
-def tensor_table(c):
-    """Names and shapes in the order of worker/lm/tensor_spec.h."""
-    q, kv, w = c["heads"] * c["head_dim"], c["kv_heads"] * c["head_dim"], c["width"]
-    table = [("model.embed_tokens.weight", (c["vocabulary"], w))]
-    for i in range(c["layers"]):
-        p = f"model.layers.{i}."
-        table += [(p + "input_layernorm.weight", (w,)),
-                  (p + "self_attn.q_proj.weight", (q, w)),
-                  (p + "self_attn.k_proj.weight", (kv, w)),
-                  (p + "self_attn.v_proj.weight", (kv, w)),
-                  (p + "self_attn.o_proj.weight", (w, q)),
-                  (p + "post_attention_layernorm.weight", (w,)),
-                  (p + "mlp.gate_proj.weight", (c["mlp"], w)),
-                  (p + "mlp.up_proj.weight", (c["mlp"], w)),
-                  (p + "mlp.down_proj.weight", (w, c["mlp"]))]
-    table.append(("model.norm.weight", (w,)))
-    if not c["tied"]:
-        table.append(("lm_head.weight", (c["vocabulary"], w)))
-    return table
-
-
 def make_weights(c):
-    """Vectors: 1 + 0.25 u. Matrices: u * sqrt(3 / columns), unit gain. Embedding and head: 0.5 u."""
-    weights = {}
-    for index, (name, shape) in enumerate(tensor_table(c)):
-        u = np.array([weight_value(index, i) for i in range(int(np.prod(shape)))])
-        if len(shape) == 1:
-            value = 1.0 + 0.25 * u
-        elif shape[0] == c["vocabulary"]:
-            value = 0.5 * u
-        else:
-            value = u * math.sqrt(3.0 / shape[1])
-        value = value.astype(np.float32).astype(np.float64).reshape(shape)
-        weights[name] = torch.tensor(value, requires_grad=True)
-    return weights
+    return {name: torch.tensor(value, requires_grad=True)
+            for name, value in cases.make_weights(c).items()}
 
 
-def rms_norm(x, weight, eps):
-    return weight * x * torch.rsqrt((x * x).mean(-1, keepdim=True) + eps)
+def rms_norm(x, weight, c):
+    gain = 1 + weight if cases.is_gemma(c) else weight
+    return gain * x * torch.rsqrt((x * x).mean(-1, keepdim=True) + c["rms_norm_eps"])
 
 
-def rope(x, theta):
+def rope(x, c, layer):
     """x: heads, positions, head_dim."""
     half = x.shape[-1] // 2
-    frequency = theta ** (-torch.arange(half, dtype=torch.float64) / half)
+    frequency = torch.tensor(cases.rope_frequencies(c, layer))
     angle = torch.arange(x.shape[1], dtype=torch.float64)[:, None] * frequency
     cos, sin = torch.cos(angle), torch.sin(angle)
     low, high = x[..., :half], x[..., half:]
     return torch.cat([low * cos - high * sin, high * cos + low * sin], -1)
 
 
-def attention(x, w, prefix, c):
-    t, d, group = x.shape[0], c["head_dim"], c["heads"] // c["kv_heads"]
+def visible(t, c, layer):
+    """0 where a row may look, -inf elsewhere."""
+    row, column = torch.arange(t)[:, None], torch.arange(t)[None, :]
+    seen = column <= row
+    if cases.is_windowed(c, layer):
+        seen = seen & (column > row - c["sliding_window"])
+    return torch.zeros(t, t, dtype=torch.float64).masked_fill(~seen, -math.inf)
+
+
+def attention(x, w, prefix, c, layer):
+    t, d = x.shape[0], c["head_dim"]
+    heads, kv_heads = c["num_attention_heads"], c["num_key_value_heads"]
     project = lambda name, n: (x @ w[prefix + name].T).view(t, n, d).transpose(0, 1)
-    q = rope(project("q_proj.weight", c["heads"]), c["rope_theta"])
-    k = rope(project("k_proj.weight", c["kv_heads"]), c["rope_theta"])
-    v = project("v_proj.weight", c["kv_heads"])
-    k, v = k.repeat_interleave(group, 0), v.repeat_interleave(group, 0)
-    scores = q @ k.transpose(1, 2) / math.sqrt(d)
-    mask = torch.full((t, t), -math.inf, dtype=torch.float64).triu(1)
-    mixed = torch.softmax(scores + mask, -1) @ v
+    q, k = project("q_proj.weight", heads), project("k_proj.weight", kv_heads)
+    v = project("v_proj.weight", kv_heads)
+    if prefix + "q_norm.weight" in w:
+        q = rms_norm(q, w[prefix + "q_norm.weight"], c)
+        k = rms_norm(k, w[prefix + "k_norm.weight"], c)
+    q, k = rope(q, c, layer), rope(k, c, layer)
+    k = k.repeat_interleave(heads // kv_heads, 0)
+    v = v.repeat_interleave(heads // kv_heads, 0)
+    scores = q @ k.transpose(1, 2) * cases.score_scale(c)
+    mixed = torch.softmax(scores + visible(t, c, layer), -1) @ v
     return mixed.transpose(0, 1).reshape(t, -1) @ w[prefix + "o_proj.weight"].T
 
 
+def gelu_tanh(x):
+    return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x ** 3)))
+
+
+def mlp(x, w, prefix, c):
+    gate, up = x @ w[prefix + "gate_proj.weight"].T, x @ w[prefix + "up_proj.weight"].T
+    act = gelu_tanh if cases.is_gemma(c) else torch.nn.functional.silu
+    return (act(gate) * up) @ w[prefix + "down_proj.weight"].T
+
+
 def logits_of(ids, w, c):
+    gemma = cases.is_gemma(c)
     x = w["model.embed_tokens.weight"][ids]
-    for i in range(c["layers"]):
+    if gemma:
+        x = x * cases.rounded_to_bf16(math.sqrt(c["hidden_size"]))
+    for i in range(c["num_hidden_layers"]):
         p = f"model.layers.{i}."
-        x = x + attention(rms_norm(x, w[p + "input_layernorm.weight"], c["norm_eps"]), w,
-                          p + "self_attn.", c)
-        h = rms_norm(x, w[p + "post_attention_layernorm.weight"], c["norm_eps"])
-        gate, up = h @ w[p + "mlp.gate_proj.weight"].T, h @ w[p + "mlp.up_proj.weight"].T
-        x = x + (torch.nn.functional.silu(gate) * up) @ w[p + "mlp.down_proj.weight"].T
-    head = w["model.embed_tokens.weight"] if c["tied"] else w["lm_head.weight"]
-    return rms_norm(x, w["model.norm.weight"], c["norm_eps"]) @ head.T
+        normed = lambda y, name: rms_norm(y, w[p + name + "_layernorm.weight"], c)
+        added = attention(normed(x, "input"), w, p + "self_attn.", c, i)
+        x = x + (normed(added, "post_attention") if gemma else added)
+        added = mlp(normed(x, "pre_feedforward" if gemma else "post_attention"), w, p + "mlp.", c)
+        x = x + (normed(added, "post_feedforward") if gemma else added)
+    head = w["model.embed_tokens.weight" if c["tie_word_embeddings"] else "lm_head.weight"]
+    return rms_norm(x, w["model.norm.weight"], c) @ head.T
 
 
 def loss_sum(sequence, w, c):
@@ -133,7 +115,7 @@ def make_sequences(c, seed):
     sequences = []
     for length in LENGTHS:
         # A drifting walk over the vocabulary: there is something to learn.
-        ids = (np.cumsum(draw.randint(0, 3, length)) + draw.randint(c["vocabulary"])) % c["vocabulary"]
+        ids = (np.cumsum(draw.randint(0, 3, length)) + draw.randint(c["vocab_size"])) % c["vocab_size"]
         loss = draw.rand(length) < 0.6
         loss[0], loss[-1] = False, True
         sequences.append(dict(ids=[int(i) for i in ids], loss=[int(b) for b in loss]))
@@ -198,7 +180,7 @@ def write_safetensors(path, tensors):
 
 
 def main(folder):
-    for number, (name, c) in enumerate(CASES.items()):
+    for number, (name, c) in enumerate(cases.TRAINED.items()):
         sequences = make_sequences(c, 11 + number)
         w = make_weights(c)
         parts = [loss_sum(s, w, c) for s in sequences]
@@ -206,10 +188,10 @@ def main(folder):
         loss.backward()
         logits = torch.cat([logits_of(torch.tensor(s["ids"][:-1]), w, c) for s in sequences])
         tensors = {"logits": logits.detach().numpy()}
-        tensors.update({"grad." + n: w[n].grad.numpy() for n, _ in tensor_table(c)})
+        tensors.update({"grad." + n: w[n].grad.numpy() for n, _ in cases.tensor_table(c)})
         write_safetensors(f"{folder}/{name}.safetensors", tensors)
         steps = train(sequences, c)
-        golden = dict(made_by="/usr/bin/python3 tests/oracle/llama_torch.py tests/golden/llama",
+        golden = dict(made_by="/usr/bin/python3 tests/oracle/families_torch.py tests/golden/families",
                       torch=torch.__version__, config=c, train=TRAIN, sequences=sequences,
                       loss=float(loss), loss_tokens=sum(p[1] for p in parts), steps=steps)
         with open(f"{folder}/{name}.json", "w") as f:

@@ -1,7 +1,7 @@
-/* What tests/oracle/llama_torch.py wrote: a small model's sequences, loss, logits, gradients and
+/* What tests/oracle/families_torch.py wrote: a small model's sequences, loss, logits, gradients and
  * the loss of 20 training steps. */
-#ifndef TRIAD_LLAMA_GOLDEN_H
-#define TRIAD_LLAMA_GOLDEN_H
+#ifndef TRIAD_FAMILY_GOLDEN_H
+#define TRIAD_FAMILY_GOLDEN_H
 
 #include <jansson.h>
 
@@ -21,12 +21,17 @@ struct golden {
     const char *tensor_data;
 };
 
-/* `name` is "tied" or "untied". Fails the running test when a file is missing or odd. */
+/* The names of the small models, of all three families. */
+extern const char *const golden_cases[];
+extern const size_t golden_case_count;
+
+/* Fails the running test when a file is missing or odd. */
 void golden_load(struct golden *golden, const char *name);
 void golden_release(struct golden *golden);
 
-/* A new model with the oracle's weights. */
+/* A new model with the oracle's weights, which follow from the configuration. */
 struct model *golden_model(const struct golden *golden);
+struct model *golden_model_of(const struct model_config *config);
 /* Values of a stored tensor, "logits" or "grad.<name>"; their number into `count_out`. */
 const float *golden_tensor(const struct golden *golden, const char *name, size_t *count_out);
 double golden_number(const json_t *object, const char *key);

@@ -1,4 +1,4 @@
-#include "llama_golden.h"
+#include "family_golden.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -7,12 +7,17 @@
 
 #include "cmocka_all.h"
 #include "file.h"
+#include "model_family.h"
+
+const char *const golden_cases[] = {"llama-tied",   "llama-untied", "llama-scaled", "qwen3-tied",
+                                    "qwen3-untied", "gemma3-tied",  "gemma3-untied"};
+const size_t golden_case_count = sizeof golden_cases / sizeof golden_cases[0];
 
 static char *read_golden(const char *name, const char *suffix, size_t *len_out)
 {
     char path[512], *bytes = NULL;
     struct err err;
-    snprintf(path, sizeof path, TRIAD_SOURCE_DIR "/tests/golden/llama/%s.%s", name, suffix);
+    snprintf(path, sizeof path, TRIAD_SOURCE_DIR "/tests/golden/families/%s.%s", name, suffix);
     if (file_read(path, 0, &bytes, len_out, &err) != ERR_OK)
         fail_msg("%s", err.text);
     return bytes;
@@ -30,21 +35,15 @@ static int integer(const json_t *object, const char *key)
     return (int)golden_number(object, key);
 }
 
+/* The golden file holds a whole config.json. */
 static void read_config(struct golden *g)
 {
-    const json_t *c = json_object_get(g->root, "config");
-    g->config = model_config_default();
-    g->config.layers = integer(c, "layers");
-    g->config.width = integer(c, "width");
-    g->config.heads = integer(c, "heads");
-    g->config.kv_heads = integer(c, "kv_heads");
-    g->config.head_dim = integer(c, "head_dim");
-    g->config.mlp_width = integer(c, "mlp");
-    g->config.vocabulary = integer(c, "vocabulary");
-    g->config.context = integer(c, "context");
-    g->config.rope_theta = golden_number(c, "rope_theta");
-    g->config.norm_eps = golden_number(c, "norm_eps");
-    g->config.head_tied = json_is_true(json_object_get(c, "tied"));
+    struct err err;
+    char *text = json_dumps(json_object_get(g->root, "config"), 0);
+    assert_non_null(text);
+    if (model_config_parse(&g->config, text, strlen(text), "config", &err) != ERR_OK)
+        fail_msg("%s", err.text);
+    free(text);
 }
 
 static void read_train(struct golden *g)
@@ -133,24 +132,30 @@ static double weight_value(size_t tensor, size_t element)
     return h / 2147483648.0 - 1.0;
 }
 
-struct model *golden_model(const struct golden *golden)
+struct model *golden_model_of(const struct model_config *config)
 {
     struct model *model = NULL;
     struct err err;
-    if (model_new(&golden->config, &model, &err) != ERR_OK)
+    if (model_new(config, &model, &err) != ERR_OK)
         fail_msg("%s", err.text);
     struct params *p = model_params(model);
+    const double unit = 1.0 - model_family(config->kind)->norm_base;
     for (size_t t = 0; t < p->tensor_count; t++) {
         const struct tensor_spec *spec = &p->tensors[t];
         for (size_t i = 0; i < tensor_spec_elements(spec); i++) {
             double u = weight_value(t, i);
-            double value = spec->is_vector ? 1.0 + 0.25 * u : u * sqrt(3.0 / spec->cols);
-            if (!spec->is_vector && spec->rows == golden->config.vocabulary)
+            double value = spec->is_vector ? unit + 0.25 * u : u * sqrt(3.0 / spec->cols);
+            if (!spec->is_vector && spec->rows == config->vocabulary)
                 value = 0.5 * u;
             spec->data[i] = (float)value;
         }
     }
     return model;
+}
+
+struct model *golden_model(const struct golden *golden)
+{
+    return golden_model_of(&golden->config);
 }
 
 const float *golden_tensor(const struct golden *golden, const char *name, size_t *count_out)
