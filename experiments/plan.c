@@ -184,6 +184,8 @@ static enum err_code plan_family(struct planner *p, struct manifest_family *fami
 static enum err_code plan_all(struct planner *p, struct err *err)
 {
     enum err_code code = suite_load(&p->env->reader, p->env->root, &p->suite, err);
+    if (!code)
+        suite_set_data(&p->suite, p->env->data);
     if (code)
         return code;
     code = plan_match_tasks(p, err);

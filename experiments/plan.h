@@ -27,6 +27,7 @@ struct plan_env {
     void *ctx;
     struct reader reader;
     const char *root; /* the folder with suite/, mixes/ and data/ */
+    const char *data; /* the folder with a folder per source; NULL: none */
     int64_t numerics_version;
     double flops_per_thread_s; /* for estimates; 0: what plan_cost.c says */
 

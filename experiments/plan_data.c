@@ -383,7 +383,8 @@ static uint32_t supply_of(const struct training *t, const struct task *task)
     return most > 0 && most < (int64_t)supply ? (uint32_t)most : supply;
 }
 
-/* The tasks that `tasks:` names: "train" stands for every training task, else globs over them. */
+/* The tasks that `tasks:` names: "train" stands for those of suite `training`,
+ * which need nothing but Triad; else globs and sets. */
 static enum err_code spectrum_sources(struct training *t, struct spectrum_source **out,
                                       size_t *count_out, struct err *err)
 {
@@ -397,7 +398,8 @@ static enum err_code spectrum_sources(struct training *t, struct spectrum_source
         bool all = strcmp(globs->items[g], "train") == 0;
         for (size_t i = 0; i < p->suite.task_count; i++) {
             struct task *task = &p->suite.tasks[i];
-            bool wanted = all ? task->split == TASK_TRAIN : str_glob(globs->items[g], task->name);
+            bool wanted = all ? task_in_suite(task, "training")
+                              : suite_pattern_matches(&p->suite, globs->items[g], task);
             for (size_t j = 0; wanted && j < count; j++)
                 wanted = sources[j].task != task;
             if (!wanted)

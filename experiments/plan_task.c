@@ -49,7 +49,7 @@ enum err_code plan_match_tasks(struct planner *p, struct err *err)
             for (size_t i = 0; i < p->suite.task_count; i++) {
                 struct task *task = &p->suite.tasks[i];
                 if (!task_in_suite(task, entry->suite) ||
-                    !str_glob(entry->tasks.items[g], task->name))
+                    !suite_pattern_matches(&p->suite, entry->tasks.items[g], task))
                     continue;
                 matched++;
                 if (already_matched(p, entry, task))
@@ -106,7 +106,8 @@ static enum err_code draw_pool(struct evaluation *e, struct err *err)
     if (code)
         return code;
     uint32_t supply = task_supply(task);
-    e->pool_count = (int64_t)supply < task->sequences ? supply : (uint32_t)task->sequences;
+    int64_t most = task_sequences_max(task);
+    e->pool_count = (int64_t)supply < most ? supply : (uint32_t)most;
     e->pool = arena_array(&e->arena, e->pool_count, sizeof *e->pool);
     e->reach = arena_array(&e->arena, e->pool_count, sizeof *e->reach);
     struct rng root = rng_new((uint64_t)e->settings.seed, "evaluate");
@@ -281,7 +282,7 @@ static struct plan_task *new_task(struct evaluation *e)
         .suite = e->et->entry->suite,
         .task = arena_strdup(arena, e->et->task->name), /* the suite goes before the plan */
         .source = arena_strdup(arena, e->et->task->source),
-        .licence = arena_strdup(arena, e->et->task->licence),
+        .licence = arena_strdup(arena, suite_licence(&p->suite, e->et->task)),
     };
     return t;
 }

@@ -20,6 +20,11 @@ struct instance {
     /* The most likely output for examples[0], as text; NULL when the description does not determine
      * one. */
     const char *mode;
+    /* Answers to choose from for the last example, and how probable each is; count 0 where the task
+     * names none, target NULL where it says nothing of their probabilities. */
+    const char **candidates;
+    double *target;
+    uint32_t candidate_count;
 };
 
 #endif

@@ -138,8 +138,8 @@ static size_t pick_part(const struct mix_stream *stream)
 
 /* A sequence of one of the part's tasks, all in turn. People come again in another order when all
  * have been used. */
-static void draw_instance(struct part_stream *p, uint32_t examples_max, struct arena *arena,
-                          struct instance *out)
+static void draw_instance(struct part_stream *p, uint32_t examples_max, bool want_mode,
+                          struct arena *arena, struct instance *out)
 {
     uint32_t task_count = (uint32_t)p->part->tasks.count;
     const struct task *task = p->tasks[p->drawn % task_count];
@@ -150,6 +150,7 @@ static void draw_instance(struct part_stream *p, uint32_t examples_max, struct a
         .keep_description = p->part->keep_description,
         .examples_max = examples_max,
         .examples_mean = (uint32_t)p->part->examples,
+        .want_mode = want_mode,
     };
     task_instance(task, &options, turn % supply, arena, out);
 }
@@ -158,7 +159,7 @@ static void draw_text(struct part_stream *p, struct arena *arena, struct mix_doc
 {
     struct strbuf text = {0};
     struct rng choice = rng_child(&p->root, "layout", p->drawn);
-    draw_instance(p, 0, arena, &out->instance);
+    draw_instance(p, 0, false, arena, &out->instance);
     const char *name = p->part->layouts.items[rng_below(&choice, p->part->layouts.count)];
     int layout = 0;
     while (strcmp(layout_names()[layout], name) != 0)
@@ -185,7 +186,7 @@ static void draw_entries(struct part_stream *p, struct arena *arena, struct mix_
 /* One question and its answer: the mode where the description determines one, else the draw. */
 static void draw_answer(struct part_stream *p, struct arena *arena, struct mix_document *out)
 {
-    draw_instance(p, 1, arena, &out->instance);
+    draw_instance(p, 1, true, arena, &out->instance);
     if (out->instance.mode)
         out->instance.examples[0].output = out->instance.mode;
     out->id = out->instance.id;

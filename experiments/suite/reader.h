@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "arena.h"
+#include "byte_stream.h"
 #include "err.h"
 #include "hash.h"
 
@@ -22,6 +23,8 @@ struct reader {
     /* Size and digest of a file of any size. */
     enum err_code (*digest)(void *ctx, const char *path, struct digest *out, int64_t *bytes_out,
                             struct err *err);
+    /* A file from its beginning, in pieces. ERR_NOT_FOUND, ERR_IO. */
+    enum err_code (*open)(void *ctx, const char *path, struct byte_stream *out, struct err *err);
 };
 
 /* Files on this machine. */

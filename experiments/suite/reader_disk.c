@@ -1,5 +1,6 @@
 #include <dirent.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -62,7 +63,33 @@ static enum err_code disk_digest(void *ctx, const char *path, struct digest *out
     return hash_file(path, out, err);
 }
 
+static enum err_code stream_read(void *ctx, char *buffer, size_t cap, size_t *got_out,
+                                 struct err *err)
+{
+    FILE *file = ctx;
+    *got_out = fread(buffer, 1, cap, file);
+    return ferror(file) ? err_os(err, errno, "read a file") : ERR_OK;
+}
+
+static void stream_close(void *ctx)
+{
+    fclose(ctx);
+}
+
+static enum err_code disk_open(void *ctx, const char *path, struct byte_stream *out,
+                               struct err *err)
+{
+    (void)ctx;
+    FILE *file = fopen(path, "rbe");
+    if (!file) {
+        enum err_code code = err_os(err, errno, "open '%s'", path);
+        return errno == ENOENT ? ERR_NOT_FOUND : code;
+    }
+    *out = (struct byte_stream){file, stream_read, stream_close};
+    return ERR_OK;
+}
+
 struct reader reader_disk(void)
 {
-    return (struct reader){NULL, disk_read, disk_list, disk_digest};
+    return (struct reader){NULL, disk_read, disk_list, disk_digest, disk_open};
 }

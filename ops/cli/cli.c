@@ -149,6 +149,19 @@ const char *cli_state_dir(const struct cli *cli)
     return given && *given ? given : ".triad";
 }
 
+const char *cli_data_dir(struct cli *cli)
+{
+    const char *given = cli_value(cli, "data");
+    if (!given)
+        given = getenv("TRIAD_DATA");
+    if (given && *given)
+        return given;
+    const char *shared = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+    if (shared && *shared)
+        return arena_printf(&cli->arena, "%s/triad/data", shared);
+    return arena_printf(&cli->arena, "%s/.local/share/triad/data", home && *home ? home : "");
+}
+
 const char *cli_access_path(struct cli *cli)
 {
     const char *given = cli_value(cli, "access");

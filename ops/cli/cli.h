@@ -97,6 +97,9 @@ void cli_note(const struct cli *cli, const char *format, ...) PRINTF(2, 3);
 
 /* The state folder: --state, else $TRIAD_STATE, else ".triad". */
 const char *cli_state_dir(const struct cli *cli);
+/* The folder of data that does not come with Triad, a folder per source in it: --data, else
+ * $TRIAD_DATA, else triad/data below $XDG_DATA_HOME or ~/.local/share. */
+const char *cli_data_dir(struct cli *cli);
 /* The access file of clients: --access, else $TRIAD_ACCESS, else STATE/client.access. */
 const char *cli_access_path(struct cli *cli);
 

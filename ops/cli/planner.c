@@ -290,6 +290,7 @@ static struct plan_env environment(struct planner_ctx *ctx, const char *root)
     return (struct plan_env){.ctx = ctx,
                              .reader = reader_disk(),
                              .root = root,
+                             .data = cli_data_dir(ctx->cli),
                              .numerics_version = NUMERICS_VERSION,
                              .tokenizer_train = env_tokenizer_train,
                              .tokenizer_open = env_tokenizer_open,

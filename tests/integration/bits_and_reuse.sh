@@ -36,7 +36,7 @@ triad job list --state "$work/one" --output csv 2>/dev/null >"$work/after.csv"
 same "$work/before.csv" "$work/after.csv"
 
 note "an edited manifest runs only what changed"
-sed 's/tasks: \[urn_icl, housevotes\]/tasks: [urn_icl, housevotes, flight]/' "$manifest" >"$work/edited.yaml"
+sed 's/tasks: \[urn_icl, housevotes\]/tasks: [urn_icl, housevotes, flight_small]/' "$manifest" >"$work/edited.yaml"
 cmp -s "$manifest" "$work/edited.yaml" && fail "this test did not edit the manifest"
 run one "$work/edited.yaml"
 logged '3 new, 9 done already'

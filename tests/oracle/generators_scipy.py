@@ -44,9 +44,9 @@ def from_pmf(name, task, statistic, edges, pmf):
 
 def rows():
     # p ~ U(0,1): heads among ten flips are uniform on 0 ... 10 (beta-binomial).
-    yield row("coinflip", "coinflip", "heads_of_10", range(10),
+    yield row("coinflip", "coinflip_small", "heads_of_10", range(10),
               stats.betabinom.pmf(np.arange(11), 10, 1, 1))
-    yield from_pmf("length", "coinflip", "length", [14, 18, 22, 26, 30, 36, 44, 60],
+    yield from_pmf("length", "coinflip_small", "length", [14, 18, 22, 26, 30, 36, 44, 60],
                    gp_pmf(32, 4000))
     # K = max(2, min(64, GP(12))), shares Dirichlet(1): the first index is uniform given K, and two
     # draws agree with probability 2 / (K + 1).
@@ -57,18 +57,18 @@ def rows():
     k_pmf[64] = gp[64:].sum()
     k = np.arange(65)
     first = np.array([(k_pmf[k > i] / k[k > i]).sum() for i in range(64)])
-    yield from_pmf("categorical", "categorical", "first", [0, 1, 2, 3, 4, 5, 7, 9, 12, 16], first)
+    yield from_pmf("categorical", "categorical_small", "first", [0, 1, 2, 3, 4, 5, 7, 9, 12, 16], first)
     same = (k_pmf[2:] * 2 / (k[2:] + 1)).sum()
-    yield row("categorical_pairs", "categorical", "first_two_equal", [0], [1 - same, same])
+    yield row("categorical_pairs", "categorical_small", "first_two_equal", [0], [1 - same, same])
     # p ~ Beta(1,1): uniform on 0 ... n given n ~ GP(1024).
     n_pmf = gp_pmf(1024, 30000)
     n = np.arange(30000)
     tail = np.cumsum((n_pmf / (n + 1))[::-1])[::-1]
-    yield from_pmf("binomial", "binomial", "first", [49, 99, 199, 299, 499, 699, 899, 1199], tail)
+    yield from_pmf("binomial", "binomial_small", "first", [49, 99, 199, 299, 499, 699, 899, 1199], tail)
     # rate ~ Gamma(1/2, scale 2000): negative binomial with r = 1/2.
     edges = [0, 3, 9, 30, 99, 299, 999, 1999, 4999]
     cdf = np.concatenate([[0], stats.nbinom.cdf(edges, 0.5, 1 / 2001), [1]])
-    yield row("poisson", "poisson", "first", edges, np.diff(cdf))
+    yield row("poisson", "poisson_small", "first", edges, np.diff(cdf))
     # The mixture of section 9 of the protocol.
     u = rng.random(DRAWS)
     mean, sd = rng.uniform(0, 100, DRAWS), rng.uniform(1, 5, DRAWS)
@@ -82,7 +82,7 @@ def rows():
     draws = mean * scale + rng.normal(size=DRAWS) * sd * scale
     # Edges away from zero, because outputs are rounded to few decimals.
     edges = [-100, -3.3, 0.26, 3.3, 33.3, 333.3, 3333.3, 33333.3, 333333.3]
-    yield from_draws("normal", "normal", "first", edges, draws)
+    yield from_draws("normal", "normal_small", "first", edges, draws)
     # Three flights; the first of equals wins.
     m = 2_000_000
     w = rng.integers(-2, 3, (m, 4)) / 2
@@ -90,7 +90,7 @@ def rows():
     f = np.stack([rng.integers(0, 100, (len(w), 3)) / 99, rng.integers(0, 100, (len(w), 3)) / 99,
                   rng.integers(0, 3, (len(w), 3)) / 2, rng.integers(0, 100, (len(w), 3)) / 99], axis=2)
     best = np.argmax(np.round(np.einsum("rfk,rk->rf", f, w), 12), axis=1) + 1
-    yield from_draws("flight", "flight", "first", [1, 2], best)
+    yield from_draws("flight", "flight_small", "first", [1, 2], best)
     # Distinct colours among twenty draws from an urn.
     m = 400_000
     kinds = rng.integers(2, 6, m)

@@ -288,17 +288,17 @@ static void an_edit_changes_only_what_follows(void **state)
     assert_true(same_identity(&a, &st, "llama-tiny/PT/42"));
     assert_true(same_identity(&a, &st, "llama-tiny/IT/42"));
     assert_false(same_identity(&a, &st, "llama-tiny/ST/42"));
-    assert_true(same_identity(&a, &st, "llama-tiny/IT/flight/42"));
-    assert_false(same_identity(&a, &st, "llama-tiny/ST/flight/42"));
+    assert_true(same_identity(&a, &st, "llama-tiny/IT/flight_small/42"));
+    assert_false(same_identity(&a, &st, "llama-tiny/ST/flight_small/42"));
     release(&st);
     struct planned threads;
     plan_of("quickstart.yaml", "threads: 2", "threads: 1", &threads);
-    assert_true(same_identity(&a, &threads, "llama-tiny/ST/flight/42"));
+    assert_true(same_identity(&a, &threads, "llama-tiny/ST/flight_small/42"));
     release(&threads);
     struct planned rate;
     plan_of("quickstart.yaml", "learning_rate: 0.003", "learning_rate: 0.004", &rate);
     assert_false(same_identity(&a, &rate, "llama-tiny/PT/42"));
-    assert_false(same_identity(&a, &rate, "llama-tiny/ST/flight/42"));
+    assert_false(same_identity(&a, &rate, "llama-tiny/ST/flight_small/42"));
     release(&rate);
     /* Names are labels. */
     struct planned renamed;
@@ -339,7 +339,8 @@ static void sequences_that_teach_nothing_are_left_out(void **state)
     struct err err;
     struct tokenizer *tokenizer = NULL;
     static const char shipped[] = "tasks: train, steps: 80,";
-    plan_of("quickstart.yaml", shipped, "tasks: [categorical], steps: 4, sequence_tokens: 60,", &p);
+    plan_of("quickstart.yaml", shipped,
+            "tasks: [categorical_small], steps: 4, sequence_tokens: 60,", &p);
     const struct plan_job *pretrain = job_labelled(&p.plan, "llama-tiny/PT/42");
     const struct plan_blob *json = blob_of(&p.plan, &pretrain->inputs[1].digest);
     assert_int_equal(tokenizer_parse(json->data, (size_t)json->bytes, "t", &tokenizer, &err),
@@ -390,7 +391,7 @@ static void filters_prune_the_training_nobody_needs(void **state)
     (void)state;
     struct planned p;
     plan_of("quickstart.yaml",
-            "compare:", "exclude: [{variant: ST}, {task: flight}]\ncompare:", &p);
+            "compare:", "exclude: [{variant: ST}, {task: flight_small}]\ncompare:", &p);
     assert_int_equal(p.plan.cell_count, 2 * 3);
     assert_int_equal(p.plan.job_count, 2 + 6);
     release(&p);

@@ -9,8 +9,10 @@
 #include "suite.h"
 
 static struct example pair_examples[] = {{"a b", "1"}, {"c", "22"}};
-static const struct instance described = {"t/0", "Say.", pair_examples, 2, NULL};
-static const struct instance bare = {"t/1", NULL, pair_examples, 2, NULL};
+static const struct instance described = {
+    .id = "t/0", .description = "Say.", .examples = pair_examples, .example_count = 2};
+static const struct instance bare = {
+    .id = "t/1", .description = NULL, .examples = pair_examples, .example_count = 2};
 
 /* One line per segment: kind, loss, example, text. */
 static char *print(const struct sequence *s)
@@ -106,7 +108,8 @@ static void chat_asks_when_there_is_no_input(void **state)
 {
     (void)state;
     struct example draws[] = {{NULL, "red"}, {NULL, "blue"}};
-    struct instance urn = {"u/0", "An urn.", draws, 2, NULL};
+    struct instance urn = {
+        .id = "u/0", .description = "An urn.", .examples = draws, .example_count = 2};
     struct format_options options = {
         .format = FORMAT_CHAT, .style = turn_style_find("llama3"), .first_terminator = true};
     struct arena arena = {0};
@@ -188,7 +191,8 @@ static void the_colon_layout_is_the_colon_format(void **state)
 static void golden_datasets(void **state)
 {
     (void)state;
-    static const char *const tasks[] = {"housevotes", "flight", "urn_icl"};
+    static const char *const tasks[] = {"housevotes", "flight_small", "urn_icl"};
+    static const char *const files[] = {"housevotes", "flight", "urn_icl"};
     struct reader reader = reader_disk();
     struct suite suite;
     struct err err;
@@ -198,7 +202,8 @@ static void golden_datasets(void **state)
         assert_int_equal(suite_ready(&suite, task, &err), ERR_OK);
         struct arena arena = {0};
         struct instance instances[6];
-        struct instance_options options = {rng_new(42, "golden"), t == 1 ? 0.5 : 1.0, 0, 0};
+        struct instance_options options = {.root = rng_new(42, "golden"),
+                                           .keep_description = t == 1 ? 0.5 : 1.0};
         for (uint32_t i = 0; i < 6; i++)
             task_instance(task, &options, i, &arena, &instances[i]);
         struct digest pairing = build_pairing(instances, 6, 4);
@@ -211,7 +216,7 @@ static void golden_datasets(void **state)
             struct dataset parsed;
             char hex[DIGEST_HEX_SIZE], name[64];
             build_evaluation(&format, tasks[t], instances, 6, 4, &out, &counts);
-            snprintf(name, sizeof name, "datasets/%s.%s.jsonl", tasks[t],
+            snprintf(name, sizeof name, "datasets/%s.%s.jsonl", files[t],
                      format_name(format.format));
             assert_true(golden_matches(name, strbuf_text(&out), out.len));
             assert_int_equal(dataset_parse(out.data, out.len, name, &parsed, &err), ERR_OK);
