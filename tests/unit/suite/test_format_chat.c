@@ -8,10 +8,13 @@
 #include "format.h"
 
 static struct example pair_examples[] = {{"a b", "1"}, {"c", "22"}, {"d", "333"}};
-static const struct instance described = {"t/0", "Say.", pair_examples, 3, NULL};
-static const struct instance bare = {"t/1", NULL, pair_examples, 3, NULL};
+static const struct instance described = {
+    .id = "t/0", .description = "Say.", .examples = pair_examples, .example_count = 3};
+static const struct instance bare = {
+    .id = "t/1", .description = NULL, .examples = pair_examples, .example_count = 3};
 static struct example draws[] = {{NULL, "red"}, {NULL, " blue "}};
-static const struct instance urn = {"u/0", "An urn.", draws, 2, NULL};
+static const struct instance urn = {
+    .id = "u/0", .description = "An urn.", .examples = draws, .example_count = 2};
 
 static char *whole_text(const struct sequence *s)
 {
