@@ -1,3 +1,5 @@
+/* Short words, which is nearly all, are searched for the lowest rank at each step: no list and no
+ * heap is quicker for them. Long ones take the heap, so that no text costs more than n log n. */
 #include "bpe.h"
 
 #include <stdlib.h>
@@ -5,48 +7,68 @@
 
 #include "check.h"
 
-#define END UINT32_MAX /* no neighbour on this side */
+#define END     UINT32_MAX /* no neighbour on this side */
+#define NO_RANK UINT32_MAX /* the pair does not merge */
+
+enum { SHORT_SYMBOLS = 48 };
+
+struct bpe_link {
+    uint32_t previous;
+    uint32_t next;
+    uint32_t rank;  /* of the merge with the next symbol */
+    int32_t result; /* and what it gives */
+};
 
 void bpe_release(struct bpe *bpe)
 {
-    free(bpe->merges);
-    intern_release(&bpe->ranks);
     free(bpe->ids);
-    free(bpe->next);
-    free(bpe->previous);
+    free(bpe->links);
     free(bpe->heap);
     *bpe = (struct bpe){0};
 }
 
-bool bpe_add_merge(struct bpe *bpe, struct bpe_merge merge)
-{
-    int32_t pair[2] = {merge.left, merge.right};
-    uint32_t rank = bpe->merges_count;
-    if (intern_add(&bpe->ranks, pair, sizeof pair) != rank)
-        return false;
-    if (rank == bpe->merges_cap) {
-        bpe->merges_cap = rank ? rank * 2 : 256;
-        bpe->merges = realloc(bpe->merges, bpe->merges_cap * sizeof *bpe->merges);
-        ASSERT(bpe->merges != NULL);
-    }
-    bpe->merges[bpe->merges_count++] = merge;
-    return true;
-}
-
 int32_t *bpe_symbols(struct bpe *bpe, size_t count)
 {
-    ASSERT(count <= (size_t)1 << 31);
-    if (count > bpe->symbols_cap) {
-        size_t cap = count > 2 * bpe->symbols_cap ? count : 2 * bpe->symbols_cap;
-        bpe->ids = realloc(bpe->ids, cap * sizeof *bpe->ids);
-        bpe->next = realloc(bpe->next, cap * sizeof *bpe->next);
-        bpe->previous = realloc(bpe->previous, cap * sizeof *bpe->previous);
+    ASSERT(count < (size_t)1 << 31);
+    if (count > bpe->cap) {
+        bpe->cap = count > 2 * bpe->cap ? count : 2 * bpe->cap;
+        bpe->ids = realloc(bpe->ids, bpe->cap * sizeof *bpe->ids);
         ASSERT(bpe->ids != NULL);
-        ASSERT(bpe->next != NULL);
-        ASSERT(bpe->previous != NULL);
-        bpe->symbols_cap = cap;
     }
     return bpe->ids;
+}
+
+static size_t merge_short(int32_t *ids, const struct tokenizer_image *image, size_t count)
+{
+    uint32_t ranks[SHORT_SYMBOLS];
+    int32_t results[SHORT_SYMBOLS];
+    size_t first = 0; /* ranks[first …] are to be looked up anew */
+    size_t last = count - 1;
+    for (;;) {
+        for (size_t i = first; i < last && i + 1 < count; i++) {
+            const struct image_pair *pair = image_find_pair(image, ids[i], ids[i + 1]);
+            ranks[i] = pair ? pair->rank : NO_RANK;
+            results[i] = pair ? pair->result : 0;
+        }
+        size_t best = 0;
+        uint32_t lowest = NO_RANK;
+        for (size_t i = 0; i + 1 < count; i++) {
+            if (ranks[i] < lowest) {
+                lowest = ranks[i];
+                best = i;
+            }
+        }
+        if (lowest == NO_RANK)
+            return count;
+        ids[best] = results[best];
+        size_t moved = count - best - 2;
+        memmove(ids + best + 1, ids + best + 2, moved * sizeof *ids);
+        memmove(ranks + best + 1, ranks + best + 2, moved * sizeof *ranks);
+        memmove(results + best + 1, results + best + 2, moved * sizeof *results);
+        count--;
+        first = best > 0 ? best - 1 : 0;
+        last = best + 1;
+    }
 }
 
 static void heap_push(struct bpe *bpe, uint64_t entry)
@@ -84,50 +106,73 @@ static uint64_t heap_pop(struct bpe *bpe)
     return top;
 }
 
-/* Queue the merge of the symbol at `position` with the one after it, if there is such a merge. */
-static void consider(struct bpe *bpe, uint32_t position)
+/* Look up the merge of the symbol at `position` with the one after it, and queue it. */
+static void consider(struct bpe *bpe, const struct tokenizer_image *image, uint32_t position)
 {
-    if (position == END || bpe->next[position] == END)
+    if (position == END)
         return;
-    int32_t pair[2] = {bpe->ids[position], bpe->ids[bpe->next[position]]};
-    uint32_t rank = intern_find(&bpe->ranks, pair, sizeof pair);
-    if (rank != INTERN_NONE)
-        heap_push(bpe, (uint64_t)rank << 32 | position);
+    struct bpe_link *link = &bpe->links[position];
+    link->rank = NO_RANK;
+    if (link->next == END)
+        return;
+    const struct image_pair *pair =
+        image_find_pair(image, bpe->ids[position], bpe->ids[link->next]);
+    if (!pair)
+        return;
+    link->rank = pair->rank;
+    link->result = pair->result;
+    heap_push(bpe, (uint64_t)pair->rank << 32 | position);
 }
 
-/* Entries are not removed when a neighbour merges away: one that no longer fits is skipped. A
- * symbol that merged into its left neighbour has id -1, which no merge names. */
-static void apply(struct bpe *bpe, uint64_t entry)
+/* Entries are not removed when a neighbour merges away: one whose rank is no longer that of the
+ * position is skipped. A symbol that merged into its left neighbour has id -1 and no rank. */
+static void apply(struct bpe *bpe, const struct tokenizer_image *image, uint64_t entry)
 {
     uint32_t position = (uint32_t)entry;
-    const struct bpe_merge *merge = &bpe->merges[entry >> 32];
-    uint32_t after = bpe->next[position];
-    if (bpe->ids[position] != merge->left || after == END || bpe->ids[after] != merge->right)
+    struct bpe_link *link = &bpe->links[position];
+    if (link->rank != (uint32_t)(entry >> 32))
         return;
-    bpe->ids[position] = merge->result;
+    uint32_t after = link->next;
+    bpe->ids[position] = link->result;
     bpe->ids[after] = -1;
-    bpe->next[position] = bpe->next[after];
-    if (bpe->next[after] != END)
-        bpe->previous[bpe->next[after]] = position;
-    consider(bpe, bpe->previous[position]);
-    consider(bpe, position);
+    bpe->links[after].rank = NO_RANK;
+    link->next = bpe->links[after].next;
+    if (link->next != END)
+        bpe->links[link->next].previous = position;
+    consider(bpe, image, link->previous);
+    consider(bpe, image, position);
 }
 
-size_t bpe_merge_symbols(struct bpe *bpe, size_t count)
+static size_t merge_long(struct bpe *bpe, const struct tokenizer_image *image, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        bpe->previous[i] = i > 0 ? (uint32_t)(i - 1) : END;
-        bpe->next[i] = i + 1 < count ? (uint32_t)(i + 1) : END;
+    if (count > bpe->links_cap) {
+        bpe->links_cap = bpe->cap;
+        free(bpe->links);
+        bpe->links = malloc(bpe->links_cap * sizeof *bpe->links);
+        ASSERT(bpe->links != NULL);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        bpe->links[i].previous = i > 0 ? i - 1 : END;
+        bpe->links[i].next = i + 1 < count ? i + 1 : END;
     }
     bpe->heap_count = 0;
-    for (size_t i = 0; i + 1 < count; i++)
-        consider(bpe, (uint32_t)i);
+    for (uint32_t i = 0; i < count; i++)
+        consider(bpe, image, i);
     while (bpe->heap_count > 0)
-        apply(bpe, heap_pop(bpe));
+        apply(bpe, image, heap_pop(bpe));
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
         if (bpe->ids[i] >= 0)
             bpe->ids[kept++] = bpe->ids[i];
     }
     return kept;
+}
+
+size_t bpe_merge(struct bpe *bpe, const struct tokenizer_image *image, size_t count)
+{
+    ASSERT(count <= bpe->cap);
+    if (count < 2)
+        return count;
+    return count <= SHORT_SYMBOLS ? merge_short(bpe->ids, image, count)
+                                  : merge_long(bpe, image, count);
 }

@@ -6,7 +6,8 @@
 #include <string.h>
 
 #include "check.h"
-#include "tokenizer_impl.h"
+#include "tokenizer.h"
+#include "tokenizer_build.h"
 #include "utf8.h"
 
 enum {
@@ -55,7 +56,8 @@ static void spell(int32_t id, struct str text, struct strbuf *out)
     }
 }
 
-static enum err_code enter(struct tokenizer *t, int32_t id, struct str text, struct err *err)
+static enum err_code enter(struct tokenizer_builder *t, int32_t id, struct str text,
+                           struct err *err)
 {
     if (id >= FIRST_TEXT && (text.len == 0 || utf8_valid_prefix(text.data, text.len) != text.len))
         return err_set(err, ERR_CORRUPT, "token %d is not UTF-8 text", id);
@@ -68,7 +70,7 @@ static enum err_code enter(struct tokenizer *t, int32_t id, struct str text, str
     return rc;
 }
 
-static enum err_code read_entries(struct tokenizer *t, const uint8_t *bytes, size_t len,
+static enum err_code read_entries(struct tokenizer_builder *t, const uint8_t *bytes, size_t len,
                                   struct entries *entries, struct err *err)
 {
     size_t at = LENGTH_BYTES;
@@ -106,20 +108,20 @@ static int compare_scores(const void *a, const void *b)
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
-static bool is_text(const struct tokenizer *t, struct str name)
+static bool is_text(const struct tokenizer_builder *t, struct str name)
 {
-    int32_t id = tokenizer_find(t, name);
+    int32_t id = tokenizer_builder_find(t, name);
     return id >= FIRST_TEXT;
 }
 
-static bool splits_at(const struct tokenizer *t, struct str name, size_t at)
+static bool splits_at(const struct tokenizer_builder *t, struct str name, size_t at)
 {
     return is_text(t, (struct str){name.data, at}) &&
            is_text(t, (struct str){name.data + at, name.len - at});
 }
 
 /* Can two different pairs that make this text share a symbol: x y with y z, where both are it? */
-static bool overlaps_itself(const struct tokenizer *t, struct str name, size_t at)
+static bool overlaps_itself(const struct tokenizer_builder *t, struct str name, size_t at)
 {
     size_t right_len = name.len - at;
     return right_len != at && splits_at(t, name, right_len) &&
@@ -127,7 +129,7 @@ static bool overlaps_itself(const struct tokenizer *t, struct str name, size_t a
 }
 
 /* Enter a merge for every pair that makes token `id`; says whether there was one. */
-static enum err_code enter_merges(struct tokenizer *t, int32_t id, bool *is_merged_out,
+static enum err_code enter_merges(struct tokenizer_builder *t, int32_t id, bool *is_merged_out,
                                   struct err *err)
 {
     struct str borrowed = intern_key_at(&t->names, t->tokens[id].name);
@@ -153,7 +155,7 @@ static enum err_code enter_merges(struct tokenizer *t, int32_t id, bool *is_merg
 }
 
 /* Pairs by the score of what they make, the best first. */
-static enum err_code rank_merges(struct tokenizer *t, const struct entries *entries,
+static enum err_code rank_merges(struct tokenizer_builder *t, const struct entries *entries,
                                  struct err *err)
 {
     struct entry *list = entries->list + FIRST_TEXT;
@@ -181,22 +183,18 @@ enum err_code llama2c_read_tokenizer(const void *bytes, size_t len, const char *
 {
     if (len < LENGTH_BYTES)
         return err_set(err, ERR_CORRUPT, "read '%s': %zu bytes are too few", source, len);
-    struct tokenizer *t = NULL;
-    enum err_code rc = tokenizer_new(TOKENIZER_BYTE_FALLBACK, SPLIT_DIGITS_ONE, &t, err);
-    if (rc != ERR_OK)
-        return rc;
+    struct tokenizer_builder builder;
     struct entries entries = {.list = calloc(len / ENTRY_HEAD_BYTES + 1, sizeof *entries.list)};
     ASSERT(entries.list != NULL);
-    rc = read_entries(t, bytes, len, &entries, err);
+    tokenizer_builder_begin(&builder,
+                            IMAGE_BYTE_FALLBACK | IMAGE_PREPEND | IMAGE_STRIP | IMAGE_FUSE_UNK,
+                            SPLIT_DIGITS_ONE);
+    enum err_code rc = read_entries(&builder, bytes, len, &entries, err);
     if (rc == ERR_OK)
-        rc = rank_merges(t, &entries, err);
+        rc = rank_merges(&builder, &entries, err);
     if (rc == ERR_OK)
-        rc = tokenizer_finish(t, err);
+        rc = tokenizer_builder_finish(&builder, NULL, NULL, tokenizer_out, err);
     free(entries.list);
-    if (rc != ERR_OK) {
-        tokenizer_free(t);
-        return err_wrap(err, "read '%s'", source);
-    }
-    *tokenizer_out = t;
-    return ERR_OK;
+    tokenizer_builder_release(&builder);
+    return rc == ERR_OK ? rc : err_wrap(err, "read '%s'", source);
 }

@@ -1,4 +1,5 @@
 list(APPEND TRIAD_LM_SOURCES
+    added_tokens.c
     bpe.c
     chat_template.c
     checkpoint.c
@@ -10,6 +11,7 @@ list(APPEND TRIAD_LM_SOURCES
     hf_cache.c
     intern.c
     json_field.c
+    json_scan.c
     llama2c_tokenizer.c
     model_config.c
     model_config_parse.c
@@ -19,11 +21,20 @@ list(APPEND TRIAD_LM_SOURCES
     safetensors_write.c
     special_tokens.c
     tensor_spec.c
+    text_map.c
+    text_normal.c
     text_split.c
+    token_spelling.c
     tokenizer.c
     tokenizer_build.c
+    tokenizer_cache.c
+    tokenizer_decode.c
+    tokenizer_encode.c
+    tokenizer_image.c
     tokenizer_json.c
     tokenizer_layout.c
+    tokenizer_load.c
     tokenizer_print.c
     tokenizer_train.c
-    utf8.c)
+    utf8.c
+    word_cache.c)

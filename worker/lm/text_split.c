@@ -67,7 +67,7 @@ enum err_code text_split_new(enum split_pattern pattern, struct text_split **spl
     int code = 0;
     PCRE2_SIZE offset = 0;
     split->code = pcre2_compile((PCRE2_SPTR)patterns[pattern].pcre2, PCRE2_ZERO_TERMINATED,
-                                PCRE2_UTF | PCRE2_UCP, &code, &offset, NULL);
+                                PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED, &code, &offset, NULL);
     if (!split->code) {
         char reason[128] = "";
         pcre2_get_error_message(code, (PCRE2_UCHAR *)reason, sizeof reason);
@@ -76,7 +76,8 @@ enum err_code text_split_new(enum split_pattern pattern, struct text_split **spl
                        "compile the pre-tokenizer: %s at %zu (PCRE2 10.40 or later is needed)",
                        reason, (size_t)offset);
     }
-    /* Faster where the machine allows it; without it the interpreter gives the same matches. */
+    /* Faster where the machine allows it; without it the interpreter gives the same matches.
+     * (Anchored when compiled: as an option of a match it would keep the machine code out.) */
     (void)pcre2_jit_compile(split->code, PCRE2_JIT_COMPLETE);
     split->match = pcre2_match_data_create_from_pattern(split->code, NULL);
     split->context = pcre2_match_context_create(NULL);
@@ -136,7 +137,10 @@ enum err_code text_split_next(struct text_split *split, struct str *word_out, st
     const char *from = text.data + split->at;
     size_t left = split->valid_end - split->at;
     int rc = pcre2_match(split->code, (PCRE2_SPTR)from, left, 0,
-                         PCRE2_NO_UTF_CHECK | PCRE2_ANCHORED | PCRE2_NOTEMPTY, split->match,
+                         PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY, split->match, split->context);
+    if (rc == PCRE2_ERROR_JIT_STACKLIMIT) /* the interpreter takes its memory from the heap */
+        rc = pcre2_match(split->code, (PCRE2_SPTR)from, left, 0,
+                         PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY | PCRE2_NO_JIT, split->match,
                          split->context);
     if (rc < 0)
         return err_set(err, ERR_LIMIT, "split text at byte %zu: the pattern gave up (PCRE2 %d)",

@@ -1,196 +1,170 @@
-/* Encoding and decoding. tokenizer_build.c puts a tokenizer together, tokenizer_json.c reads one,
- * tokenizer_print.c writes it. */
+/* A tokenizer made of an image, and what callers ask of it; tokenizer_encode.c and
+ * tokenizer_decode.c do the work. */
 #include "tokenizer.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+#include <jansson.h>
 
 #include "check.h"
+#include "token_spelling.h"
+#include "tokenizer_build.h"
 #include "tokenizer_impl.h"
+#include "tokenizer_json.h"
+#include "tokenizer_layout.h"
 #include "utf8.h"
 
-/* A space becomes three bytes, and positions in a word must fit 31 bits. */
-enum { TEXT_BYTES_MAX = 1 << 29 };
+/* Customary names of the tokens that begin and end a text (Llama 3, Llama 2, Gemma, Qwen). */
+static const char *const bos_names[] = {"<|begin_of_text|>", "<s>", "<bos>"};
+static const char *const eos_names[] = {"<|end_of_text|>", "</s>", "<eos>", "<|endoftext|>"};
 
-/* U+2581, which stands for a space in SentencePiece vocabularies. */
-static const char space_mark[] = "\xe2\x96\x81";
-
-void token_list_release(struct token_list *list)
+bool token_flags_control(uint8_t flags)
 {
-    free(list->ids);
-    *list = (struct token_list){0};
+    return (flags & TOKEN_IS_ADDED) && ((flags & TOKEN_IS_SPECIAL) || !(flags & TOKEN_IN_MODEL));
 }
 
-void token_list_append(struct token_list *list, const int32_t *ids, size_t count)
+uint8_t tokenizer_flags(const struct tokenizer *t, int32_t id)
 {
-    if (count == 0)
-        return;
-    if (list->count + count > list->cap) {
-        size_t cap = list->cap ? list->cap * 2 : 256;
-        if (cap < list->count + count)
-            cap = list->count + count;
-        list->ids = realloc(list->ids, cap * sizeof *list->ids);
-        ASSERT(list->ids != NULL);
-        list->cap = cap;
+    return (uint32_t)id < t->image.header->token_count ? t->image.flags[id]
+                                                       : TOKEN_IS_ADDED | TOKEN_IS_SPECIAL;
+}
+
+bool tokenizer_is_fallback(const struct tokenizer *t)
+{
+    return t->image.header->flags & IMAGE_BYTE_FALLBACK;
+}
+
+static int32_t find_named(const struct tokenizer *t, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        int32_t id = tokenizer_special(t, names[i]);
+        if (id != TOKEN_NONE)
+            return id;
     }
-    memcpy(list->ids + list->count, ids, count * sizeof *ids);
-    list->count += count;
+    return TOKEN_NONE;
 }
 
-static struct cache_slot *cache_slot_for(const struct tokenizer *t, struct str word)
+static void name_ends(struct tokenizer *t)
 {
-    uint64_t h = word.len;
-    for (size_t i = 0; i < word.len; i++)
-        h = (h ^ (unsigned char)word.data[i]) * 0x100000001b3u; /* FNV-1a */
-    return &t->cache[(h ^ h >> 29) & (CACHE_SLOTS - 1)];
+    if (t->bos == TOKEN_NONE)
+        t->bos = find_named(t, bos_names, ARRAY_COUNT(bos_names));
+    if (t->eos == TOKEN_NONE)
+        t->eos = find_named(t, eos_names, ARRAY_COUNT(eos_names));
 }
 
-/* The ids of one word of a byte-level tokenizer; borrowed until the next call. */
-static size_t encode_word(struct tokenizer *t, struct str word, const int32_t **ids_out)
+/* The token that the post_processor puts in front of a text. */
+static enum err_code read_template(struct tokenizer *t, struct err *err)
 {
-    bool fits = word.len <= CACHE_WORD_BYTES;
-    struct cache_slot *slot = fits ? cache_slot_for(t, word) : NULL;
-    if (fits && slot->word_len == word.len && memcmp(slot->word, word.data, word.len) == 0) {
-        *ids_out = slot->ids;
-        return slot->ids_count;
-    }
-    int32_t *symbols = bpe_symbols(&t->bpe, word.len);
-    for (size_t i = 0; i < word.len; i++)
-        symbols[i] = t->byte_ids[(unsigned char)word.data[i]];
-    size_t count = bpe_merge_symbols(&t->bpe, word.len);
-    if (fits && count <= CACHE_IDS) {
-        slot->word_len = (uint8_t)word.len;
-        slot->ids_count = (uint8_t)count;
-        memcpy(slot->word, word.data, word.len);
-        memcpy(slot->ids, symbols, count * sizeof *symbols);
-    }
-    *ids_out = symbols;
-    return count;
-}
-
-/* `list` may be NULL: then ids are only counted. */
-static enum err_code encode_byte_level(struct tokenizer *t, struct str text,
-                                       struct token_list *list, size_t *count, struct err *err)
-{
-    text_split_begin(t->split, text);
-    for (;;) {
-        struct str word;
-        enum err_code rc = text_split_next(t->split, &word, err);
-        if (rc != ERR_OK || word.len == 0)
-            return rc;
-        const int32_t *ids;
-        size_t word_count = encode_word(t, word, &ids);
-        *count += word_count;
-        if (list)
-            token_list_append(list, ids, word_count);
-    }
-}
-
-/* Characters become tokens of their own; what the vocabulary lacks becomes its bytes. */
-static size_t fallback_symbols(struct tokenizer *t, struct str text)
-{
-    int32_t *symbols = bpe_symbols(&t->bpe, text.len);
-    size_t count = 0;
-    for (size_t at = 0; at < text.len;) {
-        uint32_t codepoint;
-        size_t len = utf8_decode(text.data + at, text.len - at, &codepoint);
-        int32_t id = TOKEN_NONE;
-        if (len > 0)
-            id = tokenizer_find(t, (struct str){text.data + at, len});
-        if (id != TOKEN_NONE && t->tokens[id].class == TOKEN_PLAIN) {
-            symbols[count++] = id;
-            at += len;
-            continue;
-        }
-        size_t end = at + (len > 0 ? len : 1);
-        for (; at < end; at++)
-            symbols[count++] = t->byte_ids[(unsigned char)text.data[at]];
-    }
-    return count;
-}
-
-static void encode_byte_fallback(struct tokenizer *t, struct str text, struct token_list *list,
-                                 size_t *count)
-{
-    strbuf_clear(&t->normalized);
-    if (text.len > 0)
-        strbuf_puts(&t->normalized, space_mark);
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.data[i] == ' ')
-            strbuf_puts(&t->normalized, space_mark);
-        else
-            strbuf_append(&t->normalized, &text.data[i], 1);
-    }
-    size_t symbols_count = fallback_symbols(t, (struct str){t->normalized.data, t->normalized.len});
-    *count = bpe_merge_symbols(&t->bpe, symbols_count);
-    if (list)
-        token_list_append(list, t->bpe.ids, *count);
-}
-
-static enum err_code encode(struct tokenizer *t, struct str text, struct token_list *list,
-                            size_t *count, struct err *err)
-{
-    if (text.len > TEXT_BYTES_MAX)
-        return err_set(err, ERR_LIMIT, "tokenize a text of %zu bytes: at most %d are allowed",
-                       text.len, TEXT_BYTES_MAX);
-    switch (t->kind) {
-    case TOKENIZER_BYTE_LEVEL:
-        return encode_byte_level(t, text, list, count, err);
-    case TOKENIZER_BYTE_FALLBACK:
-        encode_byte_fallback(t, text, list, count);
+    const char *text = image_part(&t->image, PART_POST_PROCESSOR);
+    if (*text == '\0') { /* not read from a file: ours puts bos there */
+        t->adds_bos = t->bos != TOKEN_NONE;
         return ERR_OK;
     }
-    UNREACHABLE("unknown kind of tokenizer");
-}
-
-enum err_code tokenizer_encode(struct tokenizer *tokenizer, struct str text,
-                               struct token_list *list, struct err *err)
-{
-    size_t before = list->count;
-    size_t count = 0;
-    enum err_code rc = encode(tokenizer, text, list, &count, err);
-    if (rc != ERR_OK)
-        list->count = before;
-    return rc;
-}
-
-enum err_code tokenizer_count(struct tokenizer *tokenizer, struct str text, size_t *count_out,
-                              struct err *err)
-{
-    size_t count = 0;
-    enum err_code rc = encode(tokenizer, text, NULL, &count, err);
-    if (rc == ERR_OK)
-        *count_out = count;
-    return rc;
-}
-
-enum err_code tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, size_t count,
-                               struct strbuf *out, struct err *err)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (ids[i] < 0 || ids[i] >= tokenizer->count)
-            return err_set(err, ERR_INVALID, "decode token %d: the vocabulary has %d entries",
-                           ids[i], tokenizer->count);
+    const char *before = NULL;
+    json_t *part = json_loads(text, JSON_DECODE_ANY, NULL);
+    if (!part)
+        return err_set(err, ERR_CORRUPT, "the post_processor is not JSON");
+    enum err_code rc = tokenizer_template_read(part, &before, err);
+    if (rc == ERR_OK && before) {
+        t->bos = tokenizer_special(t, before);
+        t->adds_bos = true;
+        if (t->bos == TOKEN_NONE)
+            rc = err_set(err, ERR_CORRUPT, "post_processor: '%.80s' is not an added token", before);
     }
-    bool at_start = tokenizer->kind == TOKENIZER_BYTE_FALLBACK;
-    for (size_t i = 0; i < count; i++) {
-        struct str text = tokenizer_token(tokenizer, ids[i]);
-        if (at_start && !tokenizer_is_special(tokenizer, ids[i])) {
-            at_start = false;
-            if (text.len > 0 && text.data[0] == ' ')
-                text = (struct str){text.data + 1, text.len - 1};
-        }
-        strbuf_append(out, text.data, text.len);
+    json_decref(part);
+    return rc;
+}
+
+static enum err_code add_from_image(struct tokenizer *t, struct err *err)
+{
+    for (uint32_t i = 0; i < t->image.header->added_count; i++) {
+        struct str content = image_content(&t->image, i);
+        int32_t id = t->image.added[i].id;
+        bool is_ordinary = !token_flags_control(t->image.flags[id]);
+        if (content.len > ADDED_CONTENT_MAX ||
+            !added_tokens_add(&t->added, content, id, is_ordinary))
+            return err_set(err, ERR_CORRUPT, "added token '%.*s' is listed twice or too long",
+                           (int)(content.len < 80 ? content.len : 80), content.data);
     }
     return ERR_OK;
+}
+
+static void find_ascii(struct tokenizer *t)
+{
+    for (int c = 0; c < 128; c++) {
+        char byte = (char)c;
+        int32_t id = image_find_word(&t->image, (struct str){&byte, 1});
+        t->ascii_ids[c] = id != TOKEN_NONE ? id : t->image.header->byte_ids[c];
+    }
+}
+
+enum err_code tokenizer_open_image(void *block, size_t mapped_bytes,
+                                   const struct tokenizer_image *image,
+                                   struct tokenizer **tokenizer_out, struct err *err)
+{
+    struct tokenizer *t = calloc(1, sizeof *t);
+    ASSERT(t != NULL);
+    t->image = *image;
+    t->block = block;
+    t->mapped_bytes = mapped_bytes;
+    t->count = (int32_t)image->header->token_count;
+    t->bos = TOKEN_NONE;
+    t->eos = TOKEN_NONE;
+    enum err_code rc = ERR_OK;
+    if (tokenizer_is_fallback(t))
+        find_ascii(t);
+    else
+        rc = text_split_new((enum split_pattern)image->header->pattern, &t->split, err);
+    if (rc == ERR_OK)
+        rc = add_from_image(t, err);
+    if (rc == ERR_OK) {
+        name_ends(t);
+        rc = read_template(t, err);
+    }
+    if (rc != ERR_OK) {
+        tokenizer_free(t);
+        return rc;
+    }
+    *tokenizer_out = t;
+    return ERR_OK;
+}
+
+void tokenizer_free(struct tokenizer *tokenizer)
+{
+    if (!tokenizer)
+        return;
+    for (int32_t i = 0; i < tokenizer->count - (int32_t)tokenizer->image.header->token_count; i++)
+        free(tokenizer->extras[i].content);
+    free(tokenizer->extras);
+    added_tokens_release(&tokenizer->added);
+    text_split_free(tokenizer->split);
+    bpe_release(&tokenizer->bpe);
+    word_cache_free(tokenizer->cache);
+    nfc_space_release(&tokenizer->nfc);
+    text_map_release(&tokenizer->repaired);
+    text_map_release(&tokenizer->normal);
+    if (tokenizer->mapped_bytes)
+        munmap(tokenizer->block, tokenizer->mapped_bytes);
+    else
+        free(tokenizer->block);
+    free(tokenizer);
+}
+
+enum err_code tokenizer_parse(const char *text, size_t len, const char *source,
+                              struct tokenizer **tokenizer_out, struct err *err)
+{
+    return tokenizer_read_json((struct str){text, len}, source, NULL, tokenizer_out, err);
 }
 
 struct str tokenizer_token(const struct tokenizer *tokenizer, int32_t id)
 {
     ASSERT(id >= 0);
     ASSERT(id < tokenizer->count);
-    const struct token *token = &tokenizer->tokens[id];
-    return (struct str){strbuf_text(&tokenizer->texts) + token->text_offset, token->text_len};
+    int32_t own = (int32_t)tokenizer->image.header->token_count;
+    return id < own ? image_text(&tokenizer->image, id)
+                    : str_from(tokenizer->extras[id - own].content);
 }
 
 int32_t tokenizer_vocabulary(const struct tokenizer *tokenizer)
@@ -200,13 +174,12 @@ int32_t tokenizer_vocabulary(const struct tokenizer *tokenizer)
 
 int32_t tokenizer_special(const struct tokenizer *tokenizer, const char *text)
 {
-    int32_t id = tokenizer_find(tokenizer, str_from(text));
-    return id != TOKEN_NONE && tokenizer_is_special(tokenizer, id) ? id : TOKEN_NONE;
+    return added_tokens_find(&tokenizer->added, str_from(text));
 }
 
 bool tokenizer_is_special(const struct tokenizer *tokenizer, int32_t id)
 {
-    return id >= 0 && id < tokenizer->count && tokenizer->tokens[id].class == TOKEN_ADDED;
+    return id >= 0 && id < tokenizer->count && token_flags_control(tokenizer_flags(tokenizer, id));
 }
 
 int32_t tokenizer_bos(const struct tokenizer *tokenizer)
@@ -217,4 +190,65 @@ int32_t tokenizer_bos(const struct tokenizer *tokenizer)
 int32_t tokenizer_eos(const struct tokenizer *tokenizer)
 {
     return tokenizer->eos;
+}
+
+bool tokenizer_adds_bos(const struct tokenizer *tokenizer)
+{
+    return tokenizer->adds_bos;
+}
+
+size_t tokenizer_replaced(const struct tokenizer *tokenizer)
+{
+    return tokenizer->replaced;
+}
+
+/* Is this how tokenizer.json spells a token of the model? A special token of the same name could
+ * not be told from it. */
+static bool is_spelling(const struct tokenizer *t, struct str name)
+{
+    struct strbuf text = {0};
+    bool is_byte = false;
+    bool is_taken =
+        token_unspell(name, tokenizer_is_fallback(t), &is_byte, &text) &&
+        (is_byte || image_find_word(&t->image, (struct str){text.data, text.len}) != TOKEN_NONE);
+    strbuf_release(&text);
+    return is_taken;
+}
+
+enum err_code tokenizer_check_special(const struct tokenizer *tokenizer, const char *text,
+                                      struct err *err)
+{
+    struct str name = str_from(text);
+    if (name.len == 0 || name.len > ADDED_CONTENT_MAX ||
+        utf8_valid_prefix(name.data, name.len) != name.len)
+        return err_set(err, ERR_INVALID,
+                       "add special token: its text is empty, not UTF-8, or longer than %d bytes",
+                       ADDED_CONTENT_MAX);
+    if (added_tokens_find(&tokenizer->added, name) != TOKEN_NONE || is_spelling(tokenizer, name))
+        return err_set(err, ERR_CONFLICT, "add special token '%s': there is a token of this name",
+                       text);
+    if (tokenizer->count >= TOKENIZER_VOCABULARY_MAX)
+        return err_set(err, ERR_LIMIT, "add special token '%s': the vocabulary is full", text);
+    return ERR_OK;
+}
+
+enum err_code tokenizer_add_special(struct tokenizer *tokenizer, const char *text, int32_t *id_out,
+                                    struct err *err)
+{
+    enum err_code rc = tokenizer_check_special(tokenizer, text, err);
+    if (rc != ERR_OK)
+        return rc;
+    int32_t extras = tokenizer->count - (int32_t)tokenizer->image.header->token_count;
+    tokenizer->extras =
+        realloc(tokenizer->extras, (size_t)(extras + 1) * sizeof *tokenizer->extras);
+    ASSERT(tokenizer->extras != NULL);
+    tokenizer->extras[extras].content = strdup(text);
+    ASSERT(tokenizer->extras[extras].content != NULL);
+    *id_out = tokenizer->count++;
+    bool is_new = added_tokens_add(&tokenizer->added, str_from(text), *id_out, false);
+    ASSERT(is_new);
+    name_ends(tokenizer);
+    if (*image_part(&tokenizer->image, PART_POST_PROCESSOR) == '\0')
+        tokenizer->adds_bos = tokenizer->bos != TOKEN_NONE;
+    return ERR_OK;
 }

@@ -7,7 +7,10 @@
 #include <string.h>
 
 #include "check.h"
-#include "tokenizer_impl.h"
+#include "text_normal.h"
+#include "token_spelling.h"
+#include "tokenizer.h"
+#include "tokenizer_build.h"
 #include "utf8.h"
 
 enum {
@@ -54,6 +57,7 @@ struct heap_entry {
 
 struct tokenizer_trainer {
     struct text_split *split;
+    struct text_map repaired;
     struct intern words;
     int64_t *word_counts; /* by word number */
     uint32_t word_counts_cap;
@@ -68,7 +72,7 @@ struct tokenizer_trainer {
     size_t heap_count;
     size_t heap_cap;
     struct intern texts; /* bytes of each entry: key number = token id */
-    struct bpe_merge *merges;
+    struct image_pair *merges;
     size_t merges_count;
 };
 
@@ -92,6 +96,7 @@ void tokenizer_trainer_free(struct tokenizer_trainer *trainer)
     for (uint32_t i = 0; i < trainer->pair_numbers.count; i++)
         free(trainer->pairs[i].words.numbers);
     text_split_free(trainer->split);
+    text_map_release(&trainer->repaired);
     intern_release(&trainer->words);
     free(trainer->word_counts);
     free(trainer->work);
@@ -108,6 +113,11 @@ void tokenizer_trainer_free(struct tokenizer_trainer *trainer)
 enum err_code tokenizer_trainer_add(struct tokenizer_trainer *trainer, struct str text,
                                     struct err *err)
 {
+    /* As encoding does: no merge is learned that no text can use. */
+    size_t replaced = 0;
+    text_map_begin(&trainer->repaired, false);
+    if (text_repair(text, &trainer->repaired, &replaced))
+        text = (struct str){trainer->repaired.text.data, trainer->repaired.text.len};
     text_split_begin(trainer->split, text);
     for (;;) {
         struct str word;
@@ -264,7 +274,7 @@ static void begin_learning(struct tokenizer_trainer *trainer)
 
 /* Replace the pair in one word, from left to right, and move the counts of its neighbours. */
 static void merge_in_word(struct tokenizer_trainer *trainer, uint32_t number,
-                          const struct bpe_merge *merge)
+                          const struct image_pair *merge)
 {
     struct train_word *word = &trainer->work[number];
     int32_t *s = word->symbols;
@@ -321,7 +331,8 @@ static int32_t entry_of(struct tokenizer_trainer *trainer, const struct train_pa
 static void learn_one(struct tokenizer_trainer *trainer, uint32_t number)
 {
     struct train_pair *pair = &trainer->pairs[number];
-    struct bpe_merge merge = {pair->left, pair->right, entry_of(trainer, pair)};
+    struct image_pair merge = {
+        .left = pair->left, .right = pair->right, .result = entry_of(trainer, pair)};
     /* A pair comes a second time when its left or right side was made anew by a later merge that
      * leads to the same entry; it keeps its first rank. */
     if (!pair->is_learned) {
@@ -341,30 +352,25 @@ static void learn_one(struct tokenizer_trainer *trainer, uint32_t number)
 
 /* Make the tokenizer out of what was learned. */
 static enum err_code build(const struct tokenizer_trainer *trainer,
-                           const struct tokenizer_train_options *options, struct tokenizer *t,
-                           struct err *err)
+                           const struct tokenizer_train_options *options,
+                           struct tokenizer_builder *b, struct err *err)
 {
     enum err_code rc = ERR_OK;
     struct strbuf name = {0};
     for (uint32_t id = 0; rc == ERR_OK && id < trainer->texts.count; id++) {
-        struct str text = intern_key_at(&trainer->texts, id);
         strbuf_clear(&name);
-        for (size_t i = 0; i < text.len; i++) {
-            char character[4];
-            size_t len = utf8_encode(byte_spelling((uint8_t)text.data[i]), character);
-            strbuf_append(&name, character, len);
-        }
-        rc = tokenizer_enter(t, (struct str){name.data, name.len}, (int32_t)id, err);
+        token_spell(intern_key_at(&trainer->texts, id), false, false, &name);
+        rc = tokenizer_enter(b, (struct str){name.data, name.len}, (int32_t)id, err);
     }
     strbuf_release(&name);
     for (size_t i = 0; rc == ERR_OK && i < trainer->merges_count; i++) {
-        bool is_new = bpe_add_merge(&t->bpe, trainer->merges[i]);
-        ASSERT(is_new);
+        const struct image_pair *merge = &trainer->merges[i];
+        rc = tokenizer_enter_pair(b, merge->left, merge->right, merge->result, err);
     }
     int32_t next_id = (int32_t)trainer->texts.count;
     for (size_t i = 0; rc == ERR_OK && i < options->specials_count; i++)
-        rc = tokenizer_enter_added(t, str_from(options->specials[i]), next_id++, true, err);
-    return rc == ERR_OK ? tokenizer_finish(t, err) : rc;
+        rc = tokenizer_enter_added(b, str_from(options->specials[i]), next_id++, true, err);
+    return rc;
 }
 
 enum err_code tokenizer_trainer_finish(struct tokenizer_trainer *trainer,
@@ -381,14 +387,11 @@ enum err_code tokenizer_trainer_finish(struct tokenizer_trainer *trainer,
     uint32_t pair;
     while (trainer->texts.count < entries && pop_best(trainer, &pair))
         learn_one(trainer, pair);
-    struct tokenizer *t = NULL;
-    enum err_code rc = tokenizer_new(TOKENIZER_BYTE_LEVEL, SPLIT_DIGITS_ONE, &t, err);
+    struct tokenizer_builder builder;
+    tokenizer_builder_begin(&builder, 0, SPLIT_DIGITS_ONE);
+    enum err_code rc = build(trainer, options, &builder, err);
     if (rc == ERR_OK)
-        rc = build(trainer, options, t, err);
-    if (rc != ERR_OK) {
-        tokenizer_free(t);
-        return rc;
-    }
-    *tokenizer_out = t;
-    return ERR_OK;
+        rc = tokenizer_builder_finish(&builder, NULL, NULL, tokenizer_out, err);
+    tokenizer_builder_release(&builder);
+    return rc;
 }

@@ -1,6 +1,7 @@
 #include "utf8.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 static bool is_continuation(unsigned char c)
 {
@@ -50,17 +51,49 @@ size_t utf8_encode(uint32_t codepoint, char out[4])
     return n;
 }
 
+size_t utf8_ascii_prefix(const char *text, size_t len)
+{
+    size_t at = 0;
+    for (uint64_t word; len - at >= sizeof word; at += sizeof word) {
+        memcpy(&word, text + at, sizeof word);
+        if (word & 0x8080808080808080u)
+            break;
+    }
+    while (at < len && (unsigned char)text[at] < 0x80)
+        at++;
+    return at;
+}
+
 size_t utf8_valid_prefix(const char *text, size_t len)
 {
     size_t at = 0;
     while (at < len) {
         uint32_t codepoint;
-        size_t n = utf8_decode(text + at, len - at, &codepoint);
+        size_t n = (unsigned char)text[at] < 0x80 ? utf8_ascii_prefix(text + at, len - at)
+                                                  : utf8_decode(text + at, len - at, &codepoint);
         if (n == 0)
             break;
         at += n;
     }
     return at;
+}
+
+size_t utf8_ill_formed(const char *text, size_t len)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    unsigned char lead = s[0];
+    if (lead < 0xc2 || lead > 0xf4 || len < 2)
+        return 1;
+    /* Only the second byte has a range of its own. */
+    unsigned char low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+    unsigned char high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
+    size_t full = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+    if (s[1] < low || s[1] > high)
+        return 1;
+    size_t n = 2;
+    while (n < full && n < len && is_continuation(s[n]))
+        n++;
+    return n;
 }
 
 static bool spells_itself(uint32_t c)

@@ -12,6 +12,11 @@ size_t utf8_decode(const char *text, size_t len, uint32_t *codepoint_out);
 size_t utf8_encode(uint32_t codepoint, char out[4]);
 /* Length in bytes of the longest well-formed front part. */
 size_t utf8_valid_prefix(const char *text, size_t len);
+/* Length in bytes of the longest front part that is ASCII. */
+size_t utf8_ascii_prefix(const char *text, size_t len);
+/* How many bytes U+FFFD takes the place of where no character starts: the maximal subpart of an
+ * ill-formed subsequence (Unicode 15 §3.9, D93b and table 3-7), else one byte. `len` > 0. */
+size_t utf8_ill_formed(const char *text, size_t len);
 
 /* Byte-level tokenizers store bytes in JSON as characters (Radford et al. 2019, encoder.py of
  * GPT-2, bytes_to_unicode): printable Latin-1 stands for itself, the other 68 bytes for U+0100

@@ -12,6 +12,7 @@
 
 #include "file.h"
 #include "rng.h"
+#include "text_normal.h"
 #include "text_split.h"
 #include "tokenizer.h"
 #include "tokenizer_train.h"
@@ -69,12 +70,20 @@ static struct token_list encode(struct tokenizer *t, struct str text)
     return list;
 }
 
-static void assert_round_trip(struct tokenizer *t, struct str text)
+/* Text comes back as it was; what is not UTF-8, with U+FFFD in its place. */
+static void assert_round_trip(struct tokenizer *t, struct str given)
 {
     struct err err;
-    struct token_list list = encode(t, text);
+    struct text_map repaired = {0};
+    size_t replaced = 0;
+    struct str text = given;
+    if (text_repair(given, &repaired, &replaced))
+        text = (struct str){repaired.text.data, repaired.text.len};
+    size_t replaced_before = tokenizer_replaced(t);
+    struct token_list list = encode(t, given);
+    assert_int_equal(tokenizer_replaced(t), replaced_before + replaced);
     size_t count = 0;
-    must(tokenizer_count(t, text, &count, &err), &err);
+    must(tokenizer_count(t, given, &count, &err), &err);
     assert_int_equal(count, list.count);
     struct strbuf back = {0};
     must(tokenizer_decode(t, list.ids, list.count, &back, &err), &err);
@@ -85,6 +94,7 @@ static void assert_round_trip(struct tokenizer *t, struct str text)
         assert_false(tokenizer_is_special(t, list.ids[i]));
     strbuf_release(&back);
     token_list_release(&list);
+    text_map_release(&repaired);
 }
 
 static void test_byte_spelling_is_the_alphabet_of_gpt2(void **state)
@@ -479,9 +489,22 @@ static void test_faulty_files_are_refused_by_name(void **state)
 {
     (void)state;
     static const struct spoiled cases[] = {
-        {"\"type\": \"BPE\"", "\"type\": \"Unigram\"", ERR_INVALID, "model type 'Unigram'"},
-        {"\"normalizer\": null", "\"normalizer\": {\"type\": \"NFC\"}", ERR_INVALID, "normalizer"},
-        {"\"ignore_merges\": false", "\"ignore_merges\": true", ERR_INVALID, "ignore_merges"},
+        {"\"type\": \"BPE\"", "\"type\": \"Unigram\"", ERR_INVALID, "model type \"Unigram\""},
+        {"\"normalizer\": null", "\"normalizer\": {\"type\": \"NFKC\"}", ERR_INVALID, "normalizer"},
+        {"\"normalizer\": null", "\"normalizer\": {\"type\": \"NFC\", \"x\": 1}", ERR_INVALID,
+         "normalizer"},
+        {"\"ignore_merges\": false", "\"ignore_merges\": 1", ERR_INVALID, "ignore_merges"},
+        {"\"ignore_merges\": false", "\"dropout\": null", ERR_CORRUPT, "twice"},
+        {"\"ignore_merges\"", "\"ignore\"", ERR_INVALID, "model key 'ignore'"},
+        {"\"truncation\": null", "\"truncation\": {\"max_length\": 512}", ERR_INVALID,
+         "truncation"},
+        {"\"padding\": null", "\"paddings\": null", ERR_INVALID, "key 'paddings'"},
+        {"\"lstrip\": false", "\"lstrip\": true", ERR_INVALID, "'lstrip' of added token"},
+        {"\"single_word\"", "\"single\"", ERR_INVALID, "'single' of added token"},
+        {"\"post_processor\": {\"type\": \"TemplateProcessing\"",
+         "\"post_processor\": {\"type\": \"BertProcessing\"", ERR_INVALID, "post_processor"},
+        {"\"SpecialToken\": {\"id\": \"<|begin_of_text|>\"", "\"SpecialToken\": {\"id\": \"<s>\"",
+         ERR_CORRUPT, "post_processor"},
         {"\"dropout\": null", "\"dropout\": 0.1", ERR_INVALID, "dropout"},
         {"\\\\p{N}|", "\\\\p{N}{1,2}|", ERR_INVALID, "pattern"},
         {"\"Isolated\"", "\"Removed\"", ERR_INVALID, "pre_tokenizer"},
@@ -493,7 +516,7 @@ static void test_faulty_files_are_refused_by_name(void **state)
         {"\"content\": \"<|eot_id|>\"", "\"content\": \"<|begin_of_text|>\"", ERR_CORRUPT, "twice"},
         {"\"merges\": [", "\"merges\": [[\"~\", \"~\"],", ERR_CORRUPT, "lacks"},
         {"\"merges\": [", "\"merges\": [\"~\",", ERR_CORRUPT, "not a pair"},
-        {"\"vocab\"", "\"vocabulary\"", ERR_CORRUPT, "model.vocab"},
+        {"\"vocab\"", "\"vocabulary\"", ERR_INVALID, "model key 'vocabulary'"},
         {"{\n", "[\n", ERR_CORRUPT, "parse"},
     };
     size_t len = 0;
@@ -510,6 +533,168 @@ static void test_faulty_files_are_refused_by_name(void **state)
         free(text);
     }
     free(good);
+}
+
+/* The trained tokenizer with one setting changed. The caller frees. */
+static struct tokenizer *load_changed(const char *find, const char *replace)
+{
+    struct err err;
+    size_t len = 0;
+    struct tokenizer *t = NULL;
+    char *good = read_golden(TRAINED_FILE, &len);
+    char *text = with_change(good, find, replace);
+    must(tokenizer_parse(text, strlen(text), "changed.json", &t, &err), &err);
+    free(text);
+    free(good);
+    return t;
+}
+
+static void assert_same_ids(struct tokenizer *a, const char *text_a, struct tokenizer *b,
+                            const char *text_b)
+{
+    struct token_list one = encode(a, str_from(text_a));
+    struct token_list other = encode(b, str_from(text_b));
+    assert_int_equal(one.count, other.count);
+    assert_memory_equal(one.ids, other.ids, one.count * sizeof *one.ids);
+    token_list_release(&one);
+    token_list_release(&other);
+}
+
+static void test_form_c_comes_first_when_the_file_asks(void **state)
+{
+    (void)state;
+    struct err err;
+    struct tokenizer *plain = NULL;
+    must(tokenizer_load(TRAINED_FILE, &plain, &err), &err);
+    struct tokenizer *nfc =
+        load_changed("\"normalizer\": null", "\"normalizer\": {\"type\": \"NFC\"}");
+    assert_same_ids(nfc, "cafe\u0301 \u1112\u1161\u11ab", plain, "caf\u00e9 \ud55c");
+    assert_same_ids(nfc, "a\u0323\u0302", plain, "\u1ead");
+    struct token_list list = {0};
+    struct place_list places = {0};
+    must(tokenizer_encode_with(nfc, str_from("xe\u0301"), ADDED_ALL, &list, &places, &err), &err);
+    assert_int_equal(list.count, 3); /* x and the two bytes of U+00E9 */
+    for (int i = 1; i < 3; i++) {
+        assert_int_equal(places.places[i].begin, 1);
+        assert_int_equal(places.places[i].end, 4);
+    }
+    token_list_release(&list);
+    place_list_release(&places);
+    tokenizer_free(nfc);
+    tokenizer_free(plain);
+}
+
+/* "th" is an entry and "the" too; without merges to it, "the" is only reached as a whole word. */
+static void test_whole_words_need_no_merges_when_the_file_says(void **state)
+{
+    (void)state;
+    struct tokenizer *plain = load_changed("\"a\": 97,", "\"a\": 97, \"qzj\": 1024,");
+    struct tokenizer *whole =
+        load_changed("\"ignore_merges\": false,\n    \"vocab\": {",
+                     "\"ignore_merges\": true,\n    \"vocab\": {\"qzj\": 1024,");
+    struct token_list list = encode(plain, str_from("qzj"));
+    assert_int_equal(list.count, 3);
+    token_list_release(&list);
+    list = encode(whole, str_from("qzj"));
+    assert_int_equal(list.count, 1);
+    assert_int_equal(list.ids[0], 1024);
+    token_list_release(&list);
+    list = encode(whole, str_from("qzjqzj")); /* not a word of the vocabulary */
+    assert_int_equal(list.count, 6);
+    token_list_release(&list);
+    tokenizer_free(plain);
+    tokenizer_free(whole);
+}
+
+static void test_text_gives_added_tokens_only_when_asked(void **state)
+{
+    (void)state;
+    struct err err;
+    /* "zz" is an entry of the model, and added without being special: ordinary text. */
+    struct tokenizer *t =
+        load_changed("\"added_tokens\": [", "\"added_tokens\": [{\"id\": 122, \"content\": \"z\", "
+                                            "\"special\": false},");
+    struct token_list list = {0};
+    struct place_list places = {0};
+    static const int32_t wanted[] = {'a', 122, 1023, 1023, 'b'};
+    struct str text = str_from("az<|eot_id|><|eot_id|>b");
+    must(tokenizer_encode_with(t, text, ADDED_ALL, &list, &places, &err), &err);
+    assert_int_equal(list.count, 5);
+    assert_memory_equal(list.ids, wanted, sizeof wanted);
+    assert_int_equal(places.places[3].begin, 12);
+    assert_int_equal(places.places[3].end, 22);
+    list.count = 0;
+    must(tokenizer_encode(t, text, &list, &err), &err);
+    assert_true(list.count > 10);
+    assert_int_equal(list.ids[1], 122);
+    token_list_release(&list);
+    place_list_release(&places);
+    tokenizer_free(t);
+}
+
+static void test_places_lead_back_through_repair(void **state)
+{
+    (void)state;
+    struct err err;
+    struct tokenizer *t = NULL;
+    must(tokenizer_load(TRAINED_FILE, &t, &err), &err);
+    struct token_list list = {0};
+    struct place_list places = {0};
+    must(tokenizer_encode_with(t, str_from("q\xe2\x82z\xff"), ADDED_ALL, &list, &places, &err),
+         &err);
+    /* q, three bytes of U+FFFD for two bytes, z, three for one. */
+    static const uint32_t begins[] = {0, 1, 1, 1, 3, 4, 4, 4};
+    static const uint32_t ends[] = {1, 3, 3, 3, 4, 5, 5, 5};
+    assert_int_equal(places.count, 8);
+    for (int i = 0; i < 8; i++) {
+        assert_int_equal(places.places[i].begin, begins[i]);
+        assert_int_equal(places.places[i].end, ends[i]);
+    }
+    assert_int_equal(tokenizer_replaced(t), 2);
+    token_list_release(&list);
+    place_list_release(&places);
+    tokenizer_free(t);
+}
+
+static void test_decoded_text_has_no_broken_characters(void **state)
+{
+    (void)state;
+    struct err err;
+    struct tokenizer *level = NULL;
+    struct tokenizer *fallback = NULL;
+    struct strbuf out = {0};
+    must(tokenizer_load(TRAINED_FILE, &level, &err), &err);
+    must(tokenizer_load(GOLDEN_FOLDER "stories260K/tokenizer.json", &fallback, &err), &err);
+    /* Two maximal subparts of three bytes; a byte-fallback run counts its bytes. */
+    static const int32_t bytes[] = {0xe2, 0x96, 0xff};
+    must(tokenizer_decode_text(level, bytes, 3, false, &out, &err), &err);
+    assert_string_equal(out.data, "\ufffd\ufffd");
+    strbuf_clear(&out);
+    static const int32_t fallback_bytes[] = {3 + 0xe2, 3 + 0x96, 3 + 0xff};
+    must(tokenizer_decode_text(fallback, fallback_bytes, 3, false, &out, &err), &err);
+    assert_string_equal(out.data, "\ufffd\ufffd\ufffd");
+    strbuf_clear(&out);
+    static const int32_t with_special[] = {1023, 'a'};
+    must(tokenizer_decode_text(level, with_special, 2, true, &out, &err), &err);
+    assert_string_equal(out.data, "a");
+    strbuf_release(&out);
+    tokenizer_free(level);
+    tokenizer_free(fallback);
+}
+
+static void test_names_in_the_spelling_of_the_file_are_taken(void **state)
+{
+    (void)state;
+    struct err err;
+    int32_t id;
+    struct tokenizer *t = NULL;
+    must(tokenizer_load(TRAINED_FILE, &t, &err), &err);
+    assert_int_equal(tokenizer_add_special(t, "\u0120", &id, &err), ERR_CONFLICT);
+    tokenizer_free(t);
+    must(tokenizer_load(GOLDEN_FOLDER "stories260K/tokenizer.json", &t, &err), &err);
+    assert_int_equal(tokenizer_add_special(t, "<0x41>", &id, &err), ERR_CONFLICT);
+    assert_int_equal(tokenizer_add_special(t, "\u2581the", &id, &err), ERR_CONFLICT);
+    tokenizer_free(t);
 }
 
 static void test_decode_refuses_foreign_ids(void **state)
@@ -544,6 +729,12 @@ int main(void)
         cmocka_unit_test(test_ids_with_the_pattern_of_llama_3_equal_those_of_hugging_face),
         cmocka_unit_test(test_byte_fallback_ids_equal_those_of_hugging_face),
         cmocka_unit_test(test_faulty_files_are_refused_by_name),
+        cmocka_unit_test(test_form_c_comes_first_when_the_file_asks),
+        cmocka_unit_test(test_whole_words_need_no_merges_when_the_file_says),
+        cmocka_unit_test(test_text_gives_added_tokens_only_when_asked),
+        cmocka_unit_test(test_places_lead_back_through_repair),
+        cmocka_unit_test(test_decoded_text_has_no_broken_characters),
+        cmocka_unit_test(test_names_in_the_spelling_of_the_file_are_taken),
         cmocka_unit_test(test_decode_refuses_foreign_ids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
