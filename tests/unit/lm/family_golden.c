@@ -100,7 +100,7 @@ static void read_tensors(struct golden *g, const char *name)
     g->tensor_data = g->tensor_bytes + 8 + header_bytes;
 }
 
-void golden_load(struct golden *golden, const char *name)
+void golden_load_model(struct golden *golden, const char *name)
 {
     size_t len = 0;
     *golden = (struct golden){0};
@@ -109,9 +109,14 @@ void golden_load(struct golden *golden, const char *name)
     free(text);
     assert_non_null(golden->root);
     read_config(golden);
+    read_tensors(golden, name);
+}
+
+void golden_load(struct golden *golden, const char *name)
+{
+    golden_load_model(golden, name);
     read_train(golden);
     read_sequences(golden);
-    read_tensors(golden, name);
 }
 
 void golden_release(struct golden *golden)

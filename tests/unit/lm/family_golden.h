@@ -27,6 +27,8 @@ extern const size_t golden_case_count;
 
 /* Fails the running test when a file is missing or odd. */
 void golden_load(struct golden *golden, const char *name);
+/* Only the configuration and the tensors. */
+void golden_load_model(struct golden *golden, const char *name);
 void golden_release(struct golden *golden);
 
 /* A new model with the oracle's weights, which follow from the configuration. */
