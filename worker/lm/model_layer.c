@@ -53,7 +53,7 @@ struct kernel_attention layer_attention(const struct model_config *config, int l
 
 /* ---- embedding ---- */
 
-static void scale_embedded(const struct layer_context *context, float *stream)
+void layer_embed_scale(const struct layer_context *context, float *stream)
 {
     const struct model_config *m = context->config;
     if (model_family(m->kind)->embedding_scale)
@@ -65,13 +65,13 @@ void layer_embed(const struct layer_context *context, float *stream, const int32
                  const float *table)
 {
     context->ops->gather(stream, ids, table, context->rows, context->config->width);
-    scale_embedded(context, stream);
+    layer_embed_scale(context, stream);
 }
 
 void layer_embed_backward(const struct layer_context *context, float *grad_table,
                           const int32_t *ids, float *grad_stream)
 {
-    scale_embedded(context, grad_stream);
+    layer_embed_scale(context, grad_stream);
     context->ops->scatter_add(grad_table, ids, grad_stream, context->rows, context->config->width);
 }
 

@@ -36,6 +36,7 @@ struct kernel_attention layer_attention(const struct model_config *config, int l
  * the gradient of the embeddings' table from that of the stream, which is scaled in place. */
 void layer_embed(const struct layer_context *context, float *stream, const int32_t *ids,
                  const float *table);
+void layer_embed_scale(const struct layer_context *context, float *stream);
 void layer_embed_backward(const struct layer_context *context, float *grad_table,
                           const int32_t *ids, float *grad_stream);
 
