@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "arena.h"
 #include "err.h"
 #include "hash.h"
 
@@ -20,7 +21,7 @@ struct artifacts;
 NODISCARD enum err_code artifacts_open(const char *dir, struct artifacts **out, struct err *err);
 void artifacts_free(struct artifacts *artifacts);
 
-/* Bytes of a blob, -1 when it is not here. */
+/* Bytes of a blob, -1 when it is not here. Asking makes it young for artifacts_sweep(). */
 int64_t artifacts_size(const struct artifacts *artifacts, const struct digest *digest);
 /* Is it here and, if it is a tree, are all its files? */
 bool artifacts_has_tree(const struct artifacts *artifacts, const struct digest *digest);
@@ -42,5 +43,28 @@ NODISCARD enum err_code artifacts_write(struct artifacts *artifacts, const struc
                                         uint64_t offset, uint64_t total, const void *bytes,
                                         size_t len, struct artifacts_progress *out,
                                         struct err *err);
+
+/* ---- sweeping (artifacts_sweep.c) ---- */
+
+/* The files that a tree lists, in `arena`; none when the blob is no tree or not here. */
+void artifacts_tree_files(const struct artifacts *artifacts, const struct digest *tree,
+                          struct arena *arena, struct digest **files_out, size_t *count_out);
+
+/* Folders to sweep, one call each: 256 of blobs and one of partial ones. */
+#define ARTIFACTS_SWEEP_FOLDERS 257
+
+struct artifacts_sweep {
+    bool (*is_needed)(void *ctx, const struct digest *digest);
+    void *ctx;
+    int64_t age_s; /* nothing younger is garbage */
+    bool apply;    /* remove the garbage */
+    /* Counted so far: */
+    uint64_t kept, kept_bytes, young, young_bytes, garbage, garbage_bytes;
+};
+/* Look at one folder, from 0. ERR_IO when something cannot be removed. */
+NODISCARD enum err_code artifacts_sweep(struct artifacts *artifacts, unsigned folder,
+                                        struct artifacts_sweep *sweep, struct err *err);
+/* STATE/blobs. Borrowed. */
+const char *artifacts_folder(const struct artifacts *artifacts);
 
 #endif

@@ -7,7 +7,8 @@
 _Static_assert((int)TRIAD__JOB_KIND__EVALUATE == JOB_KIND_COUNT - 1, "triad.proto is complete");
 _Static_assert((int)TRIAD__JOB_STATE__QUARANTINED == JOB_STATE_COUNT - 1,
                "triad.proto is complete");
-_Static_assert((int)TRIAD__OUTCOME__OUTCOME_LOST == OUTCOME_COUNT - 1, "triad.proto is complete");
+_Static_assert((int)TRIAD__OUTCOME__OUTCOME_INVALID == OUTCOME_COUNT - 1,
+               "triad.proto is complete");
 _Static_assert((int)TRIAD__STREAM_KIND__LOG == STREAM_COUNT - 1, "triad.proto is complete");
 
 #define FIELD(TYPE, S, member)                                                                     \
@@ -84,6 +85,14 @@ static const struct field named_digest_fields[] = {
 };
 PART_SHAPE(named_digest, named_digest_fields);
 
+static const struct field retry_policy_fields[] = {
+    ARRAY(U32S, retry_policy, again, FAILURE_CLASS_COUNT),
+    NUMBER(U32, retry_policy, backoff_ms),
+    NUMBER(U32, retry_policy, backoff_ms_max),
+    NUMBER(U32, retry_policy, memory_growth_percent),
+};
+PART_SHAPE(retry_policy, retry_policy_fields);
+
 static const struct field submit_job_fields[] = {
     DIGEST(submit_job, identity),
     ENUM(submit_job, kind, JOB_KIND_COUNT),
@@ -101,6 +110,9 @@ static const struct field submit_job_fields[] = {
     NUMBER(I32, submit_job, priority),
     NUMBER(U32, submit_job, attempts_max),
     NUMBER(U64, submit_job, work),
+    PART(submit_job, retry, retry_policy_shape),
+    NAME(submit_job, labels),
+    NUMBER(U32, submit_job, time_limit_s),
 };
 PART_SHAPE(submit_job, submit_job_fields);
 
@@ -122,6 +134,8 @@ static const struct field experiment_row_fields[] = {
     ARRAY(U64S, experiment_row, counts, JOB_STATE_COUNT),
     NUMBER(DOUBLE, experiment_row, work_done_ratio),
     NUMBER(I64, experiment_row, eta_ms),
+    NUMBER(I32, experiment_row, priority),
+    NUMBER(BOOL, experiment_row, paused),
 };
 PART_SHAPE(experiment_row, experiment_row_fields);
 
@@ -146,6 +160,7 @@ static const struct field job_row_fields[] = {
     DIGEST(job_row, artifact),
     DIGEST(job_row, records),
     NAME(job_row, numeric_class),
+    NUMBER(I32, job_row, priority),
 };
 PART_SHAPE(job_row, job_row_fields);
 
@@ -166,6 +181,7 @@ static const struct field attempt_row_fields[] = {
     NUMBER(I32, attempt_row, exit_code),
     DIGEST(attempt_row, artifact),
     ARRAY(U32S, attempt_row, batches, STREAM_COUNT),
+    NAME(attempt_row, node),
 };
 PART_SHAPE(attempt_row, attempt_row_fields);
 
@@ -180,8 +196,20 @@ static const struct field worker_row_fields[] = {
     NUMBER(U32, worker_row, leases),
     NUMBER(I64, worker_row, seen_ms),
     NUMBER(U64, worker_row, memory_bytes),
+    NAME(worker_row, node),
+    NAME(worker_row, labels),
+    STRING(worker_row, reason, REASON_BYTES_MAX),
+    NUMBER(I64, worker_row, ends_ms),
 };
 PART_SHAPE(worker_row, worker_row_fields);
+
+static const struct field explain_row_fields[] = {
+    NAME(explain_row, worker),
+    NAME(explain_row, node),
+    NAME(explain_row, word),
+    STRING(explain_row, detail, REASON_BYTES_MAX),
+};
+PART_SHAPE(explain_row, explain_row_fields);
 
 /* ---- worker → coordinator ---- */
 
@@ -196,6 +224,9 @@ static const struct field hello_fields[] = {
     NAME(msg_hello, numeric_class),
     NAME(msg_hello, version),
     PARTS(msg_hello, held, held_count, LEASES_PER_WORKER_MAX, held_lease_shape),
+    NAME(msg_hello, node),
+    NAME(msg_hello, labels),
+    NUMBER(U64, msg_hello, ends_in_ms),
 };
 
 static const struct field heartbeat_fields[] = {
@@ -265,6 +296,7 @@ static const struct field lease_fields[] = {
     NUMBER(U64, msg_lease, resume_step),
     NUMBER(U32, msg_lease, threads),
     NUMBER(U64, msg_lease, memory_bytes),
+    NUMBER(U64, msg_lease, time_limit_ms),
 };
 
 static const struct field ack_fields[] = {
@@ -293,7 +325,11 @@ static const struct field revoke_fields[] = {
 
 static const struct field pulse_fields[] = {NUMBER(U64, msg_pulse, session)};
 
-static const struct field drain_fields[] = {NUMBER(U64, msg_drain, session)};
+static const struct field drain_fields[] = {
+    NUMBER(U64, msg_drain, session),
+    NUMBER(U64, msg_drain, grace_ms),
+    STRING(msg_drain, reason, REASON_BYTES_MAX),
+};
 
 static const struct field no_session_fields[] = {
     NUMBER(U64, msg_no_session, session),
@@ -332,8 +368,17 @@ static const struct field show_job_fields[] = {
 };
 
 static const struct field act_fields[] = {
-    NUMBER(U64, msg_act, request), ENUM(msg_act, action, ACTION_RETRY + 1),   DIGEST(msg_act, job),
-    NAME(msg_act, experiment),     STRING(msg_act, reason, REASON_BYTES_MAX),
+    NUMBER(U64, msg_act, request),
+    ENUM(msg_act, action, JOB_ACTION_COUNT),
+    DIGEST(msg_act, job),
+    NAME(msg_act, experiment),
+    STRING(msg_act, reason, REASON_BYTES_MAX),
+    NUMBER(I32, msg_act, priority),
+};
+
+static const struct field explain_job_fields[] = {
+    NUMBER(U64, msg_explain_job, request),
+    DIGEST(msg_explain_job, job),
 };
 
 static const struct field list_workers_fields[] = {
@@ -344,6 +389,9 @@ static const struct field list_workers_fields[] = {
 static const struct field drain_worker_fields[] = {
     NUMBER(U64, msg_drain_worker, request),
     NAME(msg_drain_worker, worker),
+    ENUM(msg_drain_worker, action, WORKER_ACTION_COUNT),
+    STRING(msg_drain_worker, reason, REASON_BYTES_MAX),
+    NUMBER(U64, msg_drain_worker, grace_ms),
 };
 
 static const struct field read_stream_fields[] = {
@@ -361,6 +409,17 @@ static const struct field get_experiment_fields[] = {
 static const struct field get_info_fields[] = {NUMBER(U64, msg_get_info, request)};
 
 static const struct field stop_fields[] = {NUMBER(U64, msg_stop, request)};
+
+static const struct field backup_fields[] = {
+    NUMBER(U64, msg_backup, request),
+    STRING(msg_backup, folder, PATH_BYTES_MAX),
+};
+
+static const struct field gc_fields[] = {
+    NUMBER(U64, msg_gc, request),
+    NUMBER(U64, msg_gc, age_s),
+    NUMBER(BOOL, msg_gc, apply),
+};
 
 /* ---- coordinator → client ---- */
 
@@ -392,6 +451,30 @@ static const struct field job_fields[] = {
     PARTS(msg_job, attempts, attempt_count, LIST_ROWS_PER_FRAME, attempt_row_shape),
     NUMBER(U64, msg_job, resume_step),
     DIGEST(msg_job, resume),
+};
+
+static const struct field explanation_fields[] = {
+    NUMBER(U64, msg_explanation, request),
+    NAME(msg_explanation, word),
+    STRING(msg_explanation, text, REASON_BYTES_MAX),
+    NUMBER(U64, msg_explanation, ahead),
+    NUMBER(I64, msg_explanation, backoff_ms),
+    PARTS(msg_explanation, rows, row_count, LIST_ROWS_PER_FRAME, explain_row_shape),
+};
+
+static const struct field backup_state_fields[] = {
+    NUMBER(U64, msg_backup_state, request),
+    NUMBER(BOOL, msg_backup_state, complete),
+    NUMBER(U64, msg_backup_state, pages),
+    NUMBER(U64, msg_backup_state, pages_done),
+};
+
+static const struct field gc_state_fields[] = {
+    NUMBER(U64, msg_gc_state, request),       NUMBER(BOOL, msg_gc_state, complete),
+    NUMBER(BOOL, msg_gc_state, applied),      NUMBER(U64, msg_gc_state, kept),
+    NUMBER(U64, msg_gc_state, kept_bytes),    NUMBER(U64, msg_gc_state, young),
+    NUMBER(U64, msg_gc_state, young_bytes),   NUMBER(U64, msg_gc_state, garbage),
+    NUMBER(U64, msg_gc_state, garbage_bytes),
 };
 
 static const struct field workers_fields[] = {

@@ -46,9 +46,24 @@ const char *outcome_name(enum outcome outcome)
         [OUTCOME_MEMORY] = "memory",
         [OUTCOME_CANCELLED] = "cancelled",
         [OUTCOME_LOST] = "lost",
+        [OUTCOME_TIMEOUT] = "timeout",
+        [OUTCOME_PREEMPTED] = "preempted",
+        [OUTCOME_INVALID] = "invalid",
     };
     _Static_assert(ARRAY_COUNT(names) == OUTCOME_COUNT, "every outcome has a name");
     return NAME_FROM(names, outcome);
+}
+
+const char *failure_class_name(enum failure_class class)
+{
+    static const char *const names[] = {
+        [FAILURE_ERROR] = "error",         [FAILURE_EXIT] = "exit",
+        [FAILURE_SIGNAL] = "signal",       [FAILURE_MEMORY] = "memory",
+        [FAILURE_TIMEOUT] = "timeout",     [FAILURE_LOST] = "lost",
+        [FAILURE_PREEMPTED] = "preempted", [FAILURE_INVALID] = "invalid",
+    };
+    _Static_assert(ARRAY_COUNT(names) == FAILURE_CLASS_COUNT, "every class has a name");
+    return NAME_FROM(names, class);
 }
 
 const char *stream_kind_name(enum stream_kind kind)

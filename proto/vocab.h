@@ -13,7 +13,7 @@
 
 #include "hash.h"
 
-#define PROTOCOL_VERSION 1
+#define PROTOCOL_VERSION 2
 
 struct bytes {
     const uint8_t *data;
@@ -57,8 +57,32 @@ enum outcome {
     OUTCOME_MEMORY,    /* killed for want of memory, or refused to start for it */
     OUTCOME_CANCELLED, /* revoked by the coordinator, or the worker is shutting down */
     OUTCOME_LOST,      /* set by the coordinator: the worker vanished or stalled */
+    OUTCOME_TIMEOUT,   /* longer than the job's time limit */
+    OUTCOME_PREEMPTED, /* the worker had to leave: its time was up, or it was told to stop */
+    OUTCOME_INVALID,   /* set by the coordinator: the result contradicts the store or the plan */
     OUTCOME_COUNT,
 };
+
+/* Why an attempt failed, as far as the next one is concerned: what a job's retry policy counts. */
+enum failure_class {
+    FAILURE_ERROR,     /* the computation said why */
+    FAILURE_EXIT,      /* its process ended with a status and no result */
+    FAILURE_SIGNAL,    /* its process was killed */
+    FAILURE_MEMORY,    /* for want of memory */
+    FAILURE_TIMEOUT,   /* it took longer than the job's limit */
+    FAILURE_LOST,      /* its worker vanished */
+    FAILURE_PREEMPTED, /* its worker had to leave or gave it back */
+    FAILURE_INVALID,   /* its result contradicts itself or the plan */
+    FAILURE_CLASS_COUNT,
+};
+
+/* What happens after failures. All zero: the coordinator's defaults (core/retry.c). */
+struct retry_policy {
+    uint32_t again[FAILURE_CLASS_COUNT]; /* how often a job is tried again after each class */
+    uint32_t backoff_ms, backoff_ms_max; /* before the second attempt, doubling; 0: default */
+    uint32_t memory_growth_percent;      /* more memory after each failure for want of it */
+};
+#define RETRY_AGAIN_MAX 255
 
 /* Streams of an attempt; each is a sequence of batches numbered from 0. */
 enum stream_kind { STREAM_METRICS, STREAM_RECORDS, STREAM_LOG, STREAM_COUNT };
@@ -89,6 +113,9 @@ struct msg_hello {
     const char *version;
     struct held_lease *held;
     size_t held_count;
+    const char *node;    /* what people call the host */
+    const char *labels;  /* labels.h: what jobs may ask for */
+    uint64_t ends_in_ms; /* until it must have left, from now; 0: it has no end */
 };
 
 struct msg_heartbeat {
@@ -174,6 +201,7 @@ struct msg_lease {
     uint64_t resume_step;
     uint32_t threads;
     uint64_t memory_bytes;
+    uint64_t time_limit_ms; /* 0: none; longer attempts end as OUTCOME_TIMEOUT */
 };
 
 struct msg_ack { /* everything of this stream below `next` is durable */
@@ -206,6 +234,8 @@ struct msg_pulse { /* the answer to every heartbeat */
 
 struct msg_drain { /* finish what you hold, then BYE */
     uint64_t session;
+    uint64_t grace_ms; /* after this, stop with a checkpoint; 0: however long it takes */
+    const char *reason;
 };
 
 /* The session is not known (restart, expiry): say HELLO again. Also refuses a HELLO, with a text.
@@ -234,6 +264,9 @@ struct submit_job {
     int32_t priority;
     uint32_t attempts_max;
     uint64_t work; /* estimated cost in any unit, the same for all jobs: for the time left */
+    struct retry_policy retry;
+    const char *labels;    /* labels.h: its worker must have all of them */
+    uint32_t time_limit_s; /* of one attempt, and what a worker near its end must still have; 0 */
 };
 
 /* A plan arrives in `part_count` parts and takes effect as a whole with the last one. */
@@ -272,6 +305,8 @@ struct experiment_row {
     uint64_t counts[JOB_STATE_COUNT];
     double work_done_ratio; /* share of the planned work that is done, 0–1 */
     int64_t eta_ms;         /* remaining, at the rate since the submission; -1 when unknown */
+    int32_t priority;
+    bool paused;
 };
 
 struct msg_status {
@@ -306,6 +341,7 @@ struct job_row {
     struct digest artifact;
     struct digest records;
     const char *numeric_class;
+    int32_t priority;
 };
 
 struct msg_jobs {
@@ -333,6 +369,7 @@ struct attempt_row {
     int32_t exit_code;
     struct digest artifact;
     uint32_t batches[STREAM_COUNT];
+    const char *node; /* of the worker, as it last said; empty when unknown */
 };
 
 struct msg_job {
@@ -345,7 +382,15 @@ struct msg_job {
     struct digest resume; /* its tree */
 };
 
-enum job_action { ACTION_CANCEL, ACTION_RETRY };
+enum job_action {
+    ACTION_CANCEL,
+    ACTION_RETRY,
+    ACTION_RELEASE,  /* quarantined ones only */
+    ACTION_PAUSE,    /* of an experiment: no new attempts, what runs goes on */
+    ACTION_RESUME,   /* of an experiment */
+    ACTION_PRIORITY, /* higher ones first; of an experiment, against other experiments */
+    JOB_ACTION_COUNT,
+};
 
 struct msg_act { /* on one job, or on all of an experiment when `job` is none */
     uint64_t request;
@@ -353,6 +398,29 @@ struct msg_act { /* on one job, or on all of an experiment when `job` is none */
     struct digest job;
     const char *experiment;
     const char *reason;
+    int32_t priority;
+};
+
+/* Why a job waits, worker by worker. */
+struct msg_explain_job {
+    uint64_t request;
+    struct digest job;
+};
+
+struct explain_row {
+    const char *worker, *node;
+    const char *word;   /* why this worker does not take it, as in job_row.reason */
+    const char *detail; /* with numbers */
+};
+
+struct msg_explanation {
+    uint64_t request;
+    const char *word;   /* as in job_row.reason; empty when the job does not wait */
+    const char *text;   /* the same as a sentence, and what to do */
+    uint64_t ahead;     /* startable jobs that go first */
+    int64_t backoff_ms; /* left of its back-off */
+    struct explain_row *rows;
+    size_t row_count;
 };
 
 struct msg_list_workers {
@@ -365,6 +433,9 @@ struct worker_row {
     uint32_t threads, threads_busy, leases;
     int64_t seen_ms;
     uint64_t memory_bytes;
+    const char *node, *labels;
+    const char *reason; /* why it drains or is quarantined; empty otherwise */
+    int64_t ends_ms;    /* wall clock; 0: it has no end */
 };
 
 struct msg_workers {
@@ -374,9 +445,18 @@ struct msg_workers {
     bool more;
 };
 
+enum worker_action {
+    WORKER_DRAIN,
+    WORKER_RELEASE, /* of its host's quarantine, and of a drain that it has not heard */
+    WORKER_ACTION_COUNT,
+};
+
 struct msg_drain_worker {
     uint64_t request;
     const char *worker;
+    enum worker_action action;
+    const char *reason;
+    uint64_t grace_ms; /* 0: however long it takes */
 };
 
 /* Batches of one attempt's stream, in order. epoch 0 means the committed attempt (or the latest).
@@ -423,6 +503,35 @@ struct msg_info {
     uint64_t pid, jobs_unfinished, jobs_finished, workers, database_bytes;
     uint64_t frames_received, frames_refused, commits, records_committed;
     uint32_t loop_lag_ms_max;
+};
+
+/* Copy the database to `folder`/state.db while work goes on. Repeated with the same folder it tells
+ * how far that is; a copy that is complete is told once more, then forgotten. */
+struct msg_backup {
+    uint64_t request;
+    const char *folder; /* absolute; made by the coordinator, must not hold a database yet */
+};
+
+struct msg_backup_state {
+    uint64_t request;
+    bool complete;
+    uint64_t pages, pages_done;
+};
+
+/* Find, and with `apply` remove, blobs that nothing needs and that nobody asked about for
+ * `age_s`. Repeated, it tells how far that is. */
+struct msg_gc {
+    uint64_t request;
+    uint64_t age_s;
+    bool apply;
+};
+
+struct msg_gc_state {
+    uint64_t request;
+    bool complete, applied;
+    uint64_t kept, kept_bytes;
+    uint64_t young, young_bytes;     /* unneeded, but too young */
+    uint64_t garbage, garbage_bytes; /* found, or removed when applied */
 };
 
 struct msg_stop { /* finish this turn, commit, exit 0; workers keep running and wait */
@@ -529,7 +638,13 @@ struct msg_blob_written {
     X(BLOB_READ, blob_read, 'D')                                                                   \
     X(BLOB_CHUNK, blob_chunk, 'D')                                                                 \
     X(BLOB_WRITE, blob_write, 'D')                                                                 \
-    X(BLOB_WRITTEN, blob_written, 'D')
+    X(BLOB_WRITTEN, blob_written, 'D')                                                             \
+    X(EXPLAIN_JOB, explain_job, 'C')                                                               \
+    X(BACKUP, backup, 'C')                                                                         \
+    X(GC, gc, 'C')                                                                                 \
+    X(EXPLANATION, explanation, 'R')                                                               \
+    X(BACKUP_STATE, backup_state, 'R')                                                             \
+    X(GC_STATE, gc_state, 'R')
 
 enum msg_kind {
     MSG_NONE = 0,
@@ -550,10 +665,11 @@ struct msg {
 
 /* Names for people and files; never NULL. */
 const char *msg_kind_name(enum msg_kind kind);
-const char *job_kind_name(enum job_kind kind);       /* "pretrain" */
-const char *job_state_name(enum job_state state);    /* "running" */
-const char *outcome_name(enum outcome outcome);      /* "diverged" */
-const char *stream_kind_name(enum stream_kind kind); /* "records" */
+const char *job_kind_name(enum job_kind kind);            /* "pretrain" */
+const char *job_state_name(enum job_state state);         /* "running" */
+const char *outcome_name(enum outcome outcome);           /* "diverged" */
+const char *failure_class_name(enum failure_class class); /* "signal" */
+const char *stream_kind_name(enum stream_kind kind);      /* "records" */
 bool job_state_is_final(enum job_state state);
 
 #endif

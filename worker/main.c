@@ -6,8 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "exec_kinds.h"
 #include "exec_main.h"
+#include "labels.h"
 #include "limits.h"
 #include "log.h"
 #include "process_info.h"
@@ -33,6 +35,11 @@ static const char usage[] =
     "  --spool SIZE      hold at most so much undelivered (default: 1GiB); children wait then\n"
     "  --grace SECONDS   after SIGTERM: time for a checkpoint and its delivery (default: 60)\n"
     "  --drain-when-idle SECONDS   leave after having had no job for so long\n"
+    "  --time-limit SECONDS   how long this process may live (its Slurm allocation, say): jobs "
+    "that\n"
+    "                    would take longer go elsewhere, and it stops with checkpoints GRACE\n"
+    "                    before the end. Default: what SLURM_JOB_END_TIME leaves, else no limit\n"
+    "  --label WORDS     what jobs may ask for, such as 'big,site=north'; may be repeated\n"
     "  --log-level L     error, warn, info (default) or debug\n"
     "  --help, --version\n"
     "\n"
@@ -43,7 +50,8 @@ static const char usage[] =
 struct settings {
     const char *access_path, *folder, *name;
     char default_name[NAME_BYTES_MAX], host[NAME_BYTES_MAX], program[4096];
-    long long threads, idle_end_s, grace_s;
+    long long threads, idle_end_s, grace_s, time_limit_s;
+    struct strbuf labels;
     uint64_t memory_bytes, cache_bytes, spool_bytes;
 };
 
@@ -106,6 +114,8 @@ enum option_id {
     OPT_SPOOL = 's',
     OPT_GRACE = 'g',
     OPT_IDLE = 'i',
+    OPT_TIME = 'e',
+    OPT_LABEL = 'b',
     OPT_LOG = 'l',
     OPT_HELP = 'h',
     OPT_VERSION = 'v',
@@ -121,6 +131,8 @@ static const struct option options[] = {
     {"spool", required_argument, NULL, OPT_SPOOL},
     {"grace", required_argument, NULL, OPT_GRACE},
     {"drain-when-idle", required_argument, NULL, OPT_IDLE},
+    {"time-limit", required_argument, NULL, OPT_TIME},
+    {"label", required_argument, NULL, OPT_LABEL},
     {"log-level", required_argument, NULL, OPT_LOG},
     {"help", no_argument, NULL, OPT_HELP},
     {"version", no_argument, NULL, OPT_VERSION},
@@ -152,6 +164,11 @@ static bool option_take(struct settings *s, int id, const char *value)
         return count_parse(value, 1, 86400, &s->grace_s);
     case OPT_IDLE:
         return count_parse(value, 1, 10000000, &s->idle_end_s);
+    case OPT_TIME:
+        return count_parse(value, 1, 1000000000, &s->time_limit_s);
+    case OPT_LABEL:
+        strbuf_printf(&s->labels, " %s", value);
+        return true;
     case OPT_LOG:
         return level_parse(value);
     default:
@@ -223,10 +240,24 @@ static void name_default(const char *folder, char out[NAME_BYTES_MAX])
              folder + begin);
 }
 
+/* What is left of a Slurm allocation, unless the command line says otherwise; 0: no limit. */
+static long long time_limit_s(const struct settings *s)
+{
+    const char *end = getenv("SLURM_JOB_END_TIME");
+    long long end_s;
+    if (s->time_limit_s || !end || !str_to_i64(end, &end_s))
+        return s->time_limit_s;
+    const long long left_s = end_s - clock_time_ms() / 1000;
+    return left_s > 1 ? left_s : 1;
+}
+
 static int run(struct settings *s)
 {
     struct net_access access;
     struct err err;
+    struct strbuf labels = {0};
+    char node[128] = "";
+    (void)gethostname(node, sizeof node - 1);
     enum err_code code = net_access_load(s->access_path, &access, &err);
     if (!code && strcmp(access.role, "worker") != 0)
         code = err_set(&err, ERR_INVALID, "'%s' is for a %s, not for a worker", s->access_path,
@@ -234,6 +265,8 @@ static int run(struct settings *s)
     ssize_t len = readlink("/proc/self/exe", s->program, sizeof s->program - 1);
     if (!code && len <= 0)
         code = err_set(&err, ERR_IO, "cannot find out which program this is from /proc/self/exe");
+    if (!code)
+        code = labels_parse(strbuf_text(&s->labels), &labels, &err);
     if (!code) {
         long cores = sysconf(_SC_NPROCESSORS_ONLN);
         host_find(s->host);
@@ -255,11 +288,16 @@ static int run(struct settings *s)
             .program = s->program,
             .grace_ms = s->grace_s * 1000,
             .idle_end_ms = s->idle_end_s * 1000,
+            .node = node,
+            .labels = strbuf_text(&labels),
+            .time_limit_ms = time_limit_s(s) * 1000,
         };
         code = worker_run(&worker, &err);
     }
     if (code)
         fprintf(stderr, "triad-worker: %s\n", err.text);
+    strbuf_release(&labels);
+    strbuf_release(&s->labels);
     return code ? EXIT_FAILED : 0;
 }
 

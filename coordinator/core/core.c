@@ -4,13 +4,15 @@
 #include <string.h>
 
 #include "check.h"
+#include "core_act.h"
 #include "core_memory.h"
 #include "core_plan.h"
 #include "core_state.h"
+#include "dispatch.h"
+#include "host.h"
 #include "job.h"
 #include "lease.h"
 #include "results.h"
-#include "dispatch.h"
 #include "session.h"
 #include "streams.h"
 
@@ -28,6 +30,9 @@ struct core *core_new_with_fault(const struct core_options *options, uint64_t se
     o.backoff_ms_min = o.backoff_ms_min != 0 ? o.backoff_ms_min : 1000;
     o.backoff_ms_max = o.backoff_ms_max != 0 ? o.backoff_ms_max : 60000;
     o.free_attempts_max = o.free_attempts_max != 0 ? o.free_attempts_max : 20;
+    o.host_failures_max = o.host_failures_max != 0 ? o.host_failures_max : 3;
+    o.host_failures_max =
+        o.host_failures_max < HOST_FAILURES_MAX ? o.host_failures_max : HOST_FAILURES_MAX;
     core->options = o;
     core->fault = fault;
     core->rng = rng_new(seed, "coordinator");
@@ -57,12 +62,20 @@ void core_free(struct core *core)
         core_memory_free(job);
     }
     for (size_t i = 0; i < core->worker_count; i++) {
-        struct worker *worker = core->workers[i];
-        if (--worker->host->worker_count == 0) {
-            core_memory_free(worker->host->name);
-            core_memory_free(worker->host);
+        core_memory_free(core->workers[i]->drain_reason);
+        core_memory_free(core->workers[i]);
+    }
+    for (size_t i = 0; i < core->hosts.capacity; i++) {
+        struct host *host = core->hosts.slots[i].value;
+        if (host != NULL) {
+            core_memory_free(host->name);
+            core_memory_free(host->quarantine);
+            core_memory_free(host);
         }
-        core_memory_free(worker);
+    }
+    for (size_t i = 0; i < core->terms_count; i++) {
+        core_memory_free(core->terms[i]->labels);
+        core_memory_free(core->terms[i]);
     }
     for (size_t i = 0; i < core->experiment_count; i++) {
         core_memory_free(core->experiment_list[i]->name);
@@ -75,6 +88,7 @@ void core_free(struct core *core)
     core_memory_free(core->workers);
     core_memory_free(core->experiment_list);
     core_memory_free(core->shapes);
+    core_memory_free(core->terms);
     digest_map_release(&core->jobs);
     digest_map_release(&core->experiments);
     digest_map_release(&core->worker_names);
@@ -92,11 +106,21 @@ void core_load_order(struct core *core, uint64_t order_max)
     core->order_last = order_max;
 }
 
-void core_load_experiment(struct core *core, const char *name, const char *numeric_class)
+void core_load_experiment(struct core *core, const char *name, const char *numeric_class,
+                          bool paused, int32_t priority)
 {
     struct experiment *experiment = plan_experiment(core, name);
     core_memory_free(experiment->numeric_class);
     experiment->numeric_class = core_memory_text(numeric_class);
+    experiment->paused = paused;
+    experiment->priority = priority;
+}
+
+void core_load_host(struct core *core, const char *name, const char *reason)
+{
+    struct host *host = host_known(core, name);
+    core_memory_free(host->quarantine);
+    host->quarantine = core_memory_text(reason);
 }
 
 void core_load_worker(struct core *core, const char *name, const char *host,
@@ -211,17 +235,6 @@ static void take_message(struct core *core, const struct core_message *message)
 #undef WITH_SESSION
 }
 
-static void drain_worker(struct core *core, const struct core_drain *drain)
-{
-    if (!session_drain(core, drain->worker)) {
-        output_error(core, drain->request, ERR_NOT_FOUND,
-                     output_printf(core, "no worker is called '%s'", drain->worker));
-        return;
-    }
-    struct msg *m = output_send(core, core->event->peer, MSG_OK);
-    m->ok = (struct msg_ok){.request = drain->request, .count = 1};
-}
-
 static void handle(struct core *core, const struct core_event *event)
 {
     switch (event->kind) {
@@ -237,13 +250,20 @@ static void handle(struct core *core, const struct core_event *event)
         plan_submit(core, &event->submit);
         break;
     case CORE_CANCEL:
-        plan_cancel(core, &event->act);
+        act_cancel(core, &event->act);
         break;
     case CORE_RETRY:
-        plan_retry(core, &event->act);
+        act_retry(core, &event->act);
+        break;
+    case CORE_PAUSE:
+    case CORE_RESUME:
+        act_pause(core, &event->act, event->kind == CORE_PAUSE);
+        break;
+    case CORE_PRIORITY:
+        act_priority(core, &event->act);
         break;
     case CORE_DRAIN_WORKER:
-        drain_worker(core, &event->drain);
+        act_drain(core, &event->drain);
         break;
     }
 }

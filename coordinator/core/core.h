@@ -39,7 +39,8 @@ struct core_options {
     uint32_t stall_ms;          /* a running attempt without progress is lost; 0: 10 minutes */
     uint32_t backoff_ms_min;    /* before the second attempt; doubles from there; 0: 1 s */
     uint32_t backoff_ms_max;    /* 0: 60 s */
-    uint32_t free_attempts_max; /* attempts that cost no budget (lost, cancelled); 0: 20 */
+    uint32_t free_attempts_max; /* attempts that cost no budget (lost, given back); 0: 20 */
+    uint32_t host_failures_max; /* different jobs failing in a row: quarantine of a host; 0: 3 */
 };
 
 struct core *core_new(const struct core_options *options, uint64_t seed);
@@ -52,6 +53,8 @@ enum core_fault {
     CORE_FAULT_SKIP_EPOCH_CHECK,  /* any epoch of a held job passes the fence */
     CORE_FAULT_ACK_BEFORE_COMMIT, /* sends are marked `immediate`: the driver obeys */
     CORE_FAULT_DROP_CHECKPOINT,   /* checkpoints are acknowledged, but not remembered */
+    CORE_FAULT_IGNORE_PAUSE,      /* paused experiments get new attempts all the same */
+    CORE_FAULT_IGNORE_LABELS,     /* any worker does for a job that asks for labels */
 };
 struct core *core_new_with_fault(const struct core_options *options, uint64_t seed,
                                  enum core_fault fault);
@@ -66,8 +69,9 @@ struct core_job_state {
     const char *reason;      /* final: one sentence; empty otherwise */
     uint32_t epoch;          /* of the current or latest attempt; 0: none yet */
     uint32_t attempts_spent; /* ended attempts of the budget */
-    uint32_t attempts_free;  /* ended attempts that cost nothing */
+    uint32_t attempts_free;  /* ended attempts that cost nothing, since the latest checkpoint */
     uint32_t attempts_max;   /* the budget */
+    uint64_t failures;       /* ended attempts by class, a byte each (retry.h) */
     enum outcome outcome;    /* of the latest ended attempt */
     uint64_t failure_digest; /* how it failed, 0: it did not; equal means the same failure */
     uint64_t failure_worker; /* digest of the name of the worker it failed on */
@@ -100,6 +104,9 @@ struct core_job_row {
     uint64_t memory_bytes;
     uint64_t items_expected;
     int32_t priority;
+    struct retry_policy retry;
+    const char *labels; /* NULL: none */
+    uint32_t time_limit_s;
     const struct core_parent *parents;
     size_t parent_count;
     uint32_t next[STREAM_COUNT]; /* stored batches of the current attempt, when it has one */
@@ -109,7 +116,10 @@ struct core_job_row {
 
 /* Largest `order` in the store, so that new jobs go on from there. */
 void core_load_order(struct core *core, uint64_t order_max);
-void core_load_experiment(struct core *core, const char *name, const char *numeric_class);
+void core_load_experiment(struct core *core, const char *name, const char *numeric_class,
+                          bool paused, int32_t priority);
+/* A host in quarantine. */
+void core_load_host(struct core *core, const char *name, const char *reason);
 /* A worker that holds leases, with its host, whose cores the leases use, and the process start that
  * last said HELLO under its name: should another process answer to it now, the leases are lost.
  * Before the jobs. */
@@ -134,7 +144,10 @@ enum core_event_kind {
     CORE_SUBMIT,       /* a whole plan */
     CORE_CANCEL,       /* jobs, by a person */
     CORE_RETRY,        /* final jobs are queued again, by a person */
-    CORE_DRAIN_WORKER, /* by a person */
+    CORE_PAUSE,        /* an experiment gets no new attempts, by a person */
+    CORE_RESUME,       /* it does again */
+    CORE_PRIORITY,     /* of jobs, or of an experiment among others, by a person */
+    CORE_DRAIN_WORKER, /* by a person, or a release */
 };
 
 struct core_message {
@@ -174,11 +187,15 @@ struct core_act {
      * the job is refused. */
     const struct core_job_row *rows;
     size_t row_count;
+    int32_t priority; /* PRIORITY: of `jobs`, or of `experiment` when that is named */
 };
 
 struct core_drain {
     uint64_t request;
     const char *worker;
+    enum worker_action action;
+    const char *reason; /* NULL: none */
+    uint64_t grace_ms;
 };
 
 struct core_event {
@@ -199,7 +216,9 @@ struct core_event {
 enum core_op_kind {
     CORE_OP_EXPERIMENT,       /* new, or submitted again: documents replace the old ones */
     CORE_OP_EXPERIMENT_CLASS, /* its numeric class is fixed from now on */
+    CORE_OP_EXPERIMENT_STATE, /* paused or not, and its priority */
     CORE_OP_JOB_NEW,          /* followed by its CORE_OP_JOB */
+    CORE_OP_JOB_TERMS,        /* submitted again: what the new plan asks for holds */
     CORE_OP_MEMBER,           /* the job belongs to the experiment, which wants it */
     CORE_OP_UNWANT,           /* the experiment wants none of its jobs any more */
     CORE_OP_JOB,              /* the changing part of a job */
@@ -207,14 +226,19 @@ enum core_op_kind {
     CORE_OP_ATTEMPT_END,
     CORE_OP_BATCH,
     CORE_OP_WORKER,
+    CORE_OP_JOB_PRIORITY,
+    CORE_OP_HOST, /* into quarantine, or out of it */
 };
 
 struct core_op_experiment {
     const char *name;
     struct bytes manifest, plan_json;
     const char *numeric_class; /* CORE_OP_EXPERIMENT_CLASS */
+    bool paused;               /* CORE_OP_EXPERIMENT_STATE */
+    int32_t priority;
 };
 
+/* JOB_NEW and JOB_TERMS. */
 struct core_op_job_new {
     uint64_t order;
     const struct submit_job *job;
@@ -258,6 +282,18 @@ struct core_op_worker {
     const char *name, *host, *numeric_class, *version;
     uint32_t host_cores, threads;
     uint64_t memory_bytes;
+    const char *node, *labels;
+};
+
+struct core_op_priority {
+    uint64_t order;
+    int32_t priority;
+};
+
+struct core_op_host {
+    const char *name;
+    bool quarantined;
+    const char *reason;
 };
 
 struct core_op {
@@ -271,6 +307,8 @@ struct core_op {
         struct core_op_attempt attempt;
         struct core_op_batch batch;
         struct core_op_worker worker;
+        struct core_op_priority priority;
+        struct core_op_host host;
     };
 };
 
@@ -301,9 +339,11 @@ void core_step(struct core *core, const struct core_event *event, struct core_ou
 /* ---- questions (nothing changes) ---- */
 
 bool core_has_job(const struct core *core, const struct digest *job);
-/* One word: Parents, NoWorkers, Resources, NumericClass, Backoff, Draining; empty when the job is
- * not waiting here. */
-const char *core_wait_reason(const struct core *core, const struct digest *job);
+/* One word (the list is in docs/protocol.md section 4); empty when the job is not waiting here. */
+const char *core_wait_reason(const struct core *core, const struct digest *job, int64_t now_ms);
+/* The same with its sentence, and worker by worker; all of it belongs to `arena`. */
+void core_explain(const struct core *core, const struct digest *job, int64_t now_ms,
+                  struct arena *arena, struct msg_explanation *out);
 
 /* An attempt under way; strings are borrowed until the next step. */
 struct core_running {

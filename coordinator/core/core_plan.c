@@ -5,7 +5,6 @@
 #include "check.h"
 #include "core_memory.h"
 #include "job.h"
-#include "lease.h"
 
 struct experiment *plan_experiment(struct core *core, const char *name)
 {
@@ -17,6 +16,7 @@ struct experiment *plan_experiment(struct core *core, const char *name)
     experiment = core_memory_array(1, sizeof *experiment);
     experiment->name = core_memory_text(name);
     experiment->numeric_class = core_memory_text("");
+    experiment->number = core->experiment_count;
     core->experiment_list = core_memory_grow(core->experiment_list, core->experiment_count + 1,
                                              sizeof(struct experiment *));
     core->experiment_list[core->experiment_count++] = experiment;
@@ -163,6 +163,9 @@ static struct core_job_row waiting_row(struct core *core, const struct submissio
         .memory_bytes = job->memory_bytes,
         .items_expected = job->items_expected,
         .priority = job->priority,
+        .retry = job->retry,
+        .labels = job->labels,
+        .time_limit_s = job->time_limit_s,
         .parents = parents,
         .parent_count = job->parent_count,
     };
@@ -201,16 +204,13 @@ static void add_job(struct core *core, const struct submission *s, const struct 
     struct core_job_row row = waiting_row(core, s, job);
     struct job *queued = job_new(core, &row, experiment);
     ASSERT(queued != NULL);
-    if (fate == FATE_NEW) {
-        struct core_op *op = output_op(core, CORE_OP_JOB_NEW);
-        op->job_new = (struct core_op_job_new){.order = queued->order, .job = job};
-    }
+    struct core_op *op = output_op(core, fate == FATE_NEW ? CORE_OP_JOB_NEW : CORE_OP_JOB_TERMS);
+    op->job_new = (struct core_op_job_new){.order = queued->order, .job = job};
     add_member(core, experiment, queued->order, true);
     job_changed(core, queued);
 }
 
-/* A queued job whose parents are all in place starts to wait, or ends where a parent has. */
-static void start_waiting(struct core *core, struct job *job)
+void plan_start_waiting(struct core *core, struct job *job)
 {
     const struct parent_link *missing = NULL;
     bool linked = job_link(core, job, &missing);
@@ -235,7 +235,7 @@ static void apply(struct core *core, struct submission *s, const enum fate *fate
     }
     for (size_t i = 0; i < submit->job_count; i++) {
         if (fates[i] == FATE_NEW || fates[i] == FATE_REQUEUED) {
-            start_waiting(core, digest_map_get(&core->jobs, &submit->jobs[i].identity));
+            plan_start_waiting(core, digest_map_get(&core->jobs, &submit->jobs[i].identity));
         }
     }
 }
@@ -276,93 +276,4 @@ void plan_submit(struct core *core, const struct core_submit *submit)
 done:
     digest_map_release(&s.planned);
     digest_map_release(&s.finals);
-}
-
-/* ---- cancelling and retrying ---- */
-
-static void answer_ok(struct core *core, uint64_t request, uint64_t count)
-{
-    struct msg *m = output_send(core, core->event->peer, MSG_OK);
-    m->ok = (struct msg_ok){.request = request, .count = count};
-}
-
-void plan_cancel(struct core *core, const struct core_act *act)
-{
-    const char *reason = *act->reason == '\0' ? "cancelled by a person"
-                                              : output_printf(core, "cancelled: %s", act->reason);
-    if (*act->experiment != '\0') {
-        output_op(core, CORE_OP_UNWANT)->member.experiment = act->experiment;
-    }
-    uint64_t count = 0;
-    for (size_t i = 0; i < act->job_count; i++) {
-        struct job *job = digest_map_get(&core->jobs, &act->jobs[i]);
-        if (job == NULL || job_state_is_final(job->state)) {
-            continue; /* ended meanwhile, or aborted by a parent cancelled just now */
-        }
-        if (job->attempt != NULL) {
-            lease_cancel(core, job, reason);
-        } else {
-            job_finish(core, job, JOB_CANCELLED, reason);
-        }
-        count++;
-    }
-    answer_ok(core, act->request, count);
-}
-
-/* Refuse a retry that could only be aborted again. */
-static bool retry_is_possible(struct core *core, const struct core_act *act,
-                              const struct digest_map *rows)
-{
-    for (size_t i = 0; i < act->row_count; i++) {
-        for (size_t p = 0; p < act->rows[i].parent_count; p++) {
-            const struct core_parent *parent = &act->rows[i].parents[p];
-            if (parent->state == JOB_DONE ||
-                digest_map_get(&core->jobs, &parent->identity) != NULL ||
-                digest_map_get(rows, &parent->identity) != NULL) {
-                continue;
-            }
-            char hex[DIGEST_HEX_SIZE];
-            output_error(core, act->request, ERR_CONFLICT,
-                         output_printf(core, "its parent '%s' (%.12s) is %s: retry that one first",
-                                       parent->name, digest_hex(&parent->identity, hex),
-                                       job_state_name(parent->state)));
-            return false;
-        }
-    }
-    return true;
-}
-
-void plan_retry(struct core *core, const struct core_act *act)
-{
-    struct digest_map rows = {0};
-    for (size_t i = 0; i < act->row_count; i++) {
-        digest_map_put(&rows, &act->rows[i].state.identity, (void *)(uintptr_t)&act->rows[i]);
-    }
-    if (!retry_is_possible(core, act, &rows)) {
-        goto done;
-    }
-    uint64_t count = 0;
-    for (size_t i = 0; i < act->row_count; i++) {
-        struct core_job_row row = act->rows[i];
-        if (!job_may_follow(row.state.state, JOB_WAITING)) {
-            continue; /* a done job is not done again */
-        }
-        row.state.state = JOB_WAITING;
-        row.state.attempts_spent = row.state.attempts_free = 0;
-        row.state.failure_digest = row.state.failure_worker = 0;
-        struct job *job = job_new(core, &row, plan_experiment(core, row.experiment));
-        if (job != NULL) {
-            job_changed(core, job);
-            count++;
-        }
-    }
-    for (size_t i = 0; i < act->row_count; i++) {
-        struct job *job = digest_map_get(&core->jobs, &act->rows[i].state.identity);
-        if (job != NULL && job->changed) {
-            start_waiting(core, job);
-        }
-    }
-    answer_ok(core, act->request, count);
-done:
-    digest_map_release(&rows);
 }

@@ -9,7 +9,6 @@
 #include "core_memory.h"
 #include "core_state.h"
 #include "job.h"
-#include "dispatch.h"
 
 static int compare_orders(const void *a, const void *b)
 {
@@ -35,12 +34,6 @@ struct job **core_jobs_in_order(const struct core *core)
 bool core_has_job(const struct core *core, const struct digest *job)
 {
     return digest_map_get(&core->jobs, job) != NULL;
-}
-
-const char *core_wait_reason(const struct core *core, const struct digest *identity)
-{
-    const struct job *job = digest_map_get(&core->jobs, identity);
-    return job == NULL || job->state != JOB_WAITING ? "" : dispatch_wait_reason(core, job);
 }
 
 static struct core_running running_of(const struct job *job)
@@ -98,14 +91,21 @@ size_t core_workers(const struct core *core, struct worker_row *out, size_t work
     size_t count = core->worker_count < workers_max ? core->worker_count : workers_max;
     for (size_t i = 0; i < count; i++) {
         const struct worker *worker = core->workers[i];
+        const char *quarantine = worker->host->quarantine;
         bool draining = worker->draining || worker->drain_wanted;
+        const char *drain_reason = worker->drain_reason != NULL ? worker->drain_reason : "";
         out[i] = (struct worker_row){.worker = worker->name,
                                      .host = worker->host->name,
                                      .numeric_class = worker->numeric_class,
                                      .version = worker->version,
                                      .state = !worker->live ? "lost"
                                               : draining    ? "draining"
+                                              : quarantine  ? "quarantined"
                                                             : "ready",
+                                     .reason = quarantine ? quarantine : drain_reason,
+                                     .node = worker->node,
+                                     .labels = worker->labels,
+                                     .ends_ms = worker->ends_time_ms,
                                      .threads = worker->threads,
                                      .threads_busy = worker->threads_busy,
                                      .leases = worker->lease_count,
@@ -147,8 +147,16 @@ static void dump_job(const struct job *job, struct strbuf *out)
     strbuf_printf(out, "job %" PRIu64 " %s %s of %s\n", job->order, digest_hex(&job->identity, hex),
                   job_state_name(job->state), job->experiment->name);
     strbuf_printf(out, "  kind %d threads %u memory %" PRIu64 " items %" PRIu64 " priority %d\n",
-                  (int)job->kind, job->threads, job->memory_bytes, job->items_expected,
+                  (int)job->kind, job->threads, job->memory_asked, job->items_expected,
                   job->priority);
+    strbuf_printf(out, "  labels '%s' limit %u failures %" PRIx64 " backoff %u %u growth %u again",
+                  job->terms->labels, job->terms->time_limit_s, job->failures,
+                  job->terms->retry.backoff_ms, job->terms->retry.backoff_ms_max,
+                  job->terms->retry.memory_growth_percent);
+    for (int c = 0; c < FAILURE_CLASS_COUNT; c++) {
+        strbuf_printf(out, " %u", job->terms->retry.again[c]);
+    }
+    strbuf_puts(out, "\n");
     strbuf_printf(out, "  epoch %u spent %u free %u max %u outcome %d failure %" PRIu64 " %" PRIu64,
                   job->epoch, job->attempts_spent, job->attempts_free, job->attempts_max,
                   (int)job->outcome, job->failure_digest, job->failure_worker);
@@ -173,6 +181,28 @@ static int compare_experiments(const void *a, const void *b)
     return strcmp((*x)->name, (*y)->name);
 }
 
+/* Those in quarantine, by name. */
+static void dump_hosts(const struct core *core, struct strbuf *out)
+{
+    const struct host *last = NULL;
+    for (;;) {
+        const struct host *next = NULL;
+        for (size_t i = 0; i < core->hosts.capacity; i++) {
+            const struct host *host = core->hosts.slots[i].value;
+            if (host != NULL && host->quarantine != NULL &&
+                (last == NULL || strcmp(host->name, last->name) > 0) &&
+                (next == NULL || strcmp(host->name, next->name) < 0)) {
+                next = host;
+            }
+        }
+        if (next == NULL) {
+            return;
+        }
+        strbuf_printf(out, "host %s quarantined: %s\n", next->name, next->quarantine);
+        last = next;
+    }
+}
+
 void core_dump(const struct core *core, struct strbuf *out)
 {
     size_t count = core->experiment_count;
@@ -182,10 +212,12 @@ void core_dump(const struct core *core, struct strbuf *out)
     }
     qsort(experiments, count, sizeof(struct experiment *), compare_experiments);
     for (size_t i = 0; i < count; i++) {
-        strbuf_printf(out, "experiment %s class %s\n", experiments[i]->name,
-                      experiments[i]->numeric_class);
+        strbuf_printf(out, "experiment %s class %s%s priority %d\n", experiments[i]->name,
+                      experiments[i]->numeric_class, experiments[i]->paused ? " paused" : "",
+                      experiments[i]->priority);
     }
     core_memory_free(experiments);
+    dump_hosts(core, out);
     struct job **jobs = core_jobs_in_order(core);
     for (size_t i = 0; i < core->jobs.count; i++) {
         dump_job(jobs[i], out);
@@ -211,14 +243,29 @@ static void check_worker(const struct worker *worker)
 {
     uint32_t leases = 0;
     uint32_t threads = 0;
+    uint64_t memory_bytes = 0;
     for (const struct job *job = worker->leases; job != NULL; job = job->attempt->next_lease) {
         ASSERT(job->attempt->worker == worker);
         leases++;
         threads += job->threads;
+        memory_bytes += job->attempt->memory_bytes;
     }
+    ASSERT(worker->memory_busy == memory_bytes);
     ASSERT(worker->lease_count == leases);
     ASSERT(worker->threads_busy == threads);
     ASSERT(IMPLIES(worker->live, worker->session != 0 && worker->timer.place > 0));
+}
+
+static void check_experiments(const struct core *core, struct job *const *jobs)
+{
+    for (size_t e = 0; e < core->experiment_count; e++) {
+        uint32_t threads = 0;
+        for (size_t i = 0; i < core->jobs.count; i++) {
+            const bool mine = jobs[i]->experiment == core->experiment_list[e];
+            threads += mine && jobs[i]->attempt != NULL ? jobs[i]->threads : 0;
+        }
+        ASSERT(core->experiment_list[e]->threads_busy == threads);
+    }
 }
 
 void core_check(const struct core *core)
@@ -242,6 +289,7 @@ void core_check(const struct core *core)
         ready += startable;
         leases += job->attempt != NULL;
     }
+    check_experiments(core, jobs);
     ASSERT(ready == core->ready_count);
     ASSERT(leases == core->lease_count);
     core_memory_free(jobs);

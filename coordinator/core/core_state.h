@@ -17,7 +17,22 @@
 struct experiment {
     char *name;
     char *numeric_class; /* empty until its first lease fixes it */
+    bool paused;
+    int32_t priority; /* against other experiments */
+    uint32_t threads_busy;
+    uint64_t served; /* its latest lease: larger is later, as core.served_last counts */
+    size_t number;   /* in order of arrival */
 };
+
+/* What a job asks for beside threads and memory, and what its failures cost. Few differ, so that
+ * jobs share them; they live as long as the core. */
+struct terms {
+    struct retry_policy retry; /* defaults filled in */
+    char *labels;
+    uint32_t time_limit_s;
+};
+
+#define HOST_FAILURES_MAX 16
 
 /* Workers that share cores. */
 struct host {
@@ -25,12 +40,19 @@ struct host {
     uint32_t cores;
     uint32_t threads_busy;
     uint32_t worker_count;
+    /* Different jobs that failed here since the latest success, as far as they are the host's fault
+     * in all likelihood. */
+    uint64_t failed_jobs[HOST_FAILURES_MAX];
+    uint32_t failed_count;
+    char *quarantine; /* why nothing is given to it; NULL: it is not in quarantine */
 };
 
 struct worker {
     char name[NAME_BYTES_MAX + 1];
     char numeric_class[NAME_BYTES_MAX + 1];
     char version[NAME_BYTES_MAX + 1];
+    char node[NAME_BYTES_MAX + 1];
+    char labels[NAME_BYTES_MAX + 1];
     uint64_t name_digest; /* short form, for failure_worker */
     struct digest instance;
     struct host *host;
@@ -42,6 +64,10 @@ struct worker {
     bool live;        /* has a session and is not silent */
     bool draining;    /* the worker says so */
     bool drain_wanted;
+    uint64_t drain_grace_ms;
+    char *drain_reason;   /* a person's; may be NULL */
+    int64_t ends_ms;      /* monotonic: when it has to be gone; 0: it has no end */
+    int64_t ends_time_ms; /* the same by the wall clock */
     int64_t seen_ms;      /* monotonic */
     int64_t seen_time_ms; /* wall clock */
     uint64_t beat;        /* counts listings (HELLO, HEARTBEAT) */
@@ -56,6 +82,7 @@ struct attempt {
     struct worker *worker;
     struct job *next_lease, *previous_lease; /* other leases of the worker */
     int64_t leased_ms;                       /* monotonic */
+    uint64_t memory_bytes;                   /* taken of the worker's */
     uint64_t beat;                           /* latest listing of the worker that names it */
     uint32_t next[STREAM_COUNT];             /* batches stored so far */
     uint64_t items;
@@ -84,9 +111,12 @@ struct job {
     enum job_kind kind;
     enum job_state state;
     struct experiment *experiment;
+    const struct terms *terms;
     uint32_t threads;
-    uint64_t memory_bytes, items_expected;
+    uint64_t memory_asked;                 /* as planned */
+    uint64_t memory_bytes, items_expected; /* memory: grown with failures for want of it */
     int32_t priority;
+    uint64_t failures; /* core_job_state */
     uint32_t epoch, attempts_spent, attempts_free, attempts_max;
     enum outcome outcome;
     uint64_t failure_digest, failure_worker;
@@ -117,9 +147,10 @@ struct job {
 
 /* Startable jobs that ask for the same: only the first few of a shape need a look per decision. */
 struct shape {
-    const struct experiment *experiment;
+    struct experiment *experiment;
+    const struct terms *terms;
     uint32_t threads;
-    uint64_t memory_bytes;
+    uint64_t memory_asked, memory_bytes;
     struct job *root;
 };
 
@@ -133,12 +164,14 @@ struct core {
     struct digest_map experiments; /* digest of name → struct experiment */
     struct experiment **experiment_list;
     size_t experiment_count;
+    struct terms **terms;
+    size_t terms_count;
 
     struct digest_map worker_names;    /* digest of name → struct worker */
     struct digest_map worker_sessions; /* number → struct worker */
     struct worker **workers;           /* in order of arrival */
     size_t worker_count;
-    struct digest_map hosts; /* digest of name → struct host */
+    struct digest_map hosts; /* digest of name → struct host; those in quarantine stay */
     struct digest_map spots; /* job identity → number of workers that hold its artifact warm */
     uint32_t session_last;
 
@@ -146,6 +179,7 @@ struct core {
     size_t shape_count;
     size_t ready_count;
     size_t lease_count;
+    uint64_t served_last;
     struct timers timers;
     bool dispatch_wanted; /* something changed that may let a job start */
 

@@ -1,24 +1,32 @@
 /* Rules, strongest first:
- *   1. A worker gets a job only if it lives, does not drain, is of the experiment's numeric class,
- *      and has the threads and the memory; the threads in use on a host never pass its cores.
- *   2. Higher priority first.
- *   3. A job whose model the worker holds warm, then one whose model no worker holds, then others;
+ *   1. A worker gets a job only if nothing stands in its way (enum obstacle): it lives, does not
+ *      drain, its host is not in quarantine, it is of the experiment's numeric class, has the
+ * labels, the threads, the memory and the time; the threads in use on a host never pass its cores.
+ *   2. The experiment of the highest priority that is not paused; among equals the one with the
+ *      fewest threads in use (max-min fairness), then the one that was served longest ago.
+ *   3. Within the experiment, the job of the highest priority.
+ *   4. A job whose model the worker holds warm, then one whose model no worker holds, then others;
  *      a job that has just failed on this worker comes last, so that another may try it.
- *   4. Order of submission.
- * Rule 3 looks at LOOKAHEAD jobs of each shape: a plan lists the tasks of one model together, so
+ *   5. Order of submission.
+ * Rule 4 looks at LOOKAHEAD jobs of each shape: a plan lists the tasks of one model together, so
  * that warm ones are near the front if there are any, and a decision stays cheap. */
 #include "dispatch.h"
 
 #include <string.h>
 
 #include "check.h"
+#include "labels.h"
 #include "lease.h"
 #include "ready.h"
 #include "session.h"
 
 #define LOOKAHEAD 64
+/* A worker that must leave sooner gets nothing new: loading a model takes as long. */
+#define TIME_LEFT_MIN_MS 30000
 
 enum fit { FIT_FAILED_HERE, FIT_WARM_ELSEWHERE, FIT_COLD, FIT_WARM };
+
+/* ---- may this worker take it? ---- */
 
 static bool same_class(const struct experiment *experiment, const struct worker *worker)
 {
@@ -26,7 +34,7 @@ static bool same_class(const struct experiment *experiment, const struct worker 
            strcmp(experiment->numeric_class, worker->numeric_class) == 0;
 }
 
-static uint32_t free_threads(const struct worker *worker)
+uint32_t dispatch_free_threads(const struct worker *worker)
 {
     const struct host *host = worker->host;
     uint32_t own =
@@ -35,7 +43,7 @@ static uint32_t free_threads(const struct worker *worker)
     return own < shared ? own : shared;
 }
 
-static uint64_t free_memory(const struct worker *worker)
+uint64_t dispatch_free_memory(const struct worker *worker)
 {
     if (worker->memory_bytes == 0) {
         return UINT64_MAX; /* it did not say */
@@ -44,17 +52,100 @@ static uint64_t free_memory(const struct worker *worker)
                                                       : 0;
 }
 
-static bool accepts_leases(const struct worker *worker)
+static uint64_t memory_needed(uint64_t asked, uint64_t grown, const struct worker *worker)
 {
-    return worker->live && !worker->draining && !worker->drain_wanted &&
-           worker->lease_count < LEASES_PER_WORKER_MAX;
+    const uint64_t all = worker->memory_bytes;
+    return all != 0 && grown > all && asked <= all ? all : grown;
 }
 
-static bool shape_fits(const struct shape *shape, const struct worker *worker)
+uint64_t dispatch_memory_bytes(const struct job *job, const struct worker *worker)
 {
-    return shape->threads <= free_threads(worker) && shape->memory_bytes <= free_memory(worker) &&
-           same_class(shape->experiment, worker);
+    return memory_needed(job->memory_asked, job->memory_bytes, worker);
 }
+
+/* What keeps the worker from anything at all. */
+static enum obstacle worker_obstacle(const struct worker *worker)
+{
+    if (!worker->live) {
+        return OBSTACLE_NO_WORKERS;
+    }
+    if (worker->draining || worker->drain_wanted) {
+        return OBSTACLE_DRAINING;
+    }
+    return worker->host->quarantine != NULL ? OBSTACLE_QUARANTINED : OBSTACLE_NONE;
+}
+
+/* What a job asks for; the same for all jobs of a shape. */
+struct request {
+    const struct experiment *experiment;
+    const struct terms *terms;
+    uint32_t threads;
+    uint64_t memory_asked, memory_bytes;
+};
+
+static bool is_too_small(const struct request *r, const struct worker *worker)
+{
+    const struct host *host = worker->host;
+    const uint32_t most = worker->threads < host->cores ? worker->threads : host->cores;
+    return r->threads > most ||
+           (worker->memory_bytes != 0 && r->memory_asked > worker->memory_bytes);
+}
+
+static bool has_the_time(const struct terms *terms, const struct worker *worker, int64_t now_ms)
+{
+    const int64_t limit_ms = (int64_t)terms->time_limit_s * 1000;
+    const int64_t need_ms = limit_ms > TIME_LEFT_MIN_MS ? limit_ms : TIME_LEFT_MIN_MS;
+    return worker->ends_ms == 0 || worker->ends_ms - now_ms >= need_ms;
+}
+
+static enum obstacle request_obstacle(const struct request *r, const struct worker *worker,
+                                      int64_t now_ms)
+{
+    if (!same_class(r->experiment, worker)) {
+        return OBSTACLE_CLASS;
+    }
+    if (*r->terms->labels != '\0' && !labels_have(worker->labels, r->terms->labels)) {
+        return OBSTACLE_LABEL;
+    }
+    if (is_too_small(r, worker)) {
+        return OBSTACLE_TOO_LARGE;
+    }
+    if (!has_the_time(r->terms, worker, now_ms)) {
+        return OBSTACLE_TIME_LIMIT;
+    }
+    const bool fits =
+        r->threads <= dispatch_free_threads(worker) &&
+        memory_needed(r->memory_asked, r->memory_bytes, worker) <= dispatch_free_memory(worker);
+    return fits && worker->lease_count < LEASES_PER_WORKER_MAX ? OBSTACLE_NONE : OBSTACLE_RESOURCES;
+}
+
+enum obstacle dispatch_obstacle(const struct job *job, const struct worker *worker, int64_t now_ms)
+{
+    const struct request r = {.experiment = job->experiment,
+                              .terms = job->terms,
+                              .threads = job->threads,
+                              .memory_asked = job->memory_asked,
+                              .memory_bytes = job->memory_bytes};
+    const enum obstacle obstacle = worker_obstacle(worker);
+    return obstacle != OBSTACLE_NONE ? obstacle : request_obstacle(&r, worker, now_ms);
+}
+
+static bool shape_fits(const struct core *core, const struct shape *shape,
+                       const struct worker *worker)
+{
+    const struct request r = {.experiment = shape->experiment,
+                              .terms = shape->terms,
+                              .threads = shape->threads,
+                              .memory_asked = shape->memory_asked,
+                              .memory_bytes = shape->memory_bytes};
+    const enum obstacle obstacle = request_obstacle(&r, worker, core->event->now_ms);
+    return (!shape->experiment->paused || core->fault == CORE_FAULT_IGNORE_PAUSE) &&
+           (obstacle == OBSTACLE_NONE ||
+            (obstacle == OBSTACLE_LABEL && core->fault == CORE_FAULT_IGNORE_LABELS &&
+             shape->threads <= dispatch_free_threads(worker)));
+}
+
+/* ---- which one? ---- */
 
 static enum fit fit_of(const struct core *core, const struct job *job, const struct worker *worker)
 {
@@ -107,13 +198,36 @@ static struct choice best_of_shape(const struct core *core, const struct shape *
     return best;
 }
 
+/* A total order: rule 2. */
+static bool goes_first(const struct experiment *a, const struct experiment *b)
+{
+    if (a->priority != b->priority) {
+        return a->priority > b->priority;
+    }
+    if (a->threads_busy != b->threads_busy) {
+        return a->threads_busy < b->threads_busy;
+    }
+    return a->served != b->served ? a->served < b->served : a->number < b->number;
+}
+
 static struct job *choose(const struct core *core, const struct worker *worker)
 {
+    const struct experiment *experiment = NULL;
     struct choice best = {.job = NULL};
     for (size_t i = 0; i < core->shape_count; i++) {
-        if (shape_fits(core->shapes[i], worker)) {
-            best = best_of_shape(core, core->shapes[i], worker, best);
+        const struct shape *shape = core->shapes[i];
+        if (experiment != NULL && experiment != shape->experiment &&
+            !goes_first(shape->experiment, experiment)) {
+            continue;
         }
+        if (!shape_fits(core, shape, worker)) {
+            continue;
+        }
+        if (experiment != shape->experiment) {
+            experiment = shape->experiment;
+            best.job = NULL;
+        }
+        best = best_of_shape(core, shape, worker, best);
     }
     return best.job;
 }
@@ -130,7 +244,7 @@ void dispatch_run(struct core *core)
         progress = false;
         for (size_t i = 0; i < core->worker_count && core->ready_count > 0; i++) {
             struct worker *worker = core->workers[i];
-            if (!accepts_leases(worker) || free_threads(worker) == 0) {
+            if (dispatch_free_threads(worker) == 0 || worker_obstacle(worker) != OBSTACLE_NONE) {
                 continue;
             }
             struct job *job = choose(core, worker);
@@ -140,32 +254,4 @@ void dispatch_run(struct core *core)
             }
         }
     }
-}
-
-const char *dispatch_wait_reason(const struct core *core, const struct job *job)
-{
-    if (job->parents_missing > 0) {
-        return "Parents";
-    }
-    if (job->timer.place > 0) {
-        return "Backoff";
-    }
-    size_t live = 0;
-    size_t accepting = 0;
-    size_t of_class = 0;
-    for (size_t i = 0; i < core->worker_count; i++) {
-        const struct worker *worker = core->workers[i];
-        live += worker->live;
-        if (worker->live && !worker->draining && !worker->drain_wanted) {
-            accepting++;
-            of_class += same_class(job->experiment, worker);
-        }
-    }
-    if (live == 0) {
-        return "NoWorkers";
-    }
-    if (accepting == 0) {
-        return "Draining";
-    }
-    return of_class == 0 ? "NumericClass" : "Resources";
 }

@@ -6,7 +6,28 @@
 
 /* Lease startable jobs until no worker can take one. */
 void dispatch_run(struct core *core);
-/* Why a waiting job waits, in one word. */
-const char *dispatch_wait_reason(const struct core *core, const struct job *job);
+
+/* What the job takes of this worker's memory: what it asks for after its failures, but no more than
+ * all of it where its plan's figure fits. */
+uint64_t dispatch_memory_bytes(const struct job *job, const struct worker *worker);
+
+/* What keeps a worker from taking a startable job, most lasting first. */
+enum obstacle {
+    OBSTACLE_NO_WORKERS,  /* it is not there */
+    OBSTACLE_DRAINING,    /* it takes nothing new */
+    OBSTACLE_QUARANTINED, /* nor does its host */
+    OBSTACLE_CLASS,       /* it computes other bits than the experiment's first worker */
+    OBSTACLE_LABEL,       /* it lacks a label */
+    OBSTACLE_TOO_LARGE,   /* it is too small, even when it holds nothing */
+    OBSTACLE_TIME_LIMIT,  /* it will have left before the job's time is over */
+    OBSTACLE_RESOURCES,   /* it is busy */
+    OBSTACLE_NONE,
+};
+enum obstacle dispatch_obstacle(const struct job *job, const struct worker *worker, int64_t now_ms);
+uint32_t dispatch_free_threads(const struct worker *worker);
+uint64_t dispatch_free_memory(const struct worker *worker);
+
+/* explain.c: why a waiting job waits, in one word. */
+const char *dispatch_wait_reason(const struct core *core, const struct job *job, int64_t now_ms);
 
 #endif

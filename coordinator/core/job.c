@@ -5,6 +5,7 @@
 #include "check.h"
 #include "core_memory.h"
 #include "ready.h"
+#include "retry.h"
 
 #define BIT(state) (1u << (state))
 #define ENDINGS    (BIT(JOB_FAILED) | BIT(JOB_CANCELLED) | BIT(JOB_ABORTED) | BIT(JOB_QUARANTINED))
@@ -49,8 +50,10 @@ struct job *job_new(struct core *core, const struct core_job_row *row,
         .kind = row->kind,
         .state = s->state,
         .experiment = experiment,
+        .terms = terms_of(core, &row->retry, row->labels, row->time_limit_s),
         .threads = row->threads,
-        .memory_bytes = row->memory_bytes,
+        .memory_asked = row->memory_bytes,
+        .failures = s->failures,
         .items_expected = row->items_expected,
         .priority = row->priority,
         .epoch = s->epoch,
@@ -68,6 +71,7 @@ struct job *job_new(struct core *core, const struct core_job_row *row,
         .parent_count = (uint32_t)row->parent_count,
         .timer = {.kind = TIMER_JOB, .tie = s->order},
     };
+    job->memory_bytes = retry_memory_bytes(job->memory_asked, job->terms, job->failures);
     for (size_t i = 0; i < row->parent_count; i++) {
         const struct core_parent *parent = &row->parents[i];
         job->parents[i] = (struct parent_link){.child = job,
@@ -256,6 +260,7 @@ struct core_job_state job_durable_state(const struct job *job)
         .attempts_spent = job->attempts_spent,
         .attempts_free = job->attempts_free,
         .attempts_max = job->attempts_max,
+        .failures = job->failures,
         .outcome = job->outcome,
         .failure_digest = job->failure_digest,
         .failure_worker = job->failure_worker,

@@ -5,6 +5,8 @@
 
 #include "check.h"
 #include "core_memory.h"
+#include "dispatch.h"
+#include "host.h"
 #include "job.h"
 #include "retry.h"
 #include "session.h"
@@ -17,6 +19,7 @@ static void take(struct core *core, struct job *job, struct worker *worker, int6
     *attempt = (struct attempt){.worker = worker,
                                 .leased_ms = now_ms,
                                 .progress_ms = now_ms,
+                                .memory_bytes = dispatch_memory_bytes(job, worker),
                                 .beat = worker->beat,
                                 .next_lease = worker->leases,
                                 .loss_nats = NAN};
@@ -27,8 +30,9 @@ static void take(struct core *core, struct job *job, struct worker *worker, int6
     worker->leases = job;
     worker->lease_count++;
     worker->threads_busy += job->threads;
-    worker->memory_busy += job->memory_bytes;
+    worker->memory_busy += attempt->memory_bytes;
     worker->host->threads_busy += job->threads;
+    job->experiment->threads_busy += job->threads;
     core->lease_count++;
     job->attempt = attempt;
     timers_set(&core->timers, &job->timer, now_ms + core->options.lease_ms);
@@ -50,8 +54,9 @@ static void release(struct core *core, struct job *job)
     ASSERT(worker->lease_count > 0 && worker->threads_busy >= job->threads);
     worker->lease_count--;
     worker->threads_busy -= job->threads;
-    worker->memory_busy -= job->memory_bytes;
+    worker->memory_busy -= attempt->memory_bytes;
     worker->host->threads_busy -= job->threads;
+    job->experiment->threads_busy -= job->threads;
     core->lease_count--;
     core_memory_free(attempt);
     job->attempt = NULL;
@@ -93,6 +98,7 @@ void lease_grant(struct core *core, struct job *job, struct worker *worker)
     job_settle(core, job);
     job->epoch++;
     job->started_ms = core->event->time_ms;
+    job->experiment->served = ++core->served_last;
     take(core, job, worker, core->event->now_ms);
     fix_numeric_class(core, job->experiment, worker);
     struct digest spot = spot_of(job);
@@ -113,6 +119,15 @@ void lease_restore(struct core *core, struct job *job, struct worker *worker,
 {
     take(core, job, worker, now_ms);
     memcpy(job->attempt->next, next, sizeof job->attempt->next);
+}
+
+void lease_measure_memory(struct worker *worker)
+{
+    worker->memory_busy = 0;
+    for (struct job *job = worker->leases; job != NULL; job = job->attempt->next_lease) {
+        job->attempt->memory_bytes = dispatch_memory_bytes(job, worker);
+        worker->memory_busy += job->attempt->memory_bytes;
+    }
 }
 
 void lease_send(struct core *core, const struct job *job)
@@ -136,7 +151,8 @@ void lease_send(struct core *core, const struct job *job)
         .resume = job->resume,
         .resume_step = job->resume_step,
         .threads = job->threads,
-        .memory_bytes = job->memory_bytes,
+        .memory_bytes = job->attempt->memory_bytes,
+        .time_limit_ms = (uint64_t)job->terms->time_limit_s * 1000,
     };
 }
 
@@ -178,6 +194,7 @@ static void close_attempt(struct core *core, struct job *job, struct core_op_att
 
 void lease_commit(struct core *core, struct job *job, const struct msg_result *result)
 {
+    host_succeeded(job->attempt->worker);
     job->outcome = OUTCOME_OK;
     job->artifact = result->artifact;
     job->records = result->records;
@@ -194,9 +211,12 @@ void lease_commit(struct core *core, struct job *job, const struct msg_result *r
 void lease_end(struct core *core, struct job *job, enum outcome outcome, const char *reason,
                const struct msg_result *result)
 {
+    const struct retry_end end = {.outcome = outcome, .reason = reason, .result = result};
     const char *why = reason;
-    enum retry_verdict verdict =
-        retry_decide(core, job, job->attempt->worker, outcome, reason, &why);
+    enum retry_verdict verdict = retry_decide(core, job, job->attempt->worker, &end, &why);
+    if (retry_blames_host(&end)) {
+        host_failed(core, job->attempt->worker, job);
+    }
     close_attempt(core, job,
                   (struct core_op_attempt){.outcome = outcome, .reason = reason, .result = result});
     switch (verdict) {

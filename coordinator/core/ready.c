@@ -39,14 +39,18 @@ static struct shape *shape_of(struct core *core, const struct job *job)
 {
     for (size_t i = 0; i < core->shape_count; i++) {
         struct shape *s = core->shapes[i];
-        if (s->experiment == job->experiment && s->threads == job->threads &&
+        if (s->experiment == job->experiment && s->terms == job->terms &&
+            s->threads == job->threads && s->memory_asked == job->memory_asked &&
             s->memory_bytes == job->memory_bytes) {
             return s;
         }
     }
     struct shape *s = core_memory_array(1, sizeof *s);
-    *s = (struct shape){
-        .experiment = job->experiment, .threads = job->threads, .memory_bytes = job->memory_bytes};
+    *s = (struct shape){.experiment = job->experiment,
+                        .terms = job->terms,
+                        .threads = job->threads,
+                        .memory_asked = job->memory_asked,
+                        .memory_bytes = job->memory_bytes};
     core->shapes = core_memory_grow(core->shapes, core->shape_count + 1, sizeof(struct shape *));
     core->shapes[core->shape_count++] = s;
     return s;

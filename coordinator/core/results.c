@@ -99,7 +99,7 @@ static void take_success(struct core *core, struct worker *worker, struct job *j
     if (wrong == NULL) {
         lease_commit(core, job, result);
     } else {
-        lease_end(core, job, OUTCOME_FAILED, output_printf(core, "invalid: %s", wrong), result);
+        lease_end(core, job, OUTCOME_INVALID, output_printf(core, "invalid: %s", wrong), result);
     }
     acknowledge(core, worker, &result->lease);
 }

@@ -5,49 +5,23 @@
 
 #include "check.h"
 #include "core_memory.h"
+#include "host.h"
 #include "job.h"
+#include "labels.h"
 #include "lease.h"
 
 /* ---- workers and hosts ---- */
 
 static void set_name(char out[NAME_BYTES_MAX + 1], const char *name)
 {
-    snprintf(out, NAME_BYTES_MAX + 1, "%s", name);
-}
-
-static void leave_host(struct core *core, struct worker *worker)
-{
-    struct host *host = worker->host;
-    ASSERT(host->threads_busy >= worker->threads_busy);
-    host->threads_busy -= worker->threads_busy;
-    if (--host->worker_count == 0) {
-        struct digest key = digest_of_text(host->name);
-        digest_map_remove(&core->hosts, &key);
-        core_memory_free(host->name);
-        core_memory_free(host);
-    }
-    worker->host = NULL;
-}
-
-static void join_host(struct core *core, struct worker *worker, const char *name)
-{
-    struct digest key = digest_of_text(name);
-    struct host *host = digest_map_get(&core->hosts, &key);
-    if (host == NULL) {
-        host = core_memory_array(1, sizeof *host);
-        host->name = core_memory_text(name);
-        digest_map_put(&core->hosts, &key, host);
-    }
-    host->worker_count++;
-    host->threads_busy += worker->threads_busy;
-    worker->host = host;
+    snprintf(out, NAME_BYTES_MAX + 1, "%s", name != NULL ? name : "");
 }
 
 void worker_move(struct core *core, struct worker *worker, const char *host)
 {
     if (strcmp(worker->host->name, host) != 0) {
-        leave_host(core, worker);
-        join_host(core, worker, host);
+        host_leave(core, worker);
+        host_join(core, worker, host);
     }
 }
 
@@ -62,7 +36,7 @@ struct worker *worker_known(struct core *core, const char *name)
     set_name(worker->name, name);
     worker->name_digest = digest_number(&key);
     worker->timer = (struct timer){.kind = TIMER_WORKER, .tie = worker->name_digest};
-    join_host(core, worker, "");
+    host_join(core, worker, "");
     core->workers =
         core_memory_grow(core->workers, core->worker_count + 1, sizeof(struct worker *));
     core->workers[core->worker_count++] = worker;
@@ -109,7 +83,8 @@ void worker_free(struct core *core, struct worker *worker)
     struct digest none = {{0}};
     worker_set_spot(core, worker, &none);
     close_session(core, worker);
-    leave_host(core, worker);
+    host_leave(core, worker);
+    core_memory_free(worker->drain_reason);
     struct digest key = digest_of_text(worker->name);
     digest_map_remove(&core->worker_names, &key);
     size_t i = 0;
@@ -186,6 +161,24 @@ struct worker *session_find(struct core *core, uint64_t session)
     return worker;
 }
 
+/* A person's wish, or NULL: there is none (any more). */
+static void want_drain(struct worker *worker, const struct core_drain *drain)
+{
+    const char *reason = drain != NULL && drain->reason != NULL ? drain->reason : "";
+    core_memory_free(worker->drain_reason);
+    worker->drain_wanted = drain != NULL;
+    worker->drain_reason = drain != NULL ? core_memory_text(reason) : NULL;
+    worker->drain_grace_ms = drain != NULL ? drain->grace_ms : 0;
+}
+
+static void send_drain(struct core *core, const struct worker *worker)
+{
+    struct msg *m = output_send(core, worker->peer, MSG_DRAIN);
+    m->drain = (struct msg_drain){.session = worker->session,
+                                  .grace_ms = worker->drain_grace_ms,
+                                  .reason = output_text(core, worker->drain_reason)};
+}
+
 static void update_from_hello(struct core *core, struct worker *worker,
                               const struct msg_hello *hello)
 {
@@ -193,13 +186,19 @@ static void update_from_hello(struct core *core, struct worker *worker,
     worker->host->cores = hello->host_cores;
     worker->threads = hello->threads;
     worker->memory_bytes = hello->memory_bytes;
+    lease_measure_memory(worker);
     set_name(worker->numeric_class, hello->numeric_class);
     set_name(worker->version, hello->version);
+    set_name(worker->node, hello->node);
+    set_name(worker->labels, hello->labels);
+    worker->ends_ms = hello->ends_in_ms == 0 ? 0 : core->event->now_ms + (int64_t)hello->ends_in_ms;
+    worker->ends_time_ms =
+        hello->ends_in_ms == 0 ? 0 : core->event->time_ms + (int64_t)hello->ends_in_ms;
     worker->draining = false;
     if (!digest_equal(&worker->instance, &hello->instance)) {
         struct digest none = {{0}};
         worker_set_spot(core, worker, &none);
-        worker->drain_wanted = false;
+        want_drain(worker, NULL);
     }
     struct core_op *op = output_op(core, CORE_OP_WORKER);
     op->worker = (struct core_op_worker){.instance = hello->instance,
@@ -209,7 +208,9 @@ static void update_from_hello(struct core *core, struct worker *worker,
                                          .version = hello->version,
                                          .host_cores = hello->host_cores,
                                          .threads = hello->threads,
-                                         .memory_bytes = hello->memory_bytes};
+                                         .memory_bytes = hello->memory_bytes,
+                                         .node = hello->node,
+                                         .labels = hello->labels};
 }
 
 /* Note what a listing says about a lease that stands. */
@@ -293,12 +294,27 @@ static void evict_others(struct core *core, const struct worker *except)
     }
 }
 
+static bool labels_are_a_set(const char *labels)
+{
+    struct strbuf set = {0};
+    struct err err;
+    labels = labels != NULL ? labels : "";
+    const bool is_set =
+        labels_parse(labels, &set, &err) == ERR_OK && strcmp(strbuf_text(&set), labels) == 0;
+    strbuf_release(&set);
+    return is_set;
+}
+
 void session_hello(struct core *core, const struct msg_hello *hello)
 {
     if (hello->protocol_version != PROTOCOL_VERSION) {
         refuse(core, 0, true,
                output_printf(core, "the worker speaks protocol %u, the coordinator %u",
                              hello->protocol_version, PROTOCOL_VERSION));
+        return;
+    }
+    if (!labels_are_a_set(hello->labels)) {
+        refuse(core, 0, true, "the worker's labels are not a sorted set of words");
         return;
     }
     if (*hello->worker == '\0' || hello->threads == 0 || hello->host_cores == 0) {
@@ -358,7 +374,7 @@ void session_heartbeat(struct core *core, struct worker *worker,
         }
     }
     if (worker->drain_wanted && !worker->draining) {
-        output_send(core, worker->peer, MSG_DRAIN)->drain.session = worker->session;
+        send_drain(core, worker);
     }
 }
 
@@ -391,16 +407,22 @@ void session_silent(struct core *core, struct worker *worker)
     timers_clear(&core->timers, &worker->timer);
 }
 
-bool session_drain(struct core *core, const char *name)
+bool session_drain(struct core *core, const struct core_drain *drain)
 {
-    struct digest key = digest_of_text(name);
+    struct digest key = digest_of_text(drain->worker);
     struct worker *worker = digest_map_get(&core->worker_names, &key);
     if (worker == NULL) {
         return false;
     }
-    worker->drain_wanted = true;
+    if (drain->action == WORKER_RELEASE) {
+        host_release(core, worker->host);
+        want_drain(worker, NULL);
+        core->dispatch_wanted = true;
+        return true;
+    }
+    want_drain(worker, drain);
     if (worker->session != 0) {
-        output_send(core, worker->peer, MSG_DRAIN)->drain.session = worker->session;
+        send_drain(core, worker);
     }
     return true;
 }

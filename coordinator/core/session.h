@@ -17,8 +17,9 @@ void session_bye(struct core *core, struct worker *worker);
 void session_peer_gone(struct core *core, uint64_t peer);
 /* A worker has been silent for too long: no new leases; the old ones run out by themselves. */
 void session_silent(struct core *core, struct worker *worker);
-/* A person wants the worker to finish what it holds. False when there is no such worker. */
-bool session_drain(struct core *core, const char *name);
+/* A person wants the worker to finish what it holds and leave, or its host to work again. False
+ * when there is no such worker. */
+bool session_drain(struct core *core, const struct core_drain *drain);
 
 /* A worker that a stored row names; it has no session until it says HELLO. */
 struct worker *worker_known(struct core *core, const char *name);

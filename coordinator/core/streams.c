@@ -2,6 +2,7 @@
 
 #include "lease.h"
 #include "job.h"
+#include "retry.h"
 
 void streams_ack(struct core *core, const struct job *job, enum stream_kind stream)
 {
@@ -80,6 +81,7 @@ void streams_checkpoint(struct core *core, struct worker *worker,
     if (newer && core->fault != CORE_FAULT_DROP_CHECKPOINT) {
         job->resume = checkpoint->tree;
         job->resume_step = checkpoint->step;
+        retry_advanced(job);
         job_changed(core, job);
     }
     struct msg *m = output_send(core, worker->peer, MSG_CHECKPOINT_ACK);

@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "client_request.h"
 #include "digest_map.h"
 #include "log.h"
-#include "server_state.h"
 
 /* Every request begins with its id, so that any of them can be answered with an error. */
 static uint64_t request_of(const struct msg *msg)
@@ -134,14 +134,6 @@ static enum err_code submit_whole(struct server *server, uint64_t peer, uint64_t
     return code;
 }
 
-struct request {
-    struct server *server;
-    uint64_t peer;
-    const struct msg *msg;
-    const uint8_t *frame;
-    size_t frame_len;
-};
-
 static enum err_code do_submit(const struct request *r, struct err *err)
 {
     struct staged_plan *whole = NULL;
@@ -230,7 +222,7 @@ static void complete_row(struct server *server, struct job_row *row)
 {
     struct core_running running;
     if (row->state == JOB_WAITING) {
-        row->reason = core_wait_reason(server->core, &row->job);
+        row->reason = core_wait_reason(server->core, &row->job, server_now_ms(server));
     } else if (core_running(server->core, &row->job, &running)) {
         row->worker = arena_strdup(&server->answers, running.worker);
         row->done = running.done;
@@ -290,8 +282,8 @@ static enum err_code do_get_experiment(const struct request *r, struct err *err)
 /* What a row takes in a frame, at most. */
 static size_t worker_row_bytes(const struct worker_row *row)
 {
-    return 128 + strlen(row->worker) + strlen(row->host) + strlen(row->numeric_class) +
-           strlen(row->version);
+    return 160 + strlen(row->worker) + strlen(row->host) + strlen(row->numeric_class) +
+           strlen(row->version) + strlen(row->node) + strlen(row->labels) + strlen(row->reason);
 }
 
 static enum err_code do_list_workers(const struct request *r, struct err *err)
@@ -313,6 +305,9 @@ static enum err_code do_list_workers(const struct request *r, struct err *err)
         row->host = arena_strdup(arena, row->host);
         row->numeric_class = arena_strdup(arena, row->numeric_class);
         row->version = arena_strdup(arena, row->version);
+        row->node = arena_strdup(arena, row->node);
+        row->labels = arena_strdup(arena, row->labels);
+        row->reason = arena_strdup(arena, row->reason);
         bytes += worker_row_bytes(row);
         if (bytes > REPLY_BYTES_MAX) {
             break; /* it begins the next page */
@@ -352,59 +347,6 @@ static enum err_code do_info(const struct request *r, struct err *err)
     return ERR_OK;
 }
 
-/* ---- acts ---- */
-
-static enum err_code do_act(const struct request *r, struct err *err)
-{
-    struct server *server = r->server;
-    const struct msg_act *act = &r->msg->act;
-    struct core_event event = {
-        .kind = act->action == ACTION_CANCEL ? CORE_CANCEL : CORE_RETRY,
-        .peer = r->peer,
-        .act = {.request = act->request, .reason = act->reason, .experiment = ""},
-    };
-    struct digest *jobs = arena_memdup(&server->answers, &act->job, sizeof act->job);
-    struct core_job_row *rows = NULL;
-    size_t count = 1;
-    enum err_code code = ERR_OK;
-    if (digest_is_none(&act->job) && *act->experiment == '\0') {
-        return err_set(err, ERR_INVALID, "act: name a job or an experiment");
-    }
-    if (act->action == ACTION_RETRY) {
-        code = store_jobs_to_retry(server->store, act, &server->answers, &rows, &count, err);
-        event.act.rows = rows;
-        event.act.row_count = count;
-    } else if (digest_is_none(&act->job)) {
-        code = store_jobs_to_cancel(server->store, act->experiment, &server->answers, &jobs, &count,
-                                    err);
-        event.act.experiment = act->experiment;
-    } else if (!core_has_job(server->core, &act->job)) {
-        struct core_job_row row;
-        code = store_job_row(server->store, &act->job, &server->answers, &row, err);
-        count = 0; /* it has ended: nothing to cancel */
-    }
-    if (code != ERR_OK) {
-        return code;
-    }
-    if (act->action == ACTION_CANCEL) {
-        event.act.jobs = jobs;
-        event.act.job_count = count;
-    }
-    turn_step(server, &event);
-    return ERR_OK;
-}
-
-static enum err_code do_drain_worker(const struct request *r, struct err *err)
-{
-    (void)err;
-    struct core_event event = {
-        .kind = CORE_DRAIN_WORKER,
-        .peer = r->peer,
-        .drain = {.request = r->msg->drain_worker.request, .worker = r->msg->drain_worker.worker}};
-    turn_step(r->server, &event);
-    return ERR_OK;
-}
-
 static enum err_code do_stop(const struct request *r, struct err *err)
 {
     (void)err;
@@ -415,20 +357,21 @@ static enum err_code do_stop(const struct request *r, struct err *err)
     return ERR_OK;
 }
 
-typedef enum err_code request_f(const struct request *r, struct err *err);
-
 static request_f *const handlers[MSG_KIND_COUNT] = {
     [MSG_SUBMIT] = do_submit,
     [MSG_GET_STATUS] = do_status,
     [MSG_LIST_JOBS] = do_list_jobs,
     [MSG_SHOW_JOB] = do_show_job,
-    [MSG_ACT] = do_act,
+    [MSG_ACT] = client_act,
     [MSG_LIST_WORKERS] = do_list_workers,
-    [MSG_DRAIN_WORKER] = do_drain_worker,
+    [MSG_DRAIN_WORKER] = client_drain_worker,
     [MSG_READ_STREAM] = do_read_stream,
     [MSG_GET_EXPERIMENT] = do_get_experiment,
     [MSG_GET_INFO] = do_info,
     [MSG_STOP] = do_stop,
+    [MSG_EXPLAIN_JOB] = client_explain_job,
+    [MSG_BACKUP] = client_backup,
+    [MSG_GC] = client_gc,
 };
 
 /* What a viewer may ask for: everything that changes nothing. */

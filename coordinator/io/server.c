@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "codec.h"
 #include "file.h"
+#include "janitor.h"
 #include "log.h"
 #include "server_state.h"
 
@@ -178,6 +179,7 @@ enum err_code server_new(uv_loop_t *loop, const struct server_options *options, 
     uv_timer_init(loop, &server->tick);
     uv_idle_init(loop, &server->turn_end);
     server->tick.data = server->turn_end.data = server;
+    janitor_init(server);
     code = code != ERR_OK ? code : open_sockets(server, options, err);
     if (code != ERR_OK) {
         struct err later;
@@ -187,6 +189,10 @@ enum err_code server_new(uv_loop_t *loop, const struct server_options *options, 
         return code;
     }
     uv_timer_start(&server->tick, on_tick, TICK_MS, TICK_MS);
+    if (store_check_was_cut(server->store)) {
+        log_event(LOG_WARN, "check_cut",
+                  "the database is large: its integrity was checked in part");
+    }
     struct core_counts counts = core_counts(server->core);
     log_event(LOG_INFO, "started", "state='%s' workers=%s clients=%s data=%s jobs=%zu leases=%zu",
               server->state_dir, net_endpoint(server->sockets[SOCKET_WORKER]),
@@ -205,6 +211,7 @@ static void close_all(uv_idle_t *handle)
     turn_finish(server);
     uv_close((uv_handle_t *)&server->turn_end, NULL);
     uv_close((uv_handle_t *)&server->tick, NULL);
+    janitor_close(server);
     if (server->net != NULL) {
         net_free(server->net, NULL, NULL);
         server->net = NULL;
@@ -230,6 +237,7 @@ enum err_code server_free(struct server *server, struct err *err)
     artifacts_free(server->artifacts);
     staging_clear(&server->staging);
     keys_watch_close(&server->keys);
+    janitor_free(server);
     arena_release(&server->frames);
     arena_release(&server->answers);
     free(server->state_dir);

@@ -25,6 +25,8 @@ enum server_socket { SOCKET_WORKER = 1, SOCKET_CLIENT, SOCKET_DATA, SOCKET_END }
  * costs no more memory than this and one frame's decoding budget. */
 #define TURN_BYTES_MAX ((size_t)4 * 1024 * 1024)
 
+struct janitor;
+
 struct reply {
     uint64_t peer;
     struct msg msg;
@@ -42,6 +44,7 @@ struct server {
     struct artifacts *artifacts;
     struct core *core;
     struct staging staging;
+    struct janitor *janitor;
     struct core_options core_options;
     char *state_dir;
     char *version;

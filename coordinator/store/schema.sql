@@ -14,8 +14,20 @@ CREATE TABLE experiments (
     submitted_ms  INTEGER NOT NULL,
     manifest      BLOB NOT NULL,
     plan          BLOB NOT NULL,
-    numeric_class TEXT NOT NULL DEFAULT ''
+    numeric_class TEXT NOT NULL DEFAULT '',
+    paused        INTEGER NOT NULL DEFAULT 0,
+    priority      INTEGER NOT NULL DEFAULT 0,
+    work_done     INTEGER NOT NULL DEFAULT 0 -- of jobs done since submitted_ms
 );
+
+-- Jobs of an experiment by state, kept with every change so that a status costs no scan.
+CREATE TABLE experiment_counts (
+    experiment_id INTEGER NOT NULL,
+    state         INTEGER NOT NULL,
+    jobs          INTEGER NOT NULL,
+    work          INTEGER NOT NULL,
+    PRIMARY KEY (experiment_id, state)
+) WITHOUT ROWID;
 
 -- id is the order of submission. The upper half never changes, the lower half is core_job_state.
 CREATE TABLE jobs (
@@ -33,6 +45,12 @@ CREATE TABLE jobs (
     work           INTEGER NOT NULL,
     priority       INTEGER NOT NULL,
     experiment_id  INTEGER NOT NULL DEFAULT 0, -- the one that queued it last
+    again          INTEGER NOT NULL DEFAULT 0, -- tries after each failure class, a byte each
+    backoff_ms     INTEGER NOT NULL DEFAULT 0,
+    backoff_ms_max INTEGER NOT NULL DEFAULT 0,
+    memory_growth  INTEGER NOT NULL DEFAULT 0,
+    labels         TEXT NOT NULL DEFAULT '',
+    time_limit_s   INTEGER NOT NULL DEFAULT 0,
 
     state          INTEGER NOT NULL DEFAULT 0,
     reason         TEXT NOT NULL DEFAULT '',
@@ -52,7 +70,8 @@ CREATE TABLE jobs (
     numeric_class  TEXT NOT NULL DEFAULT '',
     submitted_ms   INTEGER NOT NULL DEFAULT 0,
     started_ms     INTEGER NOT NULL DEFAULT 0,
-    ended_ms       INTEGER NOT NULL DEFAULT 0
+    ended_ms       INTEGER NOT NULL DEFAULT 0,
+    failures       INTEGER NOT NULL DEFAULT 0 -- ended attempts by class, a byte each
 );
 -- Start-up reads these only: 3 is the first final state.
 CREATE INDEX jobs_unfinished ON jobs (id) WHERE state < 3;
@@ -132,7 +151,15 @@ CREATE TABLE workers (
     host_cores    INTEGER NOT NULL,
     threads       INTEGER NOT NULL,
     memory_bytes  INTEGER NOT NULL,
-    hello_ms      INTEGER NOT NULL
+    hello_ms      INTEGER NOT NULL,
+    node          TEXT NOT NULL DEFAULT '',
+    labels        TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;
+
+CREATE TABLE quarantined_hosts (
+    name    TEXT PRIMARY KEY,
+    reason  TEXT NOT NULL,
+    time_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
 
 CREATE TABLE events (
@@ -143,3 +170,5 @@ CREATE TABLE events (
     what    TEXT NOT NULL,
     detail  TEXT NOT NULL
 );
+-- For what happened to one job.
+CREATE INDEX events_of_job ON events (job_id) WHERE job_id <> 0;

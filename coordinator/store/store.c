@@ -7,13 +7,57 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include "check.h"
+#include "clock.h"
 #include "file.h"
 #include "store_query.h"
 
+/* The integrity check at the start may take so long. */
+#define CHECK_MS_MAX 5000
+
 /* ---- opening ---- */
+
+const char *store_network_name(unsigned long type)
+{
+    static const struct {
+        unsigned long type; /* statfs(2), f_type */
+        const char *name;
+    } networks[] = {
+        {0x6969, "NFS"},       {0x517b, "SMB"},          {0xff534d42, "CIFS"},
+        {0xfe534d42, "SMB2"},  {0x5346414f, "AFS"},      {0x6b414653, "AFS"},
+        {0x00c36400, "Ceph"},  {0x0bd00bd0, "Lustre"},   {0x47504653, "GPFS"},
+        {0x01161970, "GFS2"},  {0x7461636f, "OCFS2"},    {0x19830326, "BeeGFS"},
+        {0xaad7aaea, "PanFS"}, {0x20030528, "OrangeFS"}, {0x73757245, "Coda"},
+        {0x564c, "NCP"},
+    };
+    for (size_t i = 0; i < sizeof networks / sizeof *networks; i++) {
+        if (networks[i].type == type) {
+            return networks[i].name;
+        }
+    }
+    return NULL;
+}
+
+/* A write-ahead log needs memory shared by its users and locks that hold, which network file
+ * systems do not give; and a commit there takes as long as the network likes. */
+static enum err_code refuse_network(const char *dir, struct err *err)
+{
+    struct statfs info;
+    if (statfs(dir, &info) != 0) {
+        return err_os(err, errno, "look at '%s'", dir);
+    }
+    const char *name = store_network_name((unsigned long)info.f_type & 0xffffffffUL);
+    return name == NULL
+               ? ERR_OK
+               : err_set(err, ERR_INVALID,
+                         "'%s' is on a network file system (%s), where SQLite loses data: use a "
+                         "folder on a local disk, such as /var/tmp/triad, and 'triad backup' to "
+                         "keep copies",
+                         dir, name);
+}
 
 /* flock, not a pid file: the kernel lets go when the process dies, however it dies. */
 static enum err_code take_lock(const char *dir, int *fd_out, struct err *err)
@@ -50,40 +94,79 @@ static enum err_code read_number(struct store *store, const char *sql, int64_t *
     return code;
 }
 
-static enum err_code make_or_check_schema(struct store *store, struct err *err)
+static enum err_code stamp_version(struct store *store, int64_t version, struct err *err)
+{
+    char stamp[64];
+    snprintf(stamp, sizeof stamp, "PRAGMA user_version = %lld", (long long)version);
+    return store_exec(store, stamp, err);
+}
+
+/* One step in one transaction: a crash in the middle leaves the former version. */
+static enum err_code make_version(struct store *store, const char *sql, int64_t version,
+                                  struct err *err)
+{
+    enum err_code code = store_exec(store, "BEGIN IMMEDIATE", err);
+    code = code != ERR_OK ? code : store_exec(store, sql, err);
+    code = code != ERR_OK ? code : stamp_version(store, version, err);
+    code = code != ERR_OK ? code : store_exec(store, "COMMIT", err);
+    if (code != ERR_OK) {
+        store_rollback(store);
+    }
+    return code;
+}
+
+static enum err_code make_or_migrate_schema(struct store *store, struct err *err)
 {
     int64_t version = 0;
     enum err_code code = read_number(store, "PRAGMA user_version", &version, err);
-    if (code != ERR_OK || version == STORE_SCHEMA_VERSION) {
+    if (code != ERR_OK) {
         return code;
     }
-    if (version != 0) {
+    if (version < 0 || version > STORE_SCHEMA_VERSION) {
         return err_set(err, ERR_VERSION,
                        "'%s' has format %lld, this program knows %d: use the program that made it",
                        store->path, (long long)version, STORE_SCHEMA_VERSION);
     }
-    char stamp[64];
-    snprintf(stamp, sizeof stamp, "PRAGMA user_version = %d", STORE_SCHEMA_VERSION);
-    code = store_exec(store, "BEGIN IMMEDIATE", err);
-    code = code != ERR_OK ? code : store_exec(store, store_schema_sql, err);
-    code = code != ERR_OK ? code : store_exec(store, stamp, err);
-    return code != ERR_OK ? code : store_exec(store, "COMMIT", err);
+    if (version == 0) {
+        return make_version(store, store_schema_sql, STORE_SCHEMA_VERSION, err);
+    }
+    for (; version < STORE_SCHEMA_VERSION && code == ERR_OK; version++) {
+        code = make_version(store, store_migrations[version - 1], version + 1, err);
+        if (code != ERR_OK) {
+            return err_wrap(err, "bring '%s' from format %lld to %lld (it is unchanged)",
+                            store->path, (long long)version, (long long)version + 1);
+        }
+    }
+    return code;
 }
 
+/* ---- the check at the start ---- */
+
+static int check_takes_too_long(void *until_ms)
+{
+    return clock_mono_ms() >= *(const int64_t *)until_ms;
+}
+
+/* Pages, rows and order of every table, but for so long only: the check of a database of many
+ * gigabytes must not keep the workers waiting. Damage elsewhere is found when it is read. */
 static enum err_code quick_check(struct store *store, struct err *err)
 {
+    int64_t until_ms = clock_mono_ms() + CHECK_MS_MAX;
+    sqlite3_progress_handler(store->db, 10000, check_takes_too_long, &until_ms);
     struct query q = query_begin(store, "PRAGMA quick_check(1)");
     bool more = false;
     enum err_code code = query_next(&q, &more, err);
+    sqlite3_progress_handler(store->db, 0, NULL, NULL);
     if (code != ERR_OK) {
-        return code;
+        store->check_was_cut = q.rc_last == SQLITE_INTERRUPT;
+        return store->check_was_cut ? ERR_OK : code;
     }
     struct arena arena = {0};
     const char *verdict = more ? query_text(&q, &arena) : "no answer";
     if (strcmp(verdict, "ok") != 0) {
-        code =
-            err_set(err, ERR_CORRUPT, "the database '%s' is damaged (%s): restore it from a copy",
-                    store->path, verdict);
+        code = err_set(err, ERR_CORRUPT,
+                       "the database '%s' is damaged (%s): put back the newest 'triad backup'",
+                       store->path, verdict);
     }
     arena_release(&arena);
     query_end(&q);
@@ -113,12 +196,13 @@ static enum err_code open_database(struct store *store, struct err *err)
                                     "PRAGMA temp_store = MEMORY",
                                     err);
     code = code != ERR_OK ? code : quick_check(store, err);
-    return code != ERR_OK ? code : make_or_check_schema(store, err);
+    return code != ERR_OK ? code : make_or_migrate_schema(store, err);
 }
 
 enum err_code store_open(const char *dir, struct store **out, struct err *err)
 {
     enum err_code code = file_mkdirs(dir, 0700, err);
+    code = code != ERR_OK ? code : refuse_network(dir, err);
     if (code != ERR_OK) {
         return code;
     }
@@ -142,6 +226,8 @@ void store_close(struct store *store)
     if (store == NULL) {
         return;
     }
+    store_backup_drop(store);
+    store_counts_free(store);
     for (size_t i = 0; i < store->prepared_count; i++) {
         sqlite3_finalize(store->prepared[i].statement);
     }
@@ -185,7 +271,8 @@ enum err_code store_commit(struct store *store, struct err *err)
     if (!store->in_transaction) {
         return ERR_OK;
     }
-    enum err_code code = store_exec(store, "COMMIT", err);
+    enum err_code code = store_counts_write(store, err);
+    code = code != ERR_OK ? code : store_exec(store, "COMMIT", err);
     if (code != ERR_OK) {
         return code;
     }
@@ -209,6 +296,12 @@ void store_rollback(struct store *store)
     }
     store->in_transaction = false;
     store->records_pending = 0;
+    store_counts_forget(store);
+}
+
+bool store_check_was_cut(const struct store *store)
+{
+    return store->check_was_cut;
 }
 
 struct store_counters store_counters(struct store *store)

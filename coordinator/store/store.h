@@ -18,6 +18,10 @@ struct store;
  * ERR_CONFLICT when another coordinator has it. */
 NODISCARD enum err_code store_open(const char *dir, struct store **out, struct err *err);
 void store_close(struct store *store);
+/* The name of a network file system by its statfs type; NULL for a local one. */
+const char *store_network_name(unsigned long type);
+/* Did the integrity check at the opening end before it had seen everything? */
+bool store_check_was_cut(const struct store *store);
 /* Begin a new life: counts it durably, for session numbers that never repeat. */
 NODISCARD enum err_code store_boot(struct store *store, uint32_t *boot_out, struct err *err);
 /* For tests of a full disk: the database may not grow past `pages` (of 4 KiB) from now on. */
@@ -47,6 +51,30 @@ struct store_counters {
 };
 struct store_counters store_counters(struct store *store);
 
+/* ---- copying while work goes on (store_backup.c) ---- */
+
+/* Begin a copy into `folder`/state.db. ERR_CONFLICT when a copy is under way or the file exists. */
+NODISCARD enum err_code store_backup_begin(struct store *store, const char *folder,
+                                           struct err *err);
+struct store_backup_progress {
+    const char *folder; /* NULL: no copy is under way */
+    uint64_t pages, pages_done;
+    bool complete; /* durable; store_backup_drop() forgets it */
+};
+struct store_backup_progress store_backup_progress(const struct store *store);
+/* Copy some more pages; not within a transaction. A failed copy is removed. */
+NODISCARD enum err_code store_backup_step(struct store *store, int pages, struct err *err);
+void store_backup_drop(struct store *store);
+
+/* ---- what must be kept (store_roots.c) ---- */
+
+/* Trees and blobs that jobs after number `*after` need, from at most `jobs_max` of them: outputs of
+ * done jobs; inputs and resume points of all others. Sets `*after` to the last one seen, or to
+ * UINT64_MAX when there are no more. */
+NODISCARD enum err_code store_roots(struct store *store, uint64_t *after, size_t jobs_max,
+                                    struct arena *arena, struct digest **roots_out,
+                                    size_t *count_out, struct err *err);
+
 /* ---- reading; results belong to `arena` ---- */
 
 /* A job's stored row; ERR_NOT_FOUND. */
@@ -60,9 +88,10 @@ NODISCARD enum err_code store_complete_lease(struct store *store, struct arena *
 NODISCARD enum err_code store_jobs_to_cancel(struct store *store, const char *experiment,
                                              struct arena *arena, struct digest **jobs_out,
                                              size_t *count_out, struct err *err);
-/* What retrying means: of an experiment, all its jobs that ended without success; of one job, that
- * one with the unsuccessful jobs it depends on and the aborted ones that depend on it.
- * ERR_NOT_FOUND, or ERR_CONFLICT when a single job is not one to retry. */
+/* What retrying means (releasing: the same for quarantined ones only): of an experiment, all its
+ * jobs that ended without success; of one job, that one with the unsuccessful jobs it depends on
+ * and the aborted ones that depend on it. ERR_NOT_FOUND, or ERR_CONFLICT when a single job is not
+ * one to retry. */
 NODISCARD enum err_code store_jobs_to_retry(struct store *store, const struct msg_act *act,
                                             struct arena *arena, struct core_job_row **rows_out,
                                             size_t *count_out, struct err *err);

@@ -8,6 +8,8 @@
 /* History kept: the newest this many lines. Pruned now and then, not at every line. */
 #define EVENTS_KEPT   100000
 #define EVENTS_PRUNED 1024
+/* Failed attempts of a job whose logs and curves are kept. */
+#define UNCOMMITTED_TEXTS_KEPT 8
 
 static enum err_code add_event(struct store *store, int64_t time_ms, uint64_t job, uint32_t epoch,
                                const char *what, const char *detail, struct err *err)
@@ -36,7 +38,7 @@ static enum err_code apply_experiment(struct store *store, const struct core_op 
     struct query q = query_begin(
         store, "INSERT INTO experiments (name, created_ms, submitted_ms, manifest, plan)"
                " VALUES (?1, ?2, ?2, ?3, ?4) ON CONFLICT (name) DO UPDATE SET"
-               " submitted_ms = ?2, manifest = ?3, plan = ?4");
+               " submitted_ms = ?2, manifest = ?3, plan = ?4, work_done = 0");
     query_bind_text(&q, e->name);
     query_bind_int(&q, op->time_ms);
     query_bind_bytes(&q, e->manifest);
@@ -55,6 +57,49 @@ static enum err_code apply_experiment_class(struct store *store, const struct co
     return query_run(&q, err);
 }
 
+static enum err_code apply_experiment_state(struct store *store, const struct core_op *op,
+                                            struct err *err)
+{
+    const struct core_op_experiment *e = &op->experiment;
+    struct query q =
+        query_begin(store, "UPDATE experiments SET paused = ?2, priority = ?3 WHERE name = ?1");
+    query_bind_text(&q, e->name);
+    query_bind_int(&q, e->paused);
+    query_bind_int(&q, e->priority);
+    enum err_code code = query_run(&q, err);
+    return code != ERR_OK ? code
+                          : add_event(store, op->time_ms, 0, 0, e->paused ? "paused" : "goes on",
+                                      e->name, err);
+}
+
+static enum err_code apply_job_priority(struct store *store, const struct core_op *op,
+                                        struct err *err)
+{
+    struct query q = query_begin(store, "UPDATE jobs SET priority = ? WHERE id = ?");
+    query_bind_int(&q, op->priority.priority);
+    query_bind_int(&q, (int64_t)op->priority.order);
+    return query_run(&q, err);
+}
+
+static enum err_code apply_host(struct store *store, const struct core_op *op, struct err *err)
+{
+    const struct core_op_host *h = &op->host;
+    if (!h->quarantined) {
+        struct query q = query_begin(store, "DELETE FROM quarantined_hosts WHERE name = ?");
+        query_bind_text(&q, h->name);
+        enum err_code code = query_run(&q, err);
+        return code != ERR_OK ? code
+                              : add_event(store, op->time_ms, 0, 0, "host released", h->name, err);
+    }
+    struct query q = query_begin(store, "INSERT OR REPLACE INTO quarantined_hosts VALUES (?,?,?)");
+    query_bind_text(&q, h->name);
+    query_bind_text(&q, h->reason);
+    query_bind_int(&q, op->time_ms);
+    enum err_code code = query_run(&q, err);
+    return code != ERR_OK ? code
+                          : add_event(store, op->time_ms, 0, 0, "host quarantined", h->reason, err);
+}
+
 static enum err_code add_named(struct store *store, const char *sql, uint64_t order,
                                const struct named_digest *named, size_t count, struct err *err)
 {
@@ -70,14 +115,32 @@ static enum err_code add_named(struct store *store, const char *sql, uint64_t or
     return code;
 }
 
+/* Ten parameters: what a job asks for, as far as a later plan may change it. (Not its work: the
+ * counters of its experiments add that up.) */
+static void bind_terms(struct query *q, const struct submit_job *job)
+{
+    query_bind_int(q, job->threads == 0 ? 1 : job->threads);
+    query_bind_int(q, (int64_t)job->memory_bytes);
+    query_bind_int(q, (int64_t)job->items_expected);
+    query_bind_int(q, job->priority);
+    query_bind_int(q, (int64_t)store_again_pack(&job->retry));
+    query_bind_int(q, job->retry.backoff_ms);
+    query_bind_int(q, job->retry.backoff_ms_max);
+    query_bind_int(q, job->retry.memory_growth_percent);
+    query_bind_text(q, job->labels != NULL ? job->labels : "");
+    query_bind_int(q, job->time_limit_s);
+}
+
 static enum err_code apply_job_new(struct store *store, const struct core_op *op, struct err *err)
 {
     const struct submit_job *job = op->job_new.job;
     const uint64_t order = op->job_new.order;
     struct query q = query_begin(
-        store, "INSERT INTO jobs (id, identity, kind, label, family, variant, task, seed, threads,"
-               " memory_bytes, items_expected, work, priority)"
-               " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)");
+        store,
+        "INSERT INTO jobs (id, identity, kind, label, family, variant, task, seed, work,"
+        " threads, memory_bytes, items_expected, priority, again, backoff_ms, backoff_ms_max,"
+        " memory_growth, labels, time_limit_s)"
+        " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
     query_bind_int(&q, (int64_t)order);
     query_bind_digest(&q, &job->identity);
     query_bind_int(&q, job->kind);
@@ -86,11 +149,8 @@ static enum err_code apply_job_new(struct store *store, const struct core_op *op
     query_bind_text(&q, job->variant);
     query_bind_text(&q, job->task);
     query_bind_int(&q, (int64_t)job->seed);
-    query_bind_int(&q, job->threads == 0 ? 1 : job->threads);
-    query_bind_int(&q, (int64_t)job->memory_bytes);
-    query_bind_int(&q, (int64_t)job->items_expected);
     query_bind_int(&q, (int64_t)job->work);
-    query_bind_int(&q, job->priority);
+    bind_terms(&q, job);
     enum err_code code = query_run(&q, err);
     if (code != ERR_OK) {
         return code;
@@ -107,16 +167,32 @@ static enum err_code apply_job_new(struct store *store, const struct core_op *op
                                       job->parents, job->parent_count, err);
 }
 
+static enum err_code apply_job_terms(struct store *store, const struct core_op *op, struct err *err)
+{
+    const struct submit_job *job = op->job_new.job;
+    struct query q = query_begin(
+        store, "UPDATE jobs SET threads = ?, memory_bytes = ?, items_expected = ?,"
+               " priority = ?, again = ?, backoff_ms = ?, backoff_ms_max = ?, memory_growth = ?,"
+               " labels = ?, time_limit_s = ? WHERE id = ?");
+    bind_terms(&q, job);
+    query_bind_int(&q, (int64_t)op->job_new.order);
+    return query_run(&q, err);
+}
+
 static enum err_code apply_member(struct store *store, const struct core_op *op, struct err *err)
 {
     const struct core_op_member *m = &op->member;
+    enum err_code code = store_counts_join(store, m->order, m->experiment, err);
+    if (code != ERR_OK) {
+        return code;
+    }
     struct query q =
         query_begin(store, "INSERT INTO experiment_jobs (experiment_id, job_id, wanted)"
                            " VALUES ((SELECT id FROM experiments WHERE name = ?1), ?2, 1)"
                            " ON CONFLICT (experiment_id, job_id) DO UPDATE SET wanted = 1");
     query_bind_text(&q, m->experiment);
     query_bind_int(&q, (int64_t)m->order);
-    enum err_code code = query_run(&q, err);
+    code = query_run(&q, err);
     if (code != ERR_OK || !m->queues) {
         return code;
     }
@@ -160,20 +236,25 @@ static void bind_job_state(struct query *q, const struct core_job_state *s)
     query_bind_int(q, s->submitted_ms);
     query_bind_int(q, s->started_ms);
     query_bind_int(q, s->ended_ms);
+    query_bind_int(q, (int64_t)s->failures);
     query_bind_int(q, (int64_t)s->order);
 }
 
 static enum err_code apply_job(struct store *store, const struct core_op *op, struct err *err)
 {
     const struct core_job_state *s = &op->job.state;
+    enum err_code code = store_counts_move(store, s->order, s->state, err);
+    if (code != ERR_OK) {
+        return code;
+    }
     struct query q = query_begin(
         store, "UPDATE jobs SET state = ?, reason = ?, epoch = ?, attempts_spent = ?,"
                " attempts_free = ?, attempts_max = ?, outcome = ?, failure_digest = ?,"
                " failure_worker = ?, worker = ?, resume = ?, resume_step = ?, artifact = ?,"
                " records = ?, items = ?, numeric_class = ?, submitted_ms = ?, started_ms = ?,"
-               " ended_ms = ? WHERE id = ?");
+               " ended_ms = ?, failures = ? WHERE id = ?");
     bind_job_state(&q, s);
-    enum err_code code = query_run(&q, err);
+    code = query_run(&q, err);
     if (code != ERR_OK) {
         return code;
     }
@@ -200,6 +281,21 @@ static enum err_code apply_attempt_begin(struct store *store, const struct core_
     query_bind_text(&q, a->numeric_class);
     query_bind_int(&q, (int64_t)a->start_step);
     query_bind_int(&q, op->time_ms);
+    return query_run(&q, err);
+}
+
+/* Curves and texts of attempts that did not commit are kept for the newest of a job only. */
+static enum err_code drop_old_texts(struct store *store, const struct core_op_attempt *a,
+                                    struct err *err)
+{
+    if (a->lease.epoch <= UNCOMMITTED_TEXTS_KEPT) {
+        return ERR_OK;
+    }
+    struct query q =
+        query_begin(store, "DELETE FROM batches WHERE job_id = ? AND epoch <= ? AND stream <> ?");
+    query_bind_int(&q, (int64_t)a->order);
+    query_bind_int(&q, a->lease.epoch - UNCOMMITTED_TEXTS_KEPT);
+    query_bind_int(&q, STREAM_RECORDS);
     return query_run(&q, err);
 }
 
@@ -249,6 +345,7 @@ static enum err_code apply_attempt_end(struct store *store, const struct core_op
     }
     code = add_event(store, op->time_ms, a->order, a->lease.epoch, outcome_name(a->outcome),
                      a->reason, err);
+    code = code != ERR_OK ? code : drop_old_texts(store, a, err);
     return code != ERR_OK ? code : drop_records(store, a, err);
 }
 
@@ -273,7 +370,8 @@ static enum err_code apply_worker(struct store *store, const struct core_op *op,
     const struct core_op_worker *w = &op->worker;
     struct query q = query_begin(
         store, "INSERT OR REPLACE INTO workers (name, instance, host, numeric_class, version,"
-               " host_cores, threads, memory_bytes, hello_ms) VALUES (?,?,?,?,?,?,?,?,?)");
+               " host_cores, threads, memory_bytes, hello_ms, node, labels)"
+               " VALUES (?,?,?,?,?,?,?,?,?,?,?)");
     /* Bound as bytes: an instance of zeros is an instance. */
     query_bind_text(&q, w->name);
     query_bind_bytes(&q, (struct bytes){w->instance.bytes, DIGEST_BYTES});
@@ -284,6 +382,8 @@ static enum err_code apply_worker(struct store *store, const struct core_op *op,
     query_bind_int(&q, w->threads);
     query_bind_int(&q, (int64_t)w->memory_bytes);
     query_bind_int(&q, op->time_ms);
+    query_bind_text(&q, w->node != NULL ? w->node : "");
+    query_bind_text(&q, w->labels != NULL ? w->labels : "");
     return query_run(&q, err);
 }
 
@@ -296,6 +396,8 @@ static enum err_code apply_one(struct store *store, const struct core_op *op, st
         return apply_experiment_class(store, op, err);
     case CORE_OP_JOB_NEW:
         return apply_job_new(store, op, err);
+    case CORE_OP_JOB_TERMS:
+        return apply_job_terms(store, op, err);
     case CORE_OP_MEMBER:
         return apply_member(store, op, err);
     case CORE_OP_UNWANT:
@@ -310,6 +412,12 @@ static enum err_code apply_one(struct store *store, const struct core_op *op, st
         return apply_batch(store, op, err);
     case CORE_OP_WORKER:
         return apply_worker(store, op, err);
+    case CORE_OP_EXPERIMENT_STATE:
+        return apply_experiment_state(store, op, err);
+    case CORE_OP_JOB_PRIORITY:
+        return apply_job_priority(store, op, err);
+    case CORE_OP_HOST:
+        return apply_host(store, op, err);
     }
     UNREACHABLE("a kind of operation that does not exist");
 }

@@ -15,6 +15,12 @@ void job_row_read(struct query *q, struct arena *arena, struct core_job_row *out
     out->memory_bytes = query_u64(q);
     out->items_expected = query_u64(q);
     out->priority = (int32_t)query_int(q);
+    store_again_unpack(query_u64(q), &out->retry);
+    out->retry.backoff_ms = query_u32(q);
+    out->retry.backoff_ms_max = query_u32(q);
+    out->retry.memory_growth_percent = query_u32(q);
+    out->labels = query_text(q, arena);
+    out->time_limit_s = query_u32(q);
     s->state = (enum job_state)query_int(q);
     s->reason = query_text(q, arena);
     s->epoch = query_u32(q);
@@ -34,6 +40,7 @@ void job_row_read(struct query *q, struct arena *arena, struct core_job_row *out
     s->submitted_ms = query_int(q);
     s->started_ms = query_int(q);
     s->ended_ms = query_int(q);
+    s->failures = query_u64(q);
     out->experiment = query_text(q, arena);
 }
 
@@ -145,13 +152,16 @@ static enum err_code load_jobs(struct store *store, struct core *core, struct er
 
 static enum err_code load_experiments(struct store *store, struct core *core, struct err *err)
 {
-    struct query q = query_begin(store, "SELECT name, numeric_class FROM experiments ORDER BY id");
+    struct query q = query_begin(
+        store, "SELECT name, numeric_class, paused, priority FROM experiments ORDER BY id");
     struct arena arena = {0};
     bool more = false;
     enum err_code code = query_next(&q, &more, err);
     while (code == ERR_OK && more) {
         const char *name = query_text(&q, &arena);
-        core_load_experiment(core, name, query_text(&q, &arena));
+        const char *numeric_class = query_text(&q, &arena);
+        const bool paused = query_int(&q) != 0;
+        core_load_experiment(core, name, numeric_class, paused, (int32_t)query_int(&q));
         code = query_next(&q, &more, err);
     }
     query_end(&q);
@@ -180,10 +190,27 @@ static enum err_code load_workers(struct store *store, struct core *core, struct
     return code;
 }
 
+static enum err_code load_hosts(struct store *store, struct core *core, struct err *err)
+{
+    struct query q = query_begin(store, "SELECT name, reason FROM quarantined_hosts ORDER BY name");
+    struct arena arena = {0};
+    bool more = false;
+    enum err_code code = query_next(&q, &more, err);
+    while (code == ERR_OK && more) {
+        const char *name = query_text(&q, &arena);
+        core_load_host(core, name, query_text(&q, &arena));
+        code = query_next(&q, &more, err);
+    }
+    query_end(&q);
+    arena_release(&arena);
+    return code;
+}
+
 enum err_code store_load(struct store *store, struct core *core, int64_t now_ms, struct err *err)
 {
     core_load_order(core, store_counters(store).jobs);
     enum err_code code = load_experiments(store, core, err);
+    code = code != ERR_OK ? code : load_hosts(store, core, err);
     code = code != ERR_OK ? code : load_workers(store, core, err);
     code = code != ERR_OK ? code : load_jobs(store, core, err);
     code = code != ERR_OK ? code : core_load_finish(core, now_ms, err);
@@ -305,9 +332,22 @@ enum err_code store_jobs_to_cancel(struct store *store, const char *experiment, 
     return collect(&q, arena, jobs_out, count_out, err);
 }
 
-/* Numbers in SQL: 4 to 7 are the endings without success, 6 is aborted. */
-static struct query retry_query(struct store *store, const struct digest *job, int64_t experiment)
+/* Numbers in SQL: 4 to 7 are the endings without success, 6 is aborted, 7 quarantined. */
+static struct query retry_query(struct store *store, const struct digest *job, int64_t experiment,
+                                bool release)
 {
+    if (digest_is_none(job) && release) {
+        struct query q = query_begin(
+            store,
+            "WITH RECURSIVE down (id) AS (SELECT j.id FROM experiment_jobs m"
+            "  JOIN jobs j ON j.id = m.job_id WHERE m.experiment_id = ? AND j.state = 7 UNION"
+            "  SELECT j.id FROM down JOIN jobs d ON d.id = down.id"
+            "  JOIN job_parents p ON p.parent = d.identity"
+            "  JOIN jobs j ON j.id = p.job_id WHERE j.state = 6)"
+            " SELECT identity FROM jobs WHERE id IN (SELECT id FROM down) ORDER BY id");
+        query_bind_int(&q, experiment);
+        return q;
+    }
     if (digest_is_none(job)) {
         struct query q = query_begin(
             store, "SELECT j.identity FROM experiment_jobs m JOIN jobs j ON j.id = m.job_id"
@@ -346,12 +386,17 @@ enum err_code store_jobs_to_retry(struct store *store, const struct msg_act *act
             (row.state.state == JOB_DONE || !job_state_is_final(row.state.state))) {
             code = err_set(err, ERR_CONFLICT, "the job is %s: there is nothing to retry",
                            job_state_name(row.state.state));
+        } else if (code == ERR_OK && act->action == ACTION_RELEASE &&
+                   row.state.state != JOB_QUARANTINED) {
+            code = err_set(err, ERR_CONFLICT,
+                           "the job is %s, not quarantined: 'triad job retry' lets it wait anew",
+                           job_state_name(row.state.state));
         }
     }
     if (code != ERR_OK) {
         return code;
     }
-    struct query q = retry_query(store, &act->job, id);
+    struct query q = retry_query(store, &act->job, id, act->action == ACTION_RELEASE);
     struct digest *jobs = NULL;
     size_t count = 0;
     code = collect(&q, arena, &jobs, &count, err);

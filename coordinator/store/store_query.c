@@ -18,8 +18,9 @@ enum err_code store_failure(struct store *store, int rc, const char *act, struct
         return err_os(err, os_errno != 0 ? os_errno : EIO, "%s", act);
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-        return err_set(err, ERR_CORRUPT, "%s: the database '%s' is damaged: restore it from a copy",
-                       act, store->path);
+        return err_set(err, ERR_CORRUPT,
+                       "%s: the database '%s' is damaged: put back the newest 'triad backup'", act,
+                       store->path);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         return err_set(err, ERR_CONFLICT, "%s: another program uses '%s'", act, store->path);
@@ -98,6 +99,7 @@ enum err_code query_next(struct query *q, bool *more_out, struct err *err)
 {
     int rc = q->rc == SQLITE_OK ? sqlite3_step(q->statement) : q->rc;
     q->column = 0;
+    q->rc_last = rc;
     if (rc == SQLITE_ROW || rc == SQLITE_DONE) {
         *more_out = rc == SQLITE_ROW;
         return ERR_OK;

@@ -6,10 +6,13 @@
 
 #include "store.h"
 
-#define STORE_SCHEMA_VERSION 1
-#define STORE_QUERIES_MAX    64
+#define STORE_SCHEMA_VERSION 2
+#define STORE_QUERIES_MAX    96
 
 extern const char store_schema_sql[];
+extern const char *const store_migrations[STORE_SCHEMA_VERSION - 1];
+
+struct store_counts;
 
 struct store {
     sqlite3 *db;
@@ -18,6 +21,9 @@ struct store {
     uint64_t commits;
     uint64_t records_committed, records_pending;
     char *path;
+    struct store_counts *counts; /* changes of the turn under way (store_counts.c) */
+    struct store_backup *backup; /* under way, or NULL (store_backup.c) */
+    bool check_was_cut;          /* the integrity check at the start took too long */
     /* Statements by the address of their SQL text: each is a literal with one address. */
     struct {
         const char *sql;
@@ -31,8 +37,9 @@ struct query {
     struct store *store;
     sqlite3_stmt *statement;
     int rc;
-    int bound;  /* parameters so far */
-    int column; /* columns read of this row so far */
+    int rc_last; /* of the latest step */
+    int bound;   /* parameters so far */
+    int column;  /* columns read of this row so far */
 };
 
 /* `sql` must be a string with static lifetime. */
@@ -64,13 +71,30 @@ NODISCARD enum err_code store_exec(struct store *store, const char *sql, struct 
 NODISCARD enum err_code store_experiment_id(struct store *store, const char *name, int64_t *id_out,
                                             struct err *err);
 
+/* ---- store_counts.c: jobs of an experiment by state ---- */
+
+/* A job is about to move to `state`, or, with `experiment` named, has just joined it. */
+NODISCARD enum err_code store_counts_move(struct store *store, uint64_t order, enum job_state state,
+                                          struct err *err);
+NODISCARD enum err_code store_counts_join(struct store *store, uint64_t order,
+                                          const char *experiment, struct err *err);
+/* Write the turn's changes into its transaction; or forget them. */
+NODISCARD enum err_code store_counts_write(struct store *store, struct err *err);
+void store_counts_forget(struct store *store);
+void store_counts_free(struct store *store);
+
+/* A policy's numbers of tries as one number, a byte each, and back. */
+uint64_t store_again_pack(const struct retry_policy *retry);
+void store_again_unpack(uint64_t packed, struct retry_policy *retry);
+
 /* Columns of jobs that make a core_job_row, in the order that job_row_read() wants them. */
 #define JOB_ROW_COLUMNS                                                                            \
     "j.id, j.identity, j.kind, j.threads, j.memory_bytes, j.items_expected, j.priority,"           \
+    " j.again, j.backoff_ms, j.backoff_ms_max, j.memory_growth, j.labels, j.time_limit_s,"         \
     " j.state, j.reason, j.epoch, j.attempts_spent, j.attempts_free, j.attempts_max, j.outcome,"   \
     " j.failure_digest, j.failure_worker, j.worker, j.resume, j.resume_step, j.artifact,"          \
     " j.records, j.items, j.numeric_class, j.submitted_ms, j.started_ms, j.ended_ms,"              \
-    " coalesce((SELECT name FROM experiments e WHERE e.id = j.experiment_id), '')"
+    " j.failures, coalesce((SELECT name FROM experiments e WHERE e.id = j.experiment_id), '')"
 void job_row_read(struct query *q, struct arena *arena, struct core_job_row *out);
 /* Complete the row with its parents (and their ends). */
 NODISCARD enum err_code job_row_add_parents(struct store *store, struct arena *arena,

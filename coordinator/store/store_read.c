@@ -9,7 +9,7 @@
 #define CLIENT_JOB_COLUMNS                                                                         \
     "j.id, j.identity, j.kind, j.state, j.label, j.family, j.variant, j.task, j.seed, j.reason,"   \
     " j.worker, j.epoch, j.items, j.items_expected, j.submitted_ms, j.started_ms, j.ended_ms,"     \
-    " j.artifact, j.records, j.numeric_class"
+    " j.artifact, j.records, j.numeric_class, j.priority"
 
 static uint64_t client_job_read(struct query *q, struct arena *arena, struct job_row *out)
 {
@@ -34,6 +34,7 @@ static uint64_t client_job_read(struct query *q, struct arena *arena, struct job
     out->artifact = query_digest(q);
     out->records = query_digest(q);
     out->numeric_class = query_text(q, arena);
+    out->priority = (int32_t)query_int(q);
     return id;
 }
 
@@ -135,7 +136,7 @@ enum err_code store_job_label(struct store *store, const struct digest *job, con
 /* What an attempt takes in a frame, at most. */
 static size_t attempt_bytes(const struct attempt_row *a)
 {
-    return 256 + strlen(a->worker) + strlen(a->reason);
+    return 256 + strlen(a->worker) + strlen(a->reason) + strlen(a->node);
 }
 
 /* The newest that fit beside the `bytes` of the job itself. */
@@ -151,7 +152,8 @@ static enum err_code read_attempts(struct store *store, int64_t job, size_t byte
                " (SELECT count(*) FROM batches b WHERE b.job_id = a.job_id AND b.epoch = a.epoch "
                "AND b.stream = 1),"
                " (SELECT count(*) FROM batches b WHERE b.job_id = a.job_id AND b.epoch = a.epoch "
-               "AND b.stream = 2)"
+               "AND b.stream = 2),"
+               " coalesce((SELECT node FROM workers w WHERE w.name = a.worker), '')"
                " FROM attempts a WHERE a.job_id = ? ORDER BY a.epoch DESC LIMIT ?");
     query_bind_int(&q, job);
     query_bind_int(&q, LIST_ROWS_PER_FRAME);
@@ -178,6 +180,7 @@ static enum err_code read_attempts(struct store *store, int64_t job, size_t byte
         for (int s = 0; s < STREAM_COUNT; s++) {
             a->batches[s] = query_u32(&q);
         }
+        a->node = query_text(&q, arena);
         bytes += attempt_bytes(a);
         if (bytes > REPLY_BYTES_MAX) {
             break;
@@ -256,13 +259,9 @@ enum err_code store_get_experiment(struct store *store, const struct msg_get_exp
 static enum err_code count_states(struct store *store, int64_t id, struct experiment_row *row,
                                   struct store_work *work, struct err *err)
 {
-    struct query q =
-        query_begin(store, "SELECT j.state, count(*), sum(j.work),"
-                           " sum(CASE WHEN j.state = 3 AND j.ended_ms >= ?2 THEN j.work ELSE 0 END)"
-                           " FROM experiment_jobs m JOIN jobs j ON j.id = m.job_id"
-                           " WHERE m.experiment_id = ?1 GROUP BY j.state");
+    struct query q = query_begin(
+        store, "SELECT state, jobs, work FROM experiment_counts WHERE experiment_id = ?1");
     query_bind_int(&q, id);
-    query_bind_int(&q, work->submitted_ms);
     bool more = false;
     enum err_code code = query_next(&q, &more, err);
     while (code == ERR_OK && more) {
@@ -274,7 +273,6 @@ static enum err_code count_states(struct store *store, int64_t id, struct experi
             work->unfinished += job_state_is_final((enum job_state)state) ? 0 : sum;
         }
         work->all += sum;
-        work->done_since += (double)query_u64(&q);
         code = query_next(&q, &more, err);
     }
     query_end(&q);
@@ -304,11 +302,13 @@ enum err_code store_experiments(struct store *store, const char *experiment, str
 {
     int64_t wanted = 0;
     enum err_code code = find_experiment(store, experiment, &wanted, err);
+    code = code != ERR_OK || !store->in_transaction ? code : store_counts_write(store, err);
     if (code != ERR_OK) {
         return code;
     }
     struct query q =
-        query_begin(store, "SELECT id, name, created_ms, submitted_ms FROM experiments"
+        query_begin(store, "SELECT id, name, created_ms, submitted_ms, paused, priority,"
+                           " work_done FROM experiments"
                            " WHERE ?1 = 0 OR id = ?1 ORDER BY submitted_ms DESC, id DESC LIMIT ?2");
     query_bind_int(&q, wanted);
     query_bind_int(&q, EXPERIMENTS_LISTED_MAX);
@@ -322,6 +322,9 @@ enum err_code store_experiments(struct store *store, const char *experiment, str
         rows[count].name = query_text(&q, arena);
         rows[count].created_ms = query_int(&q);
         work[count].submitted_ms = query_int(&q);
+        rows[count].paused = query_int(&q) != 0;
+        rows[count].priority = (int32_t)query_int(&q);
+        work[count].done_since = (double)query_u64(&q);
         code = count_states(store, id, &rows[count], &work[count], err);
         count++;
         code = code != ERR_OK ? code : query_next(&q, &more, err);

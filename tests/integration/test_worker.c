@@ -410,7 +410,7 @@ static void test_a_stopped_training_resumes_bit_for_bit(void **state)
     int status = scripted_worker_stop(&s, SIGTERM);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     assert_true(said_bye(&s));
-    expect_outcome(whole, OUTCOME_CANCELLED);
+    expect_outcome(whole, OUTCOME_PREEMPTED);
     assert_true(whole->checkpoint_step >= 200);
 
     uint64_t step = whole->checkpoint_step;

@@ -44,6 +44,7 @@
 /* … and this later everything must have ended. 50,000 seeds needed 363 s at most: a lease that runs
  * out, a HELLO back-off, a job's back-off and the jobs that are left add up to a few minutes. */
 #define SIM_CALM_MS           (20 * 60 * 1000)
+#define SIM_HOST_FAILURES     2
 #define SIM_ATTEMPTS_MAX      6
 #define SIM_ATTEMPTS_FREE_MAX 20 /* docs/protocol.md section 3 */
 #define SIM_PERSON_PEER       UINT64_MAX
@@ -121,6 +122,21 @@
     X(waits_for_class)                                                                             \
     X(waits_for_backoff)                                                                           \
     X(waits_for_draining)                                                                          \
+    X(waits_for_label)                                                                             \
+    X(waits_for_pause)                                                                             \
+    X(waits_for_time)                                                                              \
+    X(waits_for_quarantine)                                                                        \
+    X(waits_for_a_larger_worker)                                                                   \
+    X(experiments_paused)                                                                          \
+    X(priorities_changed)                                                                          \
+    X(hosts_quarantined)                                                                           \
+    X(hosts_released)                                                                              \
+    X(worker_times_up)                                                                             \
+    X(clock_jumps)                                                                                 \
+    X(attempts_timed_out)                                                                          \
+    X(attempts_preempted)                                                                          \
+    X(jobs_failed_by_policy)                                                                       \
+    X(memory_grown)                                                                          \
     X(jobs_done)                                                                                   \
     X(jobs_failed)                                                                                 \
     X(jobs_given_up)                                                                               \
@@ -162,6 +178,9 @@ struct sim_job {
     bool of_experiment[SIM_EXPERIMENTS];
     uint32_t threads;
     uint64_t memory_bytes;
+    struct retry_policy retry;
+    const char *labels;
+    uint32_t time_limit_s;
     uint32_t steps; /* training: each also makes a batch of metrics every few steps */
     uint32_t checkpoint_steps;
     uint32_t batches; /* evaluation: record batches in all */
@@ -194,17 +213,21 @@ struct sim_row {
     uint32_t commits;
     uint64_t step_told; /* largest checkpoint step ever acknowledged to anybody */
     bool cancel_asked;  /* a person wanted it cancelled at some time */
+    int32_t priority;
 };
 
 struct sim_experiment {
     bool exists;
     char numeric_class[64]; /* empty until it is fixed */
+    bool paused;
+    int32_t priority;
 };
 
 struct sim_store {
     struct sim_row rows[SIM_JOBS_MAX];
     struct sim_experiment experiments[SIM_EXPERIMENTS];
     struct digest instances[SIM_WORKERS_MAX]; /* by name_index: the process that last said HELLO */
+    char quarantine[SIM_WORKERS_MAX][REASON_BYTES_MAX]; /* of its host; empty: none */
     uint32_t boots;
     uint64_t order_max;
     struct digest trees[SIM_TREES_MAX]; /* the artifact store */
@@ -229,7 +252,8 @@ struct sim_server {
     enum sim_doom doom; /* of the next turn that has something to commit */
     struct arena arena; /* of the turn: decoded frames and output */
     struct core_output turn;
-    int64_t lag_ms; /* the core's clock is behind the world's: its loop stood still */
+    int64_t wall_jump_ms; /* somebody has set the wall clock */
+    int64_t lag_ms;       /* the core's clock is behind the world's: its loop stood still */
     int64_t stalled_until_ms;
     int64_t wake_at_ms; /* world time; earlier wake-up events are ignored */
     uint64_t gone_peer; /* a send failed: the core hears of it in the next turn */
@@ -244,6 +268,9 @@ struct sim_server {
     struct digest instances[SIM_WORKERS_MAX];
     bool draining[SIM_WORKERS_MAX];     /* the worker says so */
     bool drain_wanted[SIM_WORKERS_MAX]; /* a person does */
+    int64_t ends_ms[SIM_WORKERS_MAX];   /* core's clock, as HELLO said; 0: no end */
+    bool quarantined[SIM_WORKERS_MAX];  /* its host, the turn under way included */
+    bool paused[SIM_EXPERIMENTS];       /* the same */
 };
 
 struct sim_spool { /* of one lease */
@@ -278,7 +305,7 @@ struct sim_worker {
     uint64_t peer;
     uint64_t incarnation;
     uint32_t threads, host_cores;
-    const char *name, *host, *numeric_class;
+    const char *name, *host, *numeric_class, *labels;
     struct sim_spool spools[SIM_LEASES_MAX];
     struct sim_child children[SIM_CHILDREN_MAX];
     int64_t wake_at_ms;
@@ -295,7 +322,12 @@ enum sim_act {
     ACT_RETRY_JOB,
     ACT_RETRY_EXPERIMENT,
     ACT_DRAIN,
+    ACT_PAUSE,
+    ACT_PRIORITY,
+    ACT_RELEASE,
     ACT_COUNT,
+    ACT_RESUME, /* follows every pause */
+    ACT_RELEASE_ALL,
 };
 
 enum sim_event_kind {

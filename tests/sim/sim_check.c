@@ -49,6 +49,45 @@ static bool failed_alike_on_two(const struct sim_row *row)
     return false;
 }
 
+/* The class that a job's policy counts an attempt under (docs/protocol.md section 3). The simulated
+ * children die without a signal's number. */
+static enum failure_class class_of(enum outcome outcome)
+{
+    switch (outcome) {
+    case OUTCOME_CRASHED:
+        return FAILURE_EXIT;
+    case OUTCOME_MEMORY:
+        return FAILURE_MEMORY;
+    case OUTCOME_TIMEOUT:
+        return FAILURE_TIMEOUT;
+    case OUTCOME_LOST:
+        return FAILURE_LOST;
+    case OUTCOME_CANCELLED:
+    case OUTCOME_PREEMPTED:
+        return FAILURE_PREEMPTED;
+    case OUTCOME_INVALID:
+        return FAILURE_INVALID;
+    case OUTCOME_OK:
+    case OUTCOME_FAILED:
+    case OUTCOME_DIVERGED:
+    case OUTCOME_COUNT:
+        break;
+    }
+    return FAILURE_ERROR;
+}
+
+/* Did the latest attempt's class of failure happen more often than the job's policy repeats it? */
+static bool policy_is_spent(const struct sim_job *job, const struct sim_row *row)
+{
+    static const struct retry_policy unset;
+    const enum failure_class class = class_of(row->attempts[row->epoch_begun].outcome);
+    uint32_t count = 0;
+    for (uint32_t e = 1; e <= row->epoch_begun; e++)
+        count += row->attempts[e].ended && !row->attempts[e].committed &&
+                 class_of(row->attempts[e].outcome) == class;
+    return memcmp(&job->retry, &unset, sizeof unset) != 0 && count > job->retry.again[class];
+}
+
 /* An ending without success needs the cause that the protocol names for it. */
 static void check_ending(struct sim *s, int index, const struct core_job_state *next)
 {
@@ -60,7 +99,9 @@ static void check_ending(struct sim *s, int index, const struct core_job_state *
         sim_fail(s, "%s is %s and nobody says why", job->label, job_state_name(next->state));
     if (next->state == JOB_CANCELLED && !row->cancel_asked)
         sim_fail(s, "%s is cancelled and no person wanted it", job->label);
-    if (next->state == JOB_FAILED && !budget_spent && !gave_up &&
+    const bool by_policy = policy_is_spent(job, row);
+    s->counters.jobs_failed_by_policy += next->state == JOB_FAILED && by_policy && !budget_spent;
+    if (next->state == JOB_FAILED && !budget_spent && !gave_up && !by_policy &&
         row->attempts[row->epoch_begun].outcome != OUTCOME_DIVERGED)
         sim_fail(s, "%s failed after %u of %u attempts: %s", job->label, next->attempts_spent,
                  next->attempts_max, next->reason);
@@ -114,8 +155,28 @@ static void check_end_of_attempt(struct sim *s, const struct core_op_attempt *op
     const struct sim_row *row = &s->store.rows[index];
     if (op->lease.epoch != row->epoch_begun || row->attempts[row->epoch_begun].ended)
         sim_fail(s, "%s: an attempt ends that is not under way", s->jobs[index].label);
+    if (op->outcome == OUTCOME_TIMEOUT && s->jobs[index].time_limit_s == 0)
+        sim_fail(s, "%s times out and has no limit", s->jobs[index].label);
     if (op->committed && row->commits > 0)
         sim_fail(s, "%s commits twice", s->jobs[index].label);
+}
+
+/* A host is put into quarantine for what different jobs did there, and for nothing else. */
+static void check_host(struct sim *s, const struct core_op_host *op)
+{
+    int failed = 0;
+    for (int i = 0; i < s->job_count; i++) {
+        bool here = false;
+        const struct sim_row *row = &s->store.rows[i];
+        for (uint32_t e = 1; e <= row->epoch_begun; e++)
+            here = here || ((row->attempts[e].outcome == OUTCOME_CRASHED ||
+                             row->attempts[e].outcome == OUTCOME_INVALID) &&
+                            strcmp(s->workers[row->attempts[e].name_index].host, op->name) == 0);
+        failed += here;
+    }
+    /* The attempt that fills the measure may end in this very turn, after this operation. */
+    if (op->quarantined && failed < SIM_HOST_FAILURES - 1)
+        sim_fail(s, "%s is quarantined after failures of %d jobs", op->name, failed);
 }
 
 void sim_check_op(struct sim *s, const struct core_op *op)
@@ -139,9 +200,15 @@ void sim_check_op(struct sim *s, const struct core_op *op)
         return;
     case CORE_OP_EXPERIMENT:
     case CORE_OP_JOB_NEW:
+    case CORE_OP_JOB_TERMS:
     case CORE_OP_MEMBER:
     case CORE_OP_UNWANT:
     case CORE_OP_WORKER:
+    case CORE_OP_EXPERIMENT_STATE:
+    case CORE_OP_JOB_PRIORITY:
+        return;
+    case CORE_OP_HOST:
+        check_host(s, &op->host);
         return;
     }
 }

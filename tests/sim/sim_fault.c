@@ -102,7 +102,11 @@ static void trouble_server(struct sim *s)
     if (!server->core || s->now_ms < server->stalled_until_ms)
         return;
     const int64_t what = sim_between(s, 0, 99);
-    if (what < 30) {
+    if (what < 5) {
+        server->wall_jump_ms += sim_between(s, -86400000, 86400000);
+        s->counters.clock_jumps++;
+        sim_trace(s, "C", "has its wall clock set");
+    } else if (what < 30) {
         s->counters.coordinator_kills_idle++;
         sim_trace(s, "C", "is killed");
         sim_server_kill(s);
@@ -128,12 +132,25 @@ static void count_waiting(struct sim *s)
         {"NumericClass", offsetof(struct sim_counters, waits_for_class)},
         {"Backoff", offsetof(struct sim_counters, waits_for_backoff)},
         {"Draining", offsetof(struct sim_counters, waits_for_draining)},
+        {"Label", offsetof(struct sim_counters, waits_for_label)},
+        {"Paused", offsetof(struct sim_counters, waits_for_pause)},
+        {"TimeLimit", offsetof(struct sim_counters, waits_for_time)},
+        {"Quarantined", offsetof(struct sim_counters, waits_for_quarantine)},
+        {"TooLarge", offsetof(struct sim_counters, waits_for_a_larger_worker)},
     };
     for (int i = 0; i < s->job_count && s->server.core; i++) {
-        const char *word = core_wait_reason(s->server.core, &s->jobs[i].identity);
+        struct arena arena = {0};
+        struct msg_explanation why = {0};
+        core_explain(s->server.core, &s->jobs[i].identity, sim_server_clock_ms(s), &arena, &why);
+        const char *word =
+            core_wait_reason(s->server.core, &s->jobs[i].identity, sim_server_clock_ms(s));
         for (size_t r = 0; r < sizeof reasons / sizeof *reasons; r++)
             if (strcmp(word, reasons[r].word) == 0)
                 ++*(uint64_t *)(void *)((char *)&s->counters + reasons[r].offset);
+        if (strcmp(word, why.word) != 0 || (*word && !*why.text))
+            sim_fail(s, "%s waits for '%s', explained as '%s': %s", s->jobs[i].label, word,
+                     why.word, why.text);
+        arena_release(&arena);
     }
 }
 

@@ -14,8 +14,9 @@
 /* Fewer seeds than this need not reach every counter. */
 #define SEEDS_FOR_COVERAGE 2000
 
-static const char *const plant_names[] = {"none", "skip-epoch-check", "ack-before-commit",
-                                          "drop-checkpoint"};
+static const char *const plant_names[] = {
+    "none",         "skip-epoch-check", "ack-before-commit", "drop-checkpoint",
+    "ignore-pause", "ignore-labels"};
 
 struct options {
     uint64_t first, count;
@@ -107,8 +108,10 @@ int main(int argc, char **argv)
 {
     struct options o;
     if (!parse(argc, argv, &o)) {
-        fprintf(stderr, "usage: sim [--seeds N] [--first N | --seed N] [--plant NAME] [--verbose]\n"
-                        "NAME: none, skip-epoch-check, ack-before-commit, drop-checkpoint\n");
+        fprintf(stderr,
+                "usage: sim [--seeds N] [--first N | --seed N] [--plant NAME] [--verbose]\n"
+                "NAME: none, skip-epoch-check, ack-before-commit, drop-checkpoint, ignore-pause,\n"
+                "      ignore-labels\n");
         return 2;
     }
     struct sim_counters sum = {0};

@@ -6,7 +6,8 @@
 #include "check.h"
 #include "sim.h"
 
-#define REPEAT_MS 3000 /* nothing seems to have happened: once more */
+#define REPEAT_MS        3000 /* nothing seems to have happened: once more */
+#define RELEASE_EVERY_MS 60000
 
 static struct submit_job *submit_jobs(struct sim *s, struct arena *arena, int experiment,
                                       size_t *count_out)
@@ -36,7 +37,10 @@ static struct submit_job *submit_jobs(struct sim *s, struct arena *arena, int ex
                                 .threads = job->threads,
                                 .memory_bytes = job->memory_bytes,
                                 .items_expected = job->items_are_planned ? sim_items_of(job) : 0,
-                                .attempts_max = SIM_ATTEMPTS_MAX};
+                                .attempts_max = SIM_ATTEMPTS_MAX,
+                                .retry = job->retry,
+                                .labels = job->labels,
+                                .time_limit_s = job->time_limit_s};
     }
     *count_out = count;
     return jobs;
@@ -150,11 +154,76 @@ static void drain(struct sim *s)
 {
     const struct sim_worker *w = &s->workers[sim_between(s, 0, s->worker_count - 1)];
     struct core_event event = {.kind = CORE_DRAIN_WORKER, .peer = SIM_PERSON_PEER};
-    event.drain = (struct core_drain){.request = 4, .worker = w->name};
+    event.drain = (struct core_drain){.request = 4, .worker = w->name, .reason = "a person's"};
+    if (sim_chance(s, 0.5))
+        event.drain.grace_ms = (uint64_t)sim_between(s, 1000, 60000);
     sim_trace(s, "person", "drains %s", w->name);
     sim_server_step(s, &event);
     if (reply(s)->kind == MSG_OK) /* just started, the coordinator may not know the worker yet */
         s->server.drain_wanted[w->name_index] = true;
+}
+
+/* Out of quarantine, and out of a drain that the worker has not heard of. */
+static void release(struct sim *s, const struct sim_worker *w)
+{
+    struct core_event event = {.kind = CORE_DRAIN_WORKER, .peer = SIM_PERSON_PEER};
+    event.drain = (struct core_drain){.request = 5, .worker = w->name, .action = WORKER_RELEASE};
+    sim_trace(s, "person", "releases %s", w->name);
+    sim_server_step(s, &event);
+    if (reply(s)->kind == MSG_OK)
+        s->server.drain_wanted[w->name_index] = false;
+}
+
+/* Everything that a person may have stopped, or a policy, goes on; a person who sees work left
+ * comes back. */
+static void release_all(struct sim *s, const struct sim_event *act)
+{
+    for (int i = 0; i < s->worker_count; i++)
+        if (s->workers[i].index == s->workers[i].name_index)
+            release(s, &s->workers[i]);
+    for (int e = 0; e < SIM_EXPERIMENTS; e++) {
+        struct core_event event = {.kind = CORE_RESUME, .peer = SIM_PERSON_PEER};
+        event.act = (struct core_act){.request = 6, .experiment = sim_experiment_name(e)};
+        sim_server_step(s, &event);
+    }
+    for (int i = 0; i < s->job_count; i++)
+        if (s->store.rows[i].exists && !job_state_is_final(s->store.rows[i].state.state)) {
+            s->acts_left++;
+            sim_schedule(s, RELEASE_EVERY_MS, *act);
+            return;
+        }
+}
+
+static void pause_experiment(struct sim *s, const struct sim_event *act, bool paused)
+{
+    struct core_event event = {.kind = paused ? CORE_PAUSE : CORE_RESUME, .peer = SIM_PERSON_PEER};
+    event.act = (struct core_act){.request = 7, .experiment = sim_experiment_name(act->experiment)};
+    s->counters.experiments_paused += paused;
+    sim_trace(s, "person", "%s %s", paused ? "pauses" : "resumes", event.act.experiment);
+    sim_server_step(s, &event);
+    if (!paused)
+        return;
+    s->acts_left++;
+    struct sim_event resume = *act;
+    resume.act = ACT_RESUME;
+    sim_schedule(s, sim_between(s, 1000, 60000), resume);
+}
+
+static void change_priority(struct sim *s, const struct sim_event *act, int job)
+{
+    struct core_event event = {.kind = CORE_PRIORITY, .peer = SIM_PERSON_PEER};
+    event.act = (struct core_act){.request = 8,
+                                  .experiment = "",
+                                  .jobs = &s->jobs[job].identity,
+                                  .job_count = 1,
+                                  .priority = (int32_t)sim_between(s, -5, 5)};
+    if (sim_chance(s, 0.3)) {
+        event.act.experiment = sim_experiment_name(act->experiment);
+        event.act.job_count = 0;
+    }
+    s->counters.priorities_changed++;
+    sim_trace(s, "person", "sets priority %d", event.act.priority);
+    sim_server_step(s, &event);
 }
 
 /* A job that the act makes sense for, or any. */
@@ -187,6 +256,14 @@ void sim_person_acts(struct sim *s, const struct sim_event *event)
         cancel(s, event, choose_job(s, event->act));
     else if (event->act == ACT_RETRY_JOB || event->act == ACT_RETRY_EXPERIMENT)
         retry(s, event, choose_job(s, event->act));
+    else if (event->act == ACT_PAUSE || event->act == ACT_RESUME)
+        pause_experiment(s, event, event->act == ACT_PAUSE);
+    else if (event->act == ACT_PRIORITY)
+        change_priority(s, event, choose_job(s, event->act));
+    else if (event->act == ACT_RELEASE)
+        release(s, &s->workers[sim_between(s, 0, s->worker_count - 1)]);
+    else if (event->act == ACT_RELEASE_ALL)
+        release_all(s, event);
     else
         drain(s);
     if (first) /* it may be lost with its turn, so it comes again, at least once */
@@ -195,7 +272,10 @@ void sim_person_acts(struct sim *s, const struct sim_event *event)
 
 void sim_person_plan(struct sim *s)
 {
-    s->acts_left = 1;
+    s->acts_left = 3;
+    for (int i = 0; i < 2; i++) /* the first may be lost with its turn */
+        sim_schedule(s, SIM_FAULTS_END_MS + i * REPEAT_MS,
+                     (struct sim_event){.kind = SIM_PERSON, .act = ACT_RELEASE_ALL});
     sim_schedule(s, sim_between(s, 10, 2000),
                  (struct sim_event){.kind = SIM_PERSON, .act = ACT_SUBMIT});
     if (sim_chance(s, 0.4)) {

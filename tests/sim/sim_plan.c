@@ -87,6 +87,21 @@ static enum sim_nature draw_nature(struct sim *s, enum job_kind kind)
     return NATURE_FINE;
 }
 
+/* Some jobs ask for a worker that not everybody is, have a limit of time, or a policy of their own.
+ */
+static void draw_terms(struct sim *s, struct sim_job *job)
+{
+    job->labels = sim_chance(s, 0.2) ? "big" : "";
+    job->time_limit_s = sim_chance(s, 0.25) ? (uint32_t)sim_between(s, 40, 90) : 0;
+    if (!sim_chance(s, 0.25))
+        return;
+    for (int c = 0; c < FAILURE_CLASS_COUNT; c++)
+        job->retry.again[c] = sim_chance(s, 0.5) ? (uint32_t)sim_between(s, 0, 3) : RETRY_AGAIN_MAX;
+    job->retry.again[FAILURE_LOST] = job->retry.again[FAILURE_PREEMPTED] = RETRY_AGAIN_MAX;
+    job->retry.backoff_ms = 500;
+    job->retry.memory_growth_percent = (uint32_t)sim_between(s, 0, 100);
+}
+
 static int make_job(struct sim *s, enum job_kind kind, int start, int embeddings)
 {
     const int index = s->job_count++;
@@ -98,6 +113,7 @@ static int make_job(struct sim *s, enum job_kind kind, int start, int embeddings
         kind == JOB_EVALUATE ? (enum sim_lie)sim_between(s, LIE_COUNT, LIE_OMISSION) : LIE_ARTIFACT;
     job->threads = kind == JOB_EVALUATE ? 1 : (uint32_t)sim_between(s, 1, 2);
     job->memory_bytes = (uint64_t)(sim_chance(s, 0.2) ? 600 : 100) << 20; /* of 1 GiB */
+    draw_terms(s, job);
     snprintf(job->label, sizeof job->label, "%s-%d", job_kind_name(kind), index);
     snprintf(job->spec, sizeof job->spec, "{\"seed\":%d,\"job\":%d}", (int)(s->seed % 1000000),
              index);

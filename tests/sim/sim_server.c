@@ -31,7 +31,8 @@ const struct core_job_state *sim_server_state(const struct sim *s, int job)
 static void load_core(struct sim *s)
 {
     struct sim_server *server = &s->server;
-    const struct core_options options = {.boot = ++s->store.boots};
+    const struct core_options options = {.boot = ++s->store.boots,
+                                         .host_failures_max = SIM_HOST_FAILURES};
     server->core = core_new_with_fault(&options, options.boot, s->planted);
     server->wake_at_ms = INT64_MAX;
     server->gone_peer = 0;
@@ -42,6 +43,11 @@ static void load_core(struct sim *s)
     memset(server->draining, 0, sizeof server->draining);
     memcpy(server->instances, s->store.instances, sizeof server->instances);
     memset(server->drain_wanted, 0, sizeof server->drain_wanted);
+    memset(server->ends_ms, 0, sizeof server->ends_ms);
+    for (int i = 0; i < SIM_WORKERS_MAX; i++)
+        server->quarantined[i] = *s->store.quarantine[i] != '\0';
+    for (int e = 0; e < SIM_EXPERIMENTS; e++)
+        server->paused[e] = s->store.experiments[e].paused;
     sim_store_load(s, server->core);
     core_check(server->core);
     /* What a restarted coordinator knows is exactly what the former one had committed. */
@@ -192,7 +198,7 @@ static void take_step(struct sim *s, struct core_event *event, const struct sim_
     const size_t first_op = server->turn.op_count;
     const size_t first_send = server->turn.send_count;
     event->now_ms = sim_server_clock_ms(s);
-    event->time_ms = s->now_ms + WALL_CLOCK_START;
+    event->time_ms = s->now_ms + WALL_CLOCK_START + server->wall_jump_ms;
     core_step(server->core, event, &server->turn);
     core_check(server->core);
     complete_sends(s, first_send);

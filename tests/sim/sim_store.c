@@ -85,6 +85,8 @@ static void end_attempt(struct sim *s, const struct core_op_attempt *op)
     row_of(s, &op->lease.job)->commits += op->committed;
     s->counters.attempts_lost += op->outcome == OUTCOME_LOST;
     s->counters.attempts_cancelled += op->outcome == OUTCOME_CANCELLED;
+    s->counters.attempts_timed_out += op->outcome == OUTCOME_TIMEOUT;
+    s->counters.attempts_preempted += op->outcome == OUTCOME_PREEMPTED;
     s->counters.results_invalid += strncmp(op->reason, "invalid: ", 9) == 0;
 }
 
@@ -112,6 +114,9 @@ static void apply(struct sim *s, const struct core_op *op)
         row->state.order = op->job_new.order;
         return;
     }
+    case CORE_OP_JOB_TERMS:
+        row_of(s, &op->job_new.job->identity)->priority = op->job_new.job->priority;
+        return;
     case CORE_OP_MEMBER: {
         const int experiment = sim_experiment_index(op->member.experiment);
         struct sim_row *row = &store->rows[job_of_order(s, op->member.order)];
@@ -137,6 +142,23 @@ static void apply(struct sim *s, const struct core_op *op)
         return;
     case CORE_OP_BATCH:
         attempt_of(s, &op->batch.lease)->batches[op->batch.stream] = op->batch.index + 1;
+        return;
+    case CORE_OP_EXPERIMENT_STATE: {
+        struct sim_experiment *e = &store->experiments[sim_experiment_index(op->experiment.name)];
+        e->paused = op->experiment.paused;
+        e->priority = op->experiment.priority;
+        return;
+    }
+    case CORE_OP_JOB_PRIORITY:
+        store->rows[job_of_order(s, op->priority.order)].priority = op->priority.priority;
+        return;
+    case CORE_OP_HOST:
+        for (int i = 0; i < s->worker_count; i++)
+            if (strcmp(s->workers[i].host, op->host.name) == 0)
+                snprintf(store->quarantine[s->workers[i].name_index], sizeof *store->quarantine,
+                         "%s", op->host.quarantined ? op->host.reason : "");
+        s->counters.hosts_quarantined += op->host.quarantined;
+        s->counters.hosts_released += !op->host.quarantined;
         return;
     case CORE_OP_WORKER:
         store->instances[sim_name_index(s, op->worker.name)] = op->worker.instance;
@@ -175,6 +197,10 @@ void sim_store_job_row(const struct sim *s, int index, struct arena *arena,
                                  .kind = job->kind,
                                  .threads = job->threads,
                                  .memory_bytes = job->memory_bytes,
+                                 .priority = row->priority,
+                                 .retry = job->retry,
+                                 .labels = job->labels,
+                                 .time_limit_s = job->time_limit_s,
                                  .items_expected = job->items_are_planned ? sim_items_of(job) : 0,
                                  .parents = parents,
                                  .parent_count = (size_t)job->parent_count};
@@ -207,7 +233,11 @@ void sim_store_load(struct sim *s, struct core *core)
     for (int e = 0; e < SIM_EXPERIMENTS; e++)
         if (s->store.experiments[e].exists)
             core_load_experiment(core, sim_experiment_name(e),
-                                 s->store.experiments[e].numeric_class);
+                                 s->store.experiments[e].numeric_class,
+                                 s->store.experiments[e].paused, s->store.experiments[e].priority);
+    for (int i = 0; i < s->worker_count; i++)
+        if (*s->store.quarantine[s->workers[i].name_index])
+            core_load_host(core, s->workers[i].host, s->store.quarantine[s->workers[i].name_index]);
     for (int i = 0; i < s->job_count; i++) {
         const struct sim_row *row = &s->store.rows[i];
         if (sim_row_is_held(row)) {

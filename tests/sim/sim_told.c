@@ -16,6 +16,11 @@ static void check_lease_sent(struct sim *s, const struct msg_lease *m)
         sim_fail(s, "%s: a lease leaves before its epoch %u is stored", label, m->lease.epoch);
         return;
     }
+    s->counters.memory_grown += m->memory_bytes > s->jobs[job].memory_bytes;
+    if (m->memory_bytes < s->jobs[job].memory_bytes || m->memory_bytes > (uint64_t)1 << 30)
+        sim_fail(s, "%s: a lease of %llu bytes, planned were %llu", label,
+                 (unsigned long long)m->memory_bytes,
+                 (unsigned long long)s->jobs[job].memory_bytes);
     if (m->lease.epoch == row->epoch_begun && m->resume_step < row->step_told)
         sim_fail(s, "%s: step %llu was acknowledged, the next attempt starts at %llu", label,
                  (unsigned long long)row->step_told, (unsigned long long)m->resume_step);
@@ -248,6 +253,8 @@ static void check_hello(struct sim *s, const struct step *step, const struct msg
         server->drain_wanted[step->name_index] = false; /* a person meant the former process */
     server->instances[step->name_index] = hello->instance;
     server->draining[step->name_index] = false;
+    server->ends_ms[step->name_index] =
+        hello->ends_in_ms ? sim_server_clock_ms(s) + (int64_t)hello->ends_in_ms : 0;
     server->sessions[step->name_index] = m->welcome.session;
     server->session_peers[step->name_index] = step->frame->peer;
     server->seen_ms[step->name_index] = sim_server_clock_ms(s);
@@ -289,6 +296,26 @@ static void check_heartbeat(struct sim *s, const struct step *step, const struct
 
 /* ---- the life of a lease ---- */
 
+/* The experiment whose settings a job follows, the turn under way included. */
+static int experiment_of(const struct sim *s, int job)
+{
+    const struct core_output *turn = &s->server.turn;
+    for (size_t i = turn->op_count; i > 0; i--)
+        if (turn->ops[i - 1].kind == CORE_OP_MEMBER && turn->ops[i - 1].member.queues &&
+            turn->ops[i - 1].member.order == sim_server_state(s, job)->order)
+            return sim_experiment_index(turn->ops[i - 1].member.experiment);
+    return s->store.rows[job].experiment;
+}
+
+static void note_settings(struct sim *s, const struct core_op *op)
+{
+    if (op->kind == CORE_OP_EXPERIMENT_STATE)
+        s->server.paused[sim_experiment_index(op->experiment.name)] = op->experiment.paused;
+    for (int i = 0; op->kind == CORE_OP_HOST && i < s->worker_count; i++)
+        if (strcmp(s->workers[i].host, op->host.name) == 0)
+            s->server.quarantined[s->workers[i].name_index] = op->host.quarantined;
+}
+
 /* A worker gets work only while it is heard, and not while it drains. */
 static void check_lease_begins(struct sim *s, const struct core_op_attempt *op)
 {
@@ -300,6 +327,18 @@ static void check_lease_begins(struct sim *s, const struct core_op_attempt *op)
     if (clock_ms - server->seen_ms[holder] >= HEARTBEAT_MS * HEARTBEAT_LIVENESS)
         sim_fail(s, "%s goes to %s, silent for %lld ms", s->jobs[job].label, op->worker,
                  (long long)(clock_ms - server->seen_ms[holder]));
+    const struct sim_job *planned = &s->jobs[job];
+    const int64_t need_ms = planned->time_limit_s > 30 ? planned->time_limit_s * 1000 : 30000;
+    if (server->quarantined[holder])
+        sim_fail(s, "%s goes to %s, whose host is in quarantine", planned->label, op->worker);
+    if (server->paused[experiment_of(s, job)])
+        sim_fail(s, "%s of a paused experiment goes to %s", planned->label, op->worker);
+    if (*planned->labels && strstr(s->workers[holder].labels, planned->labels) == NULL)
+        sim_fail(s, "%s wants '%s' and goes to %s of '%s'", planned->label, planned->labels,
+                 op->worker, s->workers[holder].labels);
+    if (server->ends_ms[holder] && server->ends_ms[holder] - clock_ms < need_ms)
+        sim_fail(s, "%s goes to %s, which leaves in %lld ms", planned->label, op->worker,
+                 (long long)(server->ends_ms[holder] - clock_ms));
     if (server->draining[holder] || server->drain_wanted[holder])
         sim_fail(s, "%s goes to %s, which drains", s->jobs[job].label, op->worker);
 }
@@ -312,6 +351,7 @@ static void check_leases(struct sim *s, const struct msg *m, const struct step *
     const int64_t clock_ms = sim_server_clock_ms(s);
     for (size_t i = step->first_op; i < s->server.turn.op_count; i++) {
         const struct core_op *op = &s->server.turn.ops[i];
+        note_settings(s, op);
         if (op->kind != CORE_OP_ATTEMPT_BEGIN && op->kind != CORE_OP_ATTEMPT_END)
             continue;
         const int job = sim_job_index(s, &op->attempt.lease.job);

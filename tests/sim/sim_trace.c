@@ -155,10 +155,23 @@ void sim_trace_op(const struct sim *s, const struct core_op *op)
         put_lease(s, &out, &op->batch.lease);
         strbuf_printf(&out, " %s batch %u", stream_kind_name(op->batch.stream), op->batch.index);
         break;
+    case CORE_OP_EXPERIMENT_STATE:
+        strbuf_printf(&out, " experiment %s %s, priority %d", op->experiment.name,
+                      op->experiment.paused ? "paused" : "goes on", op->experiment.priority);
+        break;
+    case CORE_OP_JOB_PRIORITY:
+        strbuf_printf(&out, " job %" PRIu64 " priority %d", op->priority.order,
+                      op->priority.priority);
+        break;
+    case CORE_OP_HOST:
+        strbuf_printf(&out, " host %s: %s", op->host.name,
+                      op->host.quarantined ? op->host.reason : "released");
+        break;
     case CORE_OP_WORKER:
         strbuf_printf(&out, " worker %s", op->worker.name);
         break;
     case CORE_OP_JOB_NEW:
+    case CORE_OP_JOB_TERMS:
     case CORE_OP_MEMBER:
     case CORE_OP_UNWANT:
         strbuf_release(&out);

@@ -95,8 +95,15 @@ void sim_worker_start(struct sim *s, struct sim_worker *w)
                                     .host_cores = w->host_cores,
                                     .threads = w->threads,
                                     .memory_bytes = 1u << 30,
+                                    .node = w->host,
+                                    .labels = w->labels,
                                     .seed = rng_u64(&s->rng)};
     ASSERT(w->agent == NULL);
+    if (sim_mishap(s, 0.15)) { /* an allocation that ends */
+        options.ends_at_ms = s->now_ms + sim_between(s, 40000, 300000);
+        options.end_grace_ms = sim_between(s, 2000, 20000);
+        s->counters.worker_times_up++;
+    }
     w->incarnation++;
     options.instance = sim_tree_of(&s->jobs[0], rng_u64(&s->rng)); /* a random digest */
     memset(w->forgotten, 0, sizeof w->forgotten);

@@ -11,7 +11,8 @@
 /* ---- begin and end ---- */
 
 /* The first two workers share a host. One of the others may compute with other bits; whoever takes
- * the first lease must be able to run every job, so each has two threads wherever that matters. */
+ * the first lease must be able to run every job, so each has two threads and all labels wherever
+ * that matters. */
 static void make_workers(struct sim *s)
 {
     static const char *const names[] = {"w1", "w2", "w3", "w4", "w5"};
@@ -26,6 +27,7 @@ static void make_workers(struct sim *s)
             .host = hosts[i],
             .host_cores = 2,
             .threads = i == 0 || i == stranger ? 2 : (uint32_t)sim_between(s, 1, 2),
+            .labels = i == 0 || i == stranger || sim_chance(s, 0.4) ? "big,fast" : "fast",
             .numeric_class = i == stranger ? "blas/f32/Other/1" : "blas/f32/Sim/1"};
     s->worker_count = count;
     for (int i = 0; i < count; i++)

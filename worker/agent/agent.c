@@ -17,11 +17,17 @@ struct agent *agent_new(const struct agent_options *options)
     agent->options.host = arena_strdup(&agent->arena, options->host);
     agent->options.numeric_class = arena_strdup(&agent->arena, options->numeric_class);
     agent->options.version = arena_strdup(&agent->arena, options->version);
+    agent->options.node = arena_strdup(&agent->arena, options->node ? options->node : "");
+    agent->options.labels = arena_strdup(&agent->arena, options->labels ? options->labels : "");
     agent->jitter = rng_new(options->seed, "agent");
     agent->heartbeat_ms = HEARTBEAT_MS;
     agent->hello_at_ms = TIME_NEVER;
     agent->leave_at_ms = TIME_NEVER;
     agent->idle_since_ms = TIME_NEVER;
+    agent->terminate_at_ms = TIME_NEVER;
+    if (options->ends_at_ms > 0)
+        agent_terminate_at(agent, options->ends_at_ms - options->end_grace_ms,
+                           options->end_grace_ms, "the worker's time is up");
     return agent;
 }
 
@@ -124,26 +130,49 @@ static void agent_start(struct agent *agent, const struct agent_event *ev)
 }
 
 /* Stop with a checkpoint what computes and give back what does not yet. */
-static void agent_terminate(struct agent *agent, int64_t grace_ms, struct agent_actions *out)
+void agent_terminate(struct agent *agent, int64_t grace_ms, const char *why,
+                     struct agent_actions *out)
 {
-    if (agent->terminating) {
-        agent_leave(agent, out, false, "told to stop at once");
+    if (agent->terminating)
         return;
-    }
     agent->terminating = agent->draining = true;
     agent->leave_at_ms = agent->now_ms + grace_ms;
-    struct agent_outcome cancelled = {.outcome = OUTCOME_CANCELLED,
-                                      .reason = "the worker is shutting down"};
+    struct agent_outcome preempted = {.outcome = OUTCOME_PREEMPTED, .reason = why};
     for (size_t i = 0; i < agent->attempt_count; i++) {
         struct attempt *a = agent->attempts[i];
         if (a->phase == AGENT_FETCHING || a->phase == AGENT_READY)
-            agent_attempt_finish(agent, a, &cancelled, out);
-        if (a->phase != AGENT_RUNNING)
-            continue;
-        a->stopping = true;
-        a->stop_why = cancelled.reason;
-        agent_child_stop(agent, a->child, grace_ms * 3 / 4, out); /* the rest is for delivering */
+            agent_attempt_finish(agent, a, &preempted, out);
+        else if (a->phase == AGENT_RUNNING) /* the rest of the time is for delivering */
+            agent_attempt_stop(agent, a, &preempted, grace_ms * 3 / 4, out);
     }
+}
+
+void agent_terminate_at(struct agent *agent, int64_t at_ms, int64_t grace_ms, const char *why)
+{
+    if (at_ms >= agent->terminate_at_ms)
+        return;
+    agent->terminate_at_ms = at_ms;
+    agent->terminate_grace_ms = grace_ms;
+    agent->terminate_why = arena_strdup(&agent->arena, why);
+}
+
+/* The first signal stops in order, whatever has begun to stop before; the second one at once. */
+static void agent_signal(struct agent *agent, int64_t grace_ms, struct agent_actions *out)
+{
+    if (agent->signalled) {
+        agent_leave(agent, out, false, "told to stop at once");
+        return;
+    }
+    agent->signalled = true;
+    agent_terminate(agent, grace_ms, "the worker is shutting down", out);
+    if (agent->now_ms + grace_ms < agent->leave_at_ms)
+        agent->leave_at_ms = agent->now_ms + grace_ms;
+}
+
+static void agent_time_pump(struct agent *agent, struct agent_actions *out)
+{
+    if (!agent->terminating && agent->now_ms >= agent->terminate_at_ms)
+        agent_terminate(agent, agent->terminate_grace_ms, agent->terminate_why, out);
 }
 
 static void agent_handle(struct agent *agent, const struct agent_event *ev,
@@ -167,7 +196,7 @@ static void agent_handle(struct agent *agent, const struct agent_event *ev,
         agent->draining = true;
         return;
     case AGENT_EV_TERMINATE:
-        agent_terminate(agent, ev->grace_ms, out);
+        agent_signal(agent, ev->grace_ms, out);
         return;
     case AGENT_EV_TICK:
         return;
@@ -196,6 +225,8 @@ static int64_t earlier(int64_t a, int64_t b)
 static int64_t agent_wake_ms(const struct agent *agent)
 {
     int64_t wake = earlier(agent_session_wake_ms(agent), agent_child_wake_ms(agent));
+    if (!agent->terminating)
+        wake = earlier(wake, agent->terminate_at_ms);
     for (size_t i = 0; i < agent->attempt_count; i++) {
         wake = earlier(wake, agent_attempt_wake_ms(agent, agent->attempts[i]));
         wake = earlier(wake, agent_delivery_wake_ms(agent, agent->attempts[i]));
@@ -213,6 +244,7 @@ void agent_step(struct agent *agent, const struct agent_event *event, struct age
     if (agent->left)
         return;
     agent_handle(agent, event, out);
+    agent_time_pump(agent, out);
     /* Everything below is derived from state and time, so that no event has to remember it. */
     agent_child_pump(agent, out);
     for (size_t i = 0; i < agent->attempt_count && !agent->left; i++) {

@@ -29,7 +29,8 @@
 #define AGENT_WINDOW         16   /* docs/protocol.md section 3 */
 #define AGENT_RESEND_MS      2000 /* silence after which streams, checkpoints and results repeat */
 #define AGENT_KILL_GRACE_MS  10000
-#define AGENT_RETRY_MS_MIN   500 /* fetches and uploads that may succeed later */
+#define AGENT_STOP_GRACE_MS  60000 /* for the checkpoint of an attempt whose time is over */
+#define AGENT_RETRY_MS_MIN   500   /* fetches and uploads that may succeed later */
 #define AGENT_RETRY_MS_MAX   30000
 #define AGENT_CHILD_IDLE_MS  60000 /* an unused warm child is let go after this */
 #define AGENT_FORGOTTEN_KEYS 256   /* leases remembered so that a late duplicate is not restarted */
@@ -38,12 +39,16 @@ struct agent;
 
 struct agent_options { /* strings are copied */
     const char *worker, *host, *numeric_class, *version;
+    const char *node, *labels; /* NULL: empty */
     struct digest instance;
     uint32_t host_cores;
     uint32_t threads;
     uint64_t memory_bytes;
     uint64_t seed;       /* of the jitter */
     int64_t idle_end_ms; /* leave after holding nothing for this long; 0: never */
+    /* Walltime: monotonic time at which this process must be gone, 0: never; it stops with
+     * checkpoints so long before. */
+    int64_t ends_at_ms, end_grace_ms;
 };
 
 /* What is known of an attempt's end before the streams are counted. Strings are borrowed. */

@@ -39,6 +39,7 @@ static struct attempt *attempt_new(struct agent *agent, const struct lease_key *
     a->loss_nats = NAN;
     a->fetch.at_ms = TIME_NEVER;
     a->upload.at_ms = TIME_NEVER;
+    a->limit_at_ms = TIME_NEVER;
     agent->attempts[agent->attempt_count++] = a;
     return a;
 }
@@ -153,6 +154,29 @@ void agent_attempt_finish(struct agent *agent, struct attempt *a,
     attempt_spool_result(agent, a, out);
 }
 
+void agent_attempt_stop(struct agent *agent, struct attempt *a, const struct agent_outcome *stopped,
+                        int64_t grace_ms, struct agent_actions *out)
+{
+    ASSERT(a->phase == AGENT_RUNNING);
+    a->stopping = true;
+    a->stop_outcome = stopped->outcome;
+    a->stop_why = arena_strdup(&a->arena, stopped->reason);
+    agent_child_stop(agent, a->child, grace_ms, out);
+}
+
+/* A child that was asked to stop says that it was cancelled, or dies of the signal: it ends as
+ * whoever asked wants. One that was done before it heard has a result like any other. */
+static struct agent_outcome attempt_outcome(const struct attempt *a,
+                                            const struct agent_outcome *said)
+{
+    struct agent_outcome outcome = *said;
+    if (a->stopping && said->outcome != OUTCOME_OK && said->outcome != OUTCOME_DIVERGED) {
+        outcome.outcome = a->stop_outcome;
+        outcome.reason = a->stop_why;
+    }
+    return outcome;
+}
+
 void agent_attempt_forget(struct agent *agent, struct attempt *a, const char *why,
                           struct agent_actions *out)
 {
@@ -232,11 +256,7 @@ static void attempt_child_exited(struct agent *agent, const struct agent_event *
         struct attempt *a = agent->attempts[i];
         if (a->phase != AGENT_RUNNING || a->child != ev->child)
             continue;
-        struct agent_outcome outcome = ev->outcome;
-        if (a->stopping) {
-            outcome.outcome = OUTCOME_CANCELLED;
-            outcome.reason = a->stop_why;
-        }
+        struct agent_outcome outcome = attempt_outcome(a, &ev->outcome);
         agent_attempt_finish(agent, a, &outcome, out);
     }
 }
@@ -262,7 +282,8 @@ static void attempt_child_event(struct agent *agent, struct attempt *a,
                                         agent->now_ms);
     } else if (ev->kind == AGENT_EV_RESULT) {
         uint32_t child = a->child;
-        agent_attempt_finish(agent, a, &ev->outcome, out);
+        struct agent_outcome outcome = attempt_outcome(a, &ev->outcome);
+        agent_attempt_finish(agent, a, &outcome, out);
         agent_child_job_ended(agent, child, ev->outcome.outcome == OUTCOME_OK, out);
     }
 }
@@ -322,6 +343,11 @@ void agent_attempt_pump(struct agent *agent, struct attempt *a, struct agent_act
     }
     if (a->phase == AGENT_READY)
         agent_child_place(agent, a, out);
+    if (a->phase == AGENT_RUNNING && !a->stopping && agent->now_ms >= a->limit_at_ms) {
+        struct agent_outcome timeout = {.outcome = OUTCOME_TIMEOUT,
+                                        .reason = "it took longer than its time limit"};
+        agent_attempt_stop(agent, a, &timeout, AGENT_STOP_GRACE_MS, out);
+    }
     const struct digest *tree = attempt_tree_due(a);
     if (tree && !a->upload.in_flight && agent->now_ms >= a->upload.at_ms) {
         a->upload.in_flight = true;
@@ -339,5 +365,7 @@ int64_t agent_attempt_wake_ms(const struct agent *agent, const struct attempt *a
         wake = a->fetch.at_ms;
     if (attempt_tree_due(a) && !a->upload.in_flight && a->upload.at_ms < wake)
         wake = a->upload.at_ms;
+    if (a->phase == AGENT_RUNNING && !a->stopping && a->limit_at_ms < wake)
+        wake = a->limit_at_ms;
     return wake;
 }

@@ -101,6 +101,8 @@ void agent_child_place(struct agent *agent, struct attempt *a, struct agent_acti
     child->deadline_ms = TIME_NEVER;
     a->phase = AGENT_RUNNING;
     a->child = child->id;
+    if (a->job.time_limit_ms > 0 && a->job.time_limit_ms < INT64_MAX / 2)
+        a->limit_at_ms = agent->now_ms + (int64_t)a->job.time_limit_ms;
     a->job.threads = threads;
     struct agent_action *action = agent_emit(out, AGENT_DO_RUN);
     action->lease = a->lease;

@@ -34,6 +34,16 @@ static struct held_lease *held_list(const struct agent *agent, struct agent_acti
     return held;
 }
 
+/* Until it stops for its walltime; 0: it has no end. */
+static uint64_t session_ends_in_ms(const struct agent *agent)
+{
+    const struct agent_options *o = &agent->options;
+    if (o->ends_at_ms == 0)
+        return 0;
+    int64_t left_ms = o->ends_at_ms - o->end_grace_ms - agent->now_ms;
+    return left_ms > 0 ? (uint64_t)left_ms : 1;
+}
+
 static void session_hello(struct agent *agent, struct agent_actions *out)
 {
     const struct agent_options *o = &agent->options;
@@ -49,6 +59,9 @@ static void session_hello(struct agent *agent, struct agent_actions *out)
         .version = o->version,
         .held = held_list(agent, out),
         .held_count = agent->attempt_count,
+        .node = o->node,
+        .labels = o->labels,
+        .ends_in_ms = session_ends_in_ms(agent),
     };
     agent->hello_at_ms = agent->now_ms + agent_jitter(agent, agent->hello_wait_ms, 0.2);
     agent->hello_wait_ms =
@@ -123,6 +136,10 @@ static void session_order(struct agent *agent, const struct msg *m, struct agent
             agent_attempt_forget(agent, a, m->revoke.reason, out);
     } else if (m->kind == MSG_DRAIN) {
         agent->draining = true;
+        if (m->drain.grace_ms > 0 && m->drain.grace_ms < INT64_MAX / 2)
+            agent_terminate_at(agent, agent->now_ms + (int64_t)m->drain.grace_ms,
+                               AGENT_STOP_GRACE_MS,
+                               m->drain.reason[0] ? m->drain.reason : "the worker was drained");
     }
 }
 

@@ -36,10 +36,12 @@ struct attempt {
     struct lease_key lease;
     struct msg_lease job; /* all zero for a survivor */
     enum agent_phase phase;
-    bool has_spool;       /* a refused lease has none */
-    bool stopping;        /* we asked its child to stop: an end without result is a cancellation */
-    const char *stop_why; /* the sentence of that cancellation */
-    uint32_t child;       /* while RUNNING */
+    bool has_spool; /* a refused lease has none */
+    bool stopping;  /* we asked its child to stop: an end without result is a cancellation */
+    enum outcome stop_outcome; /* what such an end is */
+    const char *stop_why;      /* and its sentence */
+    int64_t limit_at_ms;       /* RUNNING: when its time is over; TIME_NEVER: it has no limit */
+    uint32_t child;            /* while RUNNING */
     struct retry fetch;
 
     bool started; /* the child has the job; STARTED is not acknowledged, so it is sent thrice */
@@ -87,7 +89,10 @@ struct agent {
     size_t child_count, child_capacity;
     uint32_t child_id_last;
 
-    bool draining, terminating, left;
+    bool draining, terminating, signalled, left;
+    int64_t terminate_at_ms;    /* its walltime's end, or a drain's; TIME_NEVER: neither */
+    int64_t terminate_grace_ms; /* from then on */
+    const char *terminate_why;
     int64_t leave_at_ms;   /* terminating: the end of the grace period */
     int64_t idle_since_ms; /* TIME_NEVER while leases are held */
 };
@@ -97,6 +102,11 @@ struct agent_action *agent_emit(struct agent_actions *out, enum agent_action_kin
 /* An action that sends `kind` with the current session; the caller fills in the rest. */
 struct msg *agent_emit_message(struct agent *agent, struct agent_actions *out, enum msg_kind kind);
 void agent_leave(struct agent *agent, struct agent_actions *out, bool refused, const char *reason);
+/* Stop children with a checkpoint, deliver, and leave within `grace_ms`. */
+void agent_terminate(struct agent *agent, int64_t grace_ms, const char *why,
+                     struct agent_actions *out);
+/* The same at `at_ms`, unless it is to happen earlier anyway. */
+void agent_terminate_at(struct agent *agent, int64_t at_ms, int64_t grace_ms, const char *why);
 bool agent_lease_equal(const struct lease_key *a, const struct lease_key *b);
 /* Uniform between (1 - spread) and (1 + spread) times `ms`. */
 int64_t agent_jitter(struct agent *agent, int64_t ms, double spread);
@@ -116,6 +126,9 @@ void agent_attempt_lease(struct agent *agent, const struct msg_lease *m, struct 
 /* The attempt ended as `outcome` says (strings are copied); makes the result durable. */
 void agent_attempt_finish(struct agent *agent, struct attempt *a,
                           const struct agent_outcome *outcome, struct agent_actions *out);
+/* Ask its child to stop with a checkpoint; if it obeys, the attempt ends as `stopped` says. */
+void agent_attempt_stop(struct agent *agent, struct attempt *a, const struct agent_outcome *stopped,
+                        int64_t grace_ms, struct agent_actions *out);
 void agent_attempt_forget(struct agent *agent, struct attempt *a, const char *why,
                           struct agent_actions *out);
 void agent_attempt_event(struct agent *agent, const struct agent_event *ev,

@@ -167,7 +167,14 @@ static struct agent *agent_begin(const struct worker_options *o)
                                     .host_cores = o->host_cores,
                                     .threads = o->threads,
                                     .memory_bytes = o->memory_bytes,
-                                    .idle_end_ms = o->idle_end_ms};
+                                    .idle_end_ms = o->idle_end_ms,
+                                    .node = o->node,
+                                    .labels = o->labels};
+    if (o->time_limit_ms > 0) {
+        options.ends_at_ms = clock_mono_ms() + o->time_limit_ms;
+        options.end_grace_ms =
+            o->grace_ms < o->time_limit_ms / 2 ? o->grace_ms : o->time_limit_ms / 2;
+    }
     memcpy(options.instance.bytes, instance, sizeof instance);
     memcpy(&options.seed, instance, sizeof options.seed);
     return agent_new(&options);

@@ -16,9 +16,11 @@ struct worker_options { /* all borrowed while the worker runs */
     uint32_t host_cores, threads;
     uint64_t memory_bytes;
     uint64_t spool_bytes_max, cache_bytes_max;
-    const char *program; /* of the children: "PROGRAM exec" */
-    int64_t grace_ms;    /* between SIGTERM and leaving whatever happens */
-    int64_t idle_end_ms; /* leave after holding nothing for so long; 0: never */
+    const char *program;       /* of the children: "PROGRAM exec" */
+    int64_t grace_ms;          /* between SIGTERM and leaving whatever happens */
+    int64_t idle_end_ms;       /* leave after holding nothing for so long; 0: never */
+    const char *node, *labels; /* labels.h */
+    int64_t time_limit_ms;     /* from now: it must be gone by then; 0: it has no end */
 };
 
 /* Run until drained, told to stop (SIGTERM, SIGINT; a second one stops at once) or refused.

@@ -29,13 +29,21 @@ static int write_seed(const char *corpus, const char *target, const char *name,
 
 static const char *codec_target(enum msg_kind kind)
 {
-    if (kind <= MSG_BYE)
+    static const char senders[MSG_KIND_COUNT] = {
+#define X(KIND, member, sender) [MSG_##KIND] = (sender),
+        MSG_KINDS(X)
+#undef X
+    };
+    switch (senders[kind]) {
+    case 'W':
         return "fuzz_codec_worker";
-    if (kind <= MSG_NO_SESSION)
-        return "fuzz_codec_coordinator";
-    if (kind <= MSG_STOP)
+    case 'C':
         return "fuzz_codec_client";
-    return kind <= MSG_ERROR ? "fuzz_codec_coordinator" : "fuzz_codec_data";
+    case 'D':
+        return "fuzz_codec_data";
+    default:
+        return "fuzz_codec_coordinator";
+    }
 }
 
 static int write_frames(const char *corpus)

@@ -444,12 +444,12 @@ static void test_checkpoints_are_told_after_they_are_stored(void **state)
     step(&w, (struct agent_event){.kind = AGENT_EV_TERMINATE, .grace_ms = 8000});
     expect(&w, "stop child 1\n");
     ended(&w, 5, OUTCOME_CANCELLED, "stopped", 0);
-    expect(&w, "spool result 5.1 5 stopped[0 0 0]\n");
+    expect(&w, "spool result 5.1 8 the worker is shutting down[0 0 0]\n");
     uploaded(&w, 30);
     expect(&w, "send checkpoint 5.1 step 30\n");
     ack.checkpoint_ack.step = 30;
     say(&w, ack);
-    expect(&w, "send result 5.1 5 stopped[0 0 0]\n");
+    expect(&w, "send result 5.1 8 the worker is shutting down[0 0 0]\n");
     result_acknowledged(&w, 5);
     expect(&w, "forget 5.1\nsend bye\nleave: stopped\n");
     assert_true(agent_has_left(w.agent));
@@ -466,13 +466,13 @@ static void test_terminate_leaves_in_time_whatever_happens(void **state)
     on(&w, AGENT_EV_FETCHED, 5);
     strbuf_clear(&w.text);
     step(&w, (struct agent_event){.kind = AGENT_EV_TERMINATE, .grace_ms = 4000});
-    expect(&w, "stop child 1\nspool result 6.1 5 the worker is shutting down[0 0 0]\n"
-               "send result 6.1 5 the worker is shutting down[0 0 0]\n");
+    expect(&w, "stop child 1\nspool result 6.1 8 the worker is shutting down[0 0 0]\n"
+               "send result 6.1 8 the worker is shutting down[0 0 0]\n");
     pass(&w, 3000);
-    expect(&w, "send result 6.1 5 the worker is shutting down[0 0 0]\nstop child 1 hard\n");
+    expect(&w, "send result 6.1 8 the worker is shutting down[0 0 0]\nstop child 1 hard\n");
     exited(&w, 1, OUTCOME_CRASHED, "signal 9");
-    expect(&w, "spool result 5.1 5 the worker is shutting down[0 0 0]\n"
-               "send result 5.1 5 the worker is shutting down[0 0 0]\n");
+    expect(&w, "spool result 5.1 8 the worker is shutting down[0 0 0]\n"
+               "send result 5.1 8 the worker is shutting down[0 0 0]\n");
     pass(&w, 1000);
     assert_non_null(strstr(strbuf_text(&w.text), "leave: the grace period is over"));
     end(&w);

@@ -47,6 +47,11 @@ static void remember(struct core_world *w, const struct core_op *op)
         w->rows[w->row_count++] = (struct core_job_row){.kind = job->kind,
                                                         .experiment = strdup("e"),
                                                         .threads = job->threads,
+                                                        .memory_bytes = job->memory_bytes,
+                                                        .priority = job->priority,
+                                                        .retry = job->retry,
+                                                        .labels = job->labels,
+                                                        .time_limit_s = job->time_limit_s,
                                                         .items_expected = job->items_expected,
                                                         .parents = parents,
                                                         .parent_count = job->parent_count};

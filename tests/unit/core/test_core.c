@@ -57,7 +57,8 @@ static void test_a_job_runs_to_its_end(void **state)
     submit_one(w, 1);
     assert_int_equal(core_world_sent(w, MSG_SUBMITTED, 0)->submitted.jobs_new, 1);
     assert_int_equal(core_world_state(w, 1), JOB_WAITING);
-    assert_string_equal(core_wait_reason(w->core, &w->rows[0].state.identity), "NoWorkers");
+    assert_string_equal(core_wait_reason(w->core, &w->rows[0].state.identity, w->now_ms),
+                        "NoWorkers");
     uint64_t session = core_world_hello(w, "a", 1, 1, CLASS);
     assert_int_not_equal(session, 0);
     const struct msg *lease = core_world_sent(w, MSG_LEASE, 0);
@@ -219,7 +220,8 @@ static void test_retries_back_off_until_the_budget_ends(void **state)
             break;
         }
         assert_int_equal(core_world_state(w, 1), JOB_WAITING);
-        assert_string_equal(core_wait_reason(w->core, &w->rows[0].state.identity), "Backoff");
+        assert_string_equal(core_wait_reason(w->core, &w->rows[0].state.identity, w->now_ms),
+                            "Backoff");
         assert_null(core_world_sent(w, MSG_LEASE, 0));
         assert_in_range(w->out.wake_at_ms - w->now_ms, 500u << (epoch - 1), 1000u << (epoch - 1));
         struct msg beat = core_world_beat(a, NULL, 0);
@@ -416,7 +418,7 @@ static void test_children_wait_for_parents_and_fall_with_them(void **state)
     jobs[1].parent_count = 1;
     core_world_submit(w, "e", jobs, 3);
     struct digest three = core_world_job(3);
-    assert_string_equal(core_wait_reason(w->core, &three), "Parents");
+    assert_string_equal(core_wait_reason(w->core, &three, w->now_ms), "Parents");
     uint64_t a = core_world_hello(w, "a", 1, 4, CLASS);
     assert_int_equal(core_world_sent_count(w, MSG_LEASE), 1);
     struct msg ok = core_world_ok(a, 1, 1);
@@ -476,13 +478,13 @@ static void test_numeric_class_is_fixed_by_the_first_lease(void **state)
     assert_null(core_world_sent(w, MSG_LEASE, 0));
     assert_int_equal(core_world_state(w, 2), JOB_WAITING);
     struct digest two = core_world_job(2);
-    assert_string_equal(core_wait_reason(w->core, &two), "Resources");
+    assert_string_equal(core_wait_reason(w->core, &two, w->now_ms), "Resources");
     struct msg bye = {.kind = MSG_BYE};
     struct worker_row rows[4];
     assert_int_equal(core_workers(w->core, rows, 4), 2);
     bye.bye.session = (uint64_t)1 << 32 | 1;
     core_world_say(w, 1, &bye);
-    assert_string_equal(core_wait_reason(w->core, &two), "NumericClass");
+    assert_string_equal(core_wait_reason(w->core, &two, w->now_ms), "NumericClass");
     core_world_hello(w, "c", 3, 2, CLASS);
     assert_int_equal(core_world_sent_count(w, MSG_LEASE), 2);
 }
@@ -623,7 +625,8 @@ static void test_draining_workers_get_nothing_new(void **state)
     assert_non_null(core_world_sent(w, MSG_DRAIN, 0));
     submit_one(w, 1);
     assert_null(core_world_sent(w, MSG_LEASE, 0));
-    assert_string_equal(core_wait_reason(w->core, &w->rows[0].state.identity), "Draining");
+    assert_string_equal(core_wait_reason(w->core, &w->rows[0].state.identity, w->now_ms),
+                        "Draining");
     struct msg beat = core_world_beat(a, NULL, 0); /* has not heard it: said again */
     core_world_say(w, 1, &beat);
     assert_non_null(core_world_sent(w, MSG_DRAIN, 0));

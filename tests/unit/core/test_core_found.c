@@ -51,14 +51,14 @@ static void test_a_restored_lease_uses_its_hosts_cores(void **state)
     core_free(w->core);
     w->core = core_new(&(struct core_options){.boot = 2}, 42);
     core_load_order(w->core, 2);
-    core_load_experiment(w->core, "e", CLASS);
+    core_load_experiment(w->core, "e", CLASS, false, 0);
     core_load_worker(w->core, "a", "shared", &instance);
     assert_int_equal(core_load_job(w->core, &held, &err), ERR_OK);
     assert_int_equal(core_load_job(w->core, &w->rows[1], &err), ERR_OK);
     assert_int_equal(core_load_finish(w->core, w->now_ms, &err), ERR_OK);
     hello_on(w, "b", "shared", 2);
     assert_int_equal(core_world_sent_count(w, MSG_LEASE), 0);
-    assert_string_equal(core_wait_reason(w->core, &jobs[1].identity), "Resources");
+    assert_string_equal(core_wait_reason(w->core, &jobs[1].identity, w->now_ms), "Resources");
     hello_on(w, "c", "elsewhere", 3); /* other cores are free */
     assert_int_equal(core_world_sent_count(w, MSG_LEASE), 1);
 }

@@ -143,6 +143,29 @@ static void make_plan(struct submit_job *jobs, struct named_digest *parents, siz
     }
 }
 
+/* The counters of a status are what counting every job would give. */
+static void assert_counts_are_right(struct fixture *f)
+{
+    struct experiment_row *rows = NULL;
+    struct store_work *work = NULL;
+    size_t count = 0;
+    struct err err;
+    assert_int_equal(store_experiments(f->store, "", &f->arena, &rows, &work, &count, &err),
+                     ERR_OK);
+    for (size_t e = 0; e < count; e++) {
+        uint64_t counted[JOB_STATE_COUNT] = {0};
+        struct msg_list_jobs list = {.experiment = rows[e].name};
+        struct msg_jobs jobs;
+        assert_int_equal(store_list_jobs(f->store, &list, &f->arena, &jobs, &err), ERR_OK);
+        for (size_t i = 0; i < jobs.row_count; i++) {
+            counted[jobs.rows[i].state]++;
+        }
+        for (int s = 0; s < JOB_STATE_COUNT; s++) {
+            assert_int_equal(rows[e].counts[s], counted[s]);
+        }
+    }
+}
+
 static void assert_rebuilt_equals_live(struct fixture *f)
 {
     struct strbuf live = {0};
@@ -267,6 +290,23 @@ static void random_turn(struct fixture *f, struct rng *rng, struct actor *actors
             .kind = CORE_CANCEL,
             .peer = 9,
             .act = {.reason = "", .experiment = "", .jobs = &job, .job_count = 1}};
+    } else if (rng_below(rng, 40) == 0) {
+        event = (struct core_event){.kind = rng_below(rng, 2) ? CORE_PAUSE : CORE_RESUME,
+                                    .peer = 9,
+                                    .act = {.reason = "", .experiment = "first"}};
+    } else if (rng_below(rng, 40) == 0) {
+        event = (struct core_event){.kind = CORE_PRIORITY,
+                                    .peer = 9,
+                                    .act = {.reason = "",
+                                            .experiment = rng_below(rng, 2) ? "first" : "",
+                                            .jobs = &job,
+                                            .job_count = 1,
+                                            .priority = (int32_t)rng_below(rng, 9) - 4}};
+    } else if (rng_below(rng, 20) == 0) {
+        event = (struct core_event){
+            .kind = CORE_DRAIN_WORKER,
+            .peer = 9,
+            .drain = {.worker = "worker-0", .action = WORKER_RELEASE, .reason = ""}};
     }
     f->now_ms += (int64_t)rng_below(rng, 3000);
     if (step(f, event, &err) != ERR_OK) {
@@ -293,6 +333,7 @@ static void test_a_rebuilt_core_equals_the_live_one(void **state)
         }
         random_turn(f, &rng, actors);
         assert_rebuilt_equals_live(f);
+        assert_counts_are_right(f);
         if (turn % 400 == 399) { /* a restart: sessions end, the rest goes on */
             close_store(f);
             open_store(f);
@@ -510,7 +551,7 @@ static void test_newer_and_damaged_databases_are_refused(void **state)
     close_store(f);
     run_sql(f, "PRAGMA user_version = 99");
     assert_int_equal(store_open(f->dir, &again, &err), ERR_VERSION);
-    run_sql(f, "PRAGMA user_version = 1");
+    run_sql(f, "PRAGMA user_version = 2");
     open_store(f);
     close_store(f);
     FILE *file = fopen(path, "r+b");
@@ -524,6 +565,163 @@ static void test_newer_and_damaged_databases_are_refused(void **state)
     /* For the teardown. */
     assert_int_equal(unlink(path), 0);
     open_store(f);
+}
+
+/* ---- old databases ---- */
+
+static void load_sql(const char *path, const char *sql_path)
+{
+    sqlite3 *db = NULL;
+    char *sql = NULL;
+    size_t len = 0;
+    struct err err;
+    assert_int_equal(file_read(sql_path, 0, &sql, &len, &err), ERR_OK);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    free(sql);
+}
+
+/* A campaign that is done, one that waits and a cancelled job, as the program of schema 1 left
+ * them: all there, counted, and ready to go on. */
+static void test_a_database_of_schema_1_is_brought_up(void **state)
+{
+    struct fixture *f = *state;
+    struct experiment_row *rows = NULL;
+    struct store_work *work = NULL;
+    size_t count = 0;
+    struct err err;
+    char path[128];
+    snprintf(path, sizeof path, "%s/state.db", f->dir);
+    close_store(f);
+    assert_int_equal(unlink(path), 0);
+    load_sql(path, TRIAD_SOURCE_DIR "/tests/golden/state/schema-1.sql");
+    open_store(f);
+    core_check(f->core);
+    assert_counts_are_right(f);
+    assert_int_equal(store_experiments(f->store, "", &f->arena, &rows, &work, &count, &err),
+                     ERR_OK);
+    assert_int_equal(count, 2);
+    assert_string_equal(rows[0].name, "later");
+    assert_int_equal(rows[0].counts[JOB_WAITING], 8);
+    assert_int_equal(rows[0].counts[JOB_CANCELLED], 1);
+    assert_int_equal(rows[1].counts[JOB_DONE], 9);
+    assert_true(work[1].done_since == work[1].all && work[1].all > 0);
+    assert_int_equal(core_counts(f->core).jobs, 8);
+    struct msg_list_jobs list = {.experiment = "tiny", .state_mask = 1u << JOB_DONE};
+    struct msg_jobs jobs;
+    assert_int_equal(store_list_jobs(f->store, &list, &f->arena, &jobs, &err), ERR_OK);
+    struct msg_read_stream read = {.job = jobs.rows[jobs.row_count - 1].job,
+                                   .stream = STREAM_RECORDS};
+    struct msg_batches batches;
+    assert_int_equal(store_read_stream(f->store, &read, &f->arena, &batches, &err), ERR_OK);
+    assert_true(batches.payload_count > 0);
+    /* A fresh database and a migrated one are the same from here on. */
+    struct msg hello = hello_of(0, 1);
+    const struct core_event event = {.kind = CORE_MESSAGE, .peer = 1, .message = {.msg = &hello}};
+    assert_int_equal(step(f, event, &err), ERR_OK);
+    assert_rebuilt_equals_live(f);
+    assert_int_equal(f->out.sends[f->out.send_count - 1].msg.kind, MSG_LEASE);
+}
+
+/* ---- copies ---- */
+
+static void test_a_copy_is_a_state_of_one_moment(void **state)
+{
+    struct fixture *f = *state;
+    struct submit_job jobs[JOBS];
+    struct named_digest parents[JOBS];
+    struct err err;
+    struct rng rng = rng_new(12, "copy");
+    struct actor actors[WORKERS] = {{0}};
+    char folder[128], path[160];
+    snprintf(folder, sizeof folder, "%s/copy", f->dir);
+    make_plan(jobs, parents, JOBS);
+    submit(f, "first", jobs, JOBS, &err, ERR_OK);
+    assert_int_equal(store_backup_begin(f->store, folder, &err), ERR_OK);
+    assert_int_equal(store_backup_begin(f->store, folder, &err), ERR_CONFLICT);
+    while (!store_backup_progress(f->store).complete) { /* work goes on between the pages */
+        assert_int_equal(store_backup_step(f->store, 2, &err), ERR_OK);
+        const struct store_backup_progress now = store_backup_progress(f->store);
+        if (!now.complete && now.pages_done % 3 == 0) {
+            random_turn(f, &rng, actors);
+        }
+    }
+    struct strbuf live = {0}, copied = {0};
+    core_dump(f->core, &live);
+    store_backup_drop(f->store);
+    assert_int_equal(store_backup_begin(f->store, folder, &err), ERR_CONFLICT); /* it is there */
+    struct fixture copy = {.now_ms = f->now_ms};
+    snprintf(path, sizeof path, "%s", folder);
+    struct store *store = NULL;
+    assert_int_equal(store_open(path, &store, &err), ERR_OK);
+    copy.core = core_new(&(struct core_options){.boot = 1}, 5);
+    assert_int_equal(store_load(store, copy.core, copy.now_ms, &err), ERR_OK);
+    core_check(copy.core);
+    core_dump(copy.core, &copied);
+    assert_string_equal(strbuf_text(&copied), strbuf_text(&live));
+    core_free(copy.core);
+    store_close(store);
+    strbuf_release(&live);
+    strbuf_release(&copied);
+}
+
+static bool among(const struct digest *list, size_t count, const struct digest *wanted)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (digest_equal(&list[i], wanted)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What a sweep keeps: inputs of jobs that are not done, resume points of those, outputs of others.
+ */
+static void test_roots_are_what_jobs_need(void **state)
+{
+    struct fixture *f = *state;
+    struct submit_job jobs[JOBS];
+    struct named_digest parents[JOBS];
+    struct err err;
+    make_plan(jobs, parents, JOBS);
+    submit(f, "e", jobs, JOBS, &err, ERR_OK);
+    struct core_op op = {.kind = CORE_OP_JOB};
+    struct core_job_row row;
+    const struct digest artifact = job_of(500), resume = job_of(501);
+    for (uint64_t i = 0; i < JOBS; i++) {
+        const struct digest job = job_of(i);
+        assert_int_equal(store_job_row(f->store, &job, &f->arena, &row, &err), ERR_OK);
+        op.job.state = row.state;
+        op.job.state.state = i == 0 ? JOB_DONE : JOB_CANCELLED;
+        op.job.state.artifact = i == 0 ? artifact : (struct digest){{0}};
+        op.job.state.resume = i == 0 ? job_of(502) : i == 1 ? resume : (struct digest){{0}};
+        assert_int_equal(store_apply(f->store, &op, 1, &err), ERR_OK);
+    }
+    assert_int_equal(store_commit(f->store, &err), ERR_OK);
+    struct digest all[8 * JOBS], *some = NULL;
+    size_t count = 0, some_count = 0;
+    for (uint64_t after = 0; after != UINT64_MAX;) {
+        assert_int_equal(store_roots(f->store, &after, 5, &f->arena, &some, &some_count, &err),
+                         ERR_OK);
+        memcpy(all + count, some, some_count * sizeof *some);
+        count += some_count;
+    }
+    assert_true(among(all, count, &artifact));
+    assert_true(among(all, count, &resume));
+    const struct digest superseded = job_of(502);
+    assert_false(among(all, count, &superseded));
+    assert_true(among(all, count, &jobs[1].inputs[0].digest));
+}
+
+static void test_network_file_systems_have_names(void **state)
+{
+    (void)state;
+    assert_string_equal(store_network_name(0x6969), "NFS");
+    assert_string_equal(store_network_name(0x0bd00bd0), "Lustre");
+    assert_null(store_network_name(0xef53));     /* ext4 */
+    assert_null(store_network_name(0x01021994)); /* tmpfs */
+    assert_null(store_network_name(0x58465342)); /* xfs */
 }
 
 static void test_boots_are_counted(void **state)
@@ -571,6 +769,10 @@ int main(void)
         TEST(test_a_second_opening_is_refused),
         TEST(test_newer_and_damaged_databases_are_refused),
         TEST(test_boots_are_counted),
+        TEST(test_a_database_of_schema_1_is_brought_up),
+        TEST(test_a_copy_is_a_state_of_one_moment),
+        TEST(test_roots_are_what_jobs_need),
+        cmocka_unit_test(test_network_file_systems_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
