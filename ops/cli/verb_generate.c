@@ -40,7 +40,7 @@ static enum err_code voice_open(const struct cli *cli, const char *folder, struc
     if (rc == ERR_OK)
         rc = tokenizer_load(folder, &out->tokenizer, err);
     if (rc == ERR_OK)
-        rc = model_open(folder, &out->model, err);
+        rc = model_load(folder, &out->model, err);
     return rc;
 }
 

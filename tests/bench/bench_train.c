@@ -335,9 +335,9 @@ static void bench_operations(const struct model *model, double loss_share)
     if (!scores || micro.sequence_count > SEQUENCES_MAX)
         exit(1);
     for (uint32_t i = 0; i < micro.sequence_count; i++)
-        sequences[i] =
-            (struct model_sequence){corpus.ids + corpus.starts[i], corpus.losses + corpus.starts[i],
-                                    corpus_length(&corpus, i)};
+        sequences[i] = (struct model_sequence){.ids = corpus.ids + corpus.starts[i],
+                                               .losses = corpus.losses + corpus.starts[i],
+                                               .count = corpus_length(&corpus, i)};
     must(model_run_new(model, MODEL_TRAIN, &capacity, &run, &err), &err);
     must(params_init(&gradients, model_shape(model), &err), &err);
     model_run_use(run, &ops);

@@ -273,7 +273,7 @@ static void test_a_training_that_needs_more_memory_refuses_with_numbers(void **s
     struct scripted_job *job = lease_pretrain(&s, 2, 0, "0.01");
     scripted_until(&s, all_ended, 30);
     expect_outcome(job, OUTCOME_MEMORY);
-    assert_non_null(strstr(job->reason, "MiB, the job has 0.2 MiB: give it more memory"));
+    assert_non_null(strstr(job->reason, "the job has 0.2 MiB: give it more memory"));
     scripted_end(&s);
 }
 

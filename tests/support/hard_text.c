@@ -214,8 +214,8 @@ static void put_one(struct rng *rng, const char *const *list, size_t count, stru
     strbuf_puts(out, list[below(rng, count)]);
 }
 
-/* Marks newer than the normalization tables of the Rust library (Unicode 10): it leaves them where they
- * are, the JavaScript library and we put them in their order. */
+/* Marks newer than the normalization tables of the Rust library (Unicode 10): it leaves them where
+ * they are, the JavaScript library and we put them in their order. */
 static const struct range newer_marks[] = {{0x9fe, 0x9fe}, {0xc3c, 0xc3c}, {0x1df6, 0x1dfa}};
 
 static void put_from_block(struct rng *rng, const struct range *block, struct strbuf *out)

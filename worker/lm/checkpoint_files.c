@@ -30,8 +30,9 @@ static bool is_small(const char *name)
 {
     static const char *const suffixes[] = {".json", ".jinja", ".txt", ".model", ".md"};
     static const char *const prefixes[] = {"LICENSE", "LICENCE", "NOTICE", "USE_POLICY"};
-    static const char *const never[] = {"trainer_state.json", "all_results.json",
-                                        "train_results.json", "eval_results.json"};
+    static const char *const never[] = {"trainer_state.json",       "all_results.json",
+                                        "train_results.json",       "eval_results.json",
+                                        "lora_adapter_config.json", "adapter_config.json"};
     for (size_t i = 0; i < ARRAY_COUNT(never); i++) {
         if (strcmp(name, never[i]) == 0)
             return false;

@@ -6,18 +6,16 @@
 #include "check.h"
 #include "checkpoint.h"
 #include "kernels.h"
+#include "layer_adapter.h"
 #include "model_family.h"
 #include "model_layer.h"
 #include "model_pack.h"
 #include "model_rope.h"
 #include "model_space.h"
-#include "model_weights.h"
-#include "stored_weights.h"
 
 struct model {
     struct model_config config;
     struct params params;
-    struct stored_weights *stored; /* mapped, or NULL: the weights are in `params` */
 };
 
 struct model_run {
@@ -25,7 +23,8 @@ struct model_run {
     const struct kernel_ops *ops;
     struct space_shape shape;
     struct model_space space;
-    void *memory; /* what `space` points into */
+    void *memory;               /* what `space` points into */
+    struct run_adapter adapter; /* `layers` is NULL without one */
     struct packed packed;
     bool forward_done; /* a backward pass may follow */
 };
@@ -67,24 +66,10 @@ enum err_code model_load(const char *folder, struct model **model_out, struct er
     return rc;
 }
 
-enum err_code model_open(const char *folder, struct model **model_out, struct err *err)
-{
-    struct model *model = calloc(1, sizeof *model);
-    if (!model)
-        return err_set(err, ERR_LIMIT, "make a model: no memory");
-    enum err_code rc = stored_weights_open(folder, &model->stored, &model->config, err);
-    if (rc == ERR_OK)
-        *model_out = model;
-    else
-        free(model);
-    return rc;
-}
-
 void model_free(struct model *model)
 {
     if (!model)
         return;
-    stored_weights_close(model->stored);
     params_release(&model->params);
     free(model);
 }
@@ -96,49 +81,12 @@ const struct model_config *model_shape(const struct model *model)
 
 struct params *model_params(struct model *model)
 {
-    ASSERT(!model->stored);
     return &model->params;
 }
 
 const struct params *model_weights(const struct model *model)
 {
-    return model->stored ? stored_weights_params(model->stored) : &model->params;
-}
-
-size_t model_weight_bytes(const struct model *model)
-{
-    if (model->stored)
-        return stored_weights_bytes(model->stored);
-    return model->params.element_count * sizeof(float);
-}
-
-struct layer_params model_layer(const struct model *model, int layer)
-{
-    if (model->stored)
-        stored_weights_layer(model->stored, layer);
-    return layer_params_at(model_weights(model), layer);
-}
-
-void model_embed(const struct model *model, const struct layer_context *context, float *stream,
-                 const int32_t *ids)
-{
-    if (!model->stored) {
-        layer_embed(context, stream, ids, params_data(&model->params, TENSOR_EMBEDDING, -1));
-        return;
-    }
-    stored_weights_gather(model->stored, stream, ids, context->rows);
-    layer_embed_scale(context, stream);
-}
-
-void model_logits(const struct model *model, const struct kernel_ops *ops, float *logits,
-                  const float *in, int rows)
-{
-    const struct model_config *m = &model->config;
-    if (model->stored)
-        stored_weights_logits(model->stored, ops, logits, in, rows);
-    else
-        ops->matmul_forward(logits, in, model_head(m, &model->params), rows, m->width,
-                            m->vocabulary);
+    return &model->params;
 }
 
 float *model_head(const struct model_config *config, const struct params *p)
@@ -155,7 +103,6 @@ enum err_code model_run_new(const struct model *model, enum model_purpose purpos
         return err_set(err, ERR_LIMIT, "run a model: no memory");
     run->model = model;
     run->ops = kernel_select();
-    ASSERT(purpose == MODEL_SCORE || !model->stored);
     if (!model_space_shape(&model->config, purpose, capacity, &run->shape)) {
         free(run);
         return err_set(err, ERR_LIMIT, "run a model: a batch of %zu tokens is too large",
@@ -180,6 +127,7 @@ void model_run_free(struct model_run *run)
 {
     if (!run)
         return;
+    run_adapter_release(&run->adapter);
     free(run->memory);
     free(run);
 }
@@ -191,6 +139,24 @@ size_t model_run_bytes(const struct model_config *config, enum model_purpose pur
     if (!model_space_shape(config, purpose, capacity, &shape))
         return SIZE_MAX / 2; /* more than there is, and it can be added to */
     return model_space_place(config, &shape, kernel_select(), NULL, NULL);
+}
+
+size_t model_run_adapter_bytes(const struct model_config *config,
+                               const struct adapter_config *adapter,
+                               const struct model_capacity *capacity)
+{
+    struct space_shape shape;
+    if (!model_space_shape(config, MODEL_TRAIN, capacity, &shape))
+        return 0; /* model_run_bytes() says that it is too much */
+    return run_adapter_bytes(adapter, config, &shape);
+}
+
+enum err_code model_run_adapt(struct model_run *run, const struct adapter *adapter,
+                              struct params *gradients, struct err *err)
+{
+    ASSERT(run->shape.training && !run->adapter.layers);
+    return run_adapter_init(&run->adapter, adapter, gradients, &run->model->config, &run->shape,
+                            err);
 }
 
 void model_run_use(struct model_run *run, const struct kernel_ops *ops)
@@ -220,6 +186,8 @@ static struct layer_context all_rows(const struct model_run *run, int layer)
         .rows = run->packed.batch.rows,
         .positions = s->positions,
         .rope = windowed ? s->rope_local : s->rope,
+        .adapter = run->adapter.layers ? &run->adapter.layers[layer] : NULL,
+        .row_keys = run->adapter.row_keys,
     };
 }
 
@@ -229,6 +197,7 @@ static struct layer_context loss_rows(const struct model_run *run)
 {
     struct layer_context context = all_rows(run, run->model->config.layers - 1);
     context.rows = run->packed.loss_rows;
+    context.row_keys = run->adapter.loss_row_keys;
     return context;
 }
 
@@ -262,7 +231,7 @@ static void layers_forward(const struct model_run *run)
     for (int i = 0; i < m->layers; i++) {
         const struct layer_space *a = &s->layers[i];
         struct layer_context context = all_rows(run, i);
-        struct layer_params weights = model_layer(run->model, i);
+        struct layer_params weights = layer_params_at(&run->model->params, i);
         attention_forward(run, i, a, &weights);
         if (i < m->layers - 1) {
             layer_attend(&context, a, &weights);
@@ -307,6 +276,11 @@ static void layers_backward(const struct model_run *run, const struct params *gr
         const struct layer_space *a = &run->space.layers[i];
         struct layer_context context = all_rows(run, i);
         struct layer_params weights = layer_params_at(&run->model->params, i);
+        if (run->shape.again && i < m->layers - 1) {
+            attention_forward(run, i, a, &weights);
+            layer_attend(&context, a, &weights);
+            layer_mlp(&context, a, &weights);
+        }
         struct layer_params weight_gradients = layer_params_at(gradients, i);
         if (i < m->layers - 1) {
             layer_mlp_backward(&context, a, &weights, &weight_gradients, g);
@@ -330,8 +304,9 @@ static void layers_backward(const struct model_run *run, const struct params *gr
 static void piece_logits(struct model_run *run, int from, int rows)
 {
     const struct model_config *m = &run->model->config;
-    model_logits(run->model, run->ops, run->space.logits,
-                 run->space.final_norm + (size_t)from * (size_t)m->width, rows);
+    run->ops->matmul_forward(run->space.logits,
+                             run->space.final_norm + (size_t)from * (size_t)m->width,
+                             model_head(m, &run->model->params), rows, m->width, m->vocabulary);
 }
 
 static int piece_rows(const struct model_run *run, int from)
@@ -347,7 +322,7 @@ static void loss_forward(struct model_run *run)
     const struct model_config *m = &run->model->config;
     struct model_space *s = &run->space;
     const int total = run->packed.loss_rows, C = m->width;
-    const float *weight = params_data(model_weights(run->model), TENSOR_FINAL_NORM, -1);
+    const float *weight = params_data(&run->model->params, TENSOR_FINAL_NORM, -1);
     ops->norm_forward(s->final_norm, s->final_rstd, s->final_in, weight,
                       model_family(m->kind)->norm_base, m->norm_eps, total, C);
     for (int from = 0, rows; from < total; from += rows) {
@@ -366,8 +341,11 @@ void model_forward(struct model_run *run, const struct model_sequence *sequences
     run->forward_done = true;
     if (run->packed.loss_rows == 0)
         return;
+    if (run->adapter.layers)
+        run_adapter_keys(&run->adapter, sequences, sequence_count, &run->packed, s);
     struct layer_context context = all_rows(run, 0);
-    model_embed(run->model, &context, s->layers[0].in, s->ids);
+    layer_embed(&context, s->layers[0].in, s->ids,
+                params_data(&run->model->params, TENSOR_EMBEDDING, -1));
     layers_forward(run);
     loss_forward(run);
     for (int row = 0, used = 0; row < run->packed.loss_rows; row++) {
@@ -393,8 +371,9 @@ static void loss_backward(struct model_run *run, double scale, const struct para
             piece_logits(run, from, rows); /* a later piece has overwritten them */
         ops->loss_backward(s->logits, s->lse + from, s->targets + from, scale, rows, V);
         ops->matmul_backward_input(g->final_norm, s->logits, model_head(m, p), rows, C, V, false);
-        ops->matmul_backward_weight(model_head(m, gradients), s->logits, s->final_norm + offset,
-                                    rows, C, V);
+        if (model_head(m, gradients))
+            ops->matmul_backward_weight(model_head(m, gradients), s->logits, s->final_norm + offset,
+                                        rows, C, V);
         ops->norm_backward(g->final_in + offset, params_data(gradients, TENSOR_FINAL_NORM, -1),
                            g->final_norm, s->final_in + offset,
                            params_data(p, TENSOR_FINAL_NORM, -1), model_family(m->kind)->norm_base,

@@ -15,6 +15,8 @@
 #include "model_config.h"
 #include "params.h"
 
+struct adapter;
+struct adapter_config;
 struct kernel_ops;
 
 /* Weights and configuration. Read-only while runs use it, except between their calls. */
@@ -30,20 +32,13 @@ NODISCARD enum err_code model_new(const struct model_config *config, struct mode
 NODISCARD enum err_code model_from_params(const struct model_config *config,
                                           struct params *take_params, struct model **model_out,
                                           struct err *err);
-/* Read a Hugging Face folder (checkpoint.h) into memory, as float: for training. */
+/* Read a Hugging Face folder (checkpoint.h). */
 NODISCARD enum err_code model_load(const char *folder, struct model **model_out, struct err *err);
-/* Map a Hugging Face folder for scoring and generating: weights stay as they are stored
- * (stored_weights.h), and give the bits of model_load()'s. One run computes with it at a time, and
- * none trains it. */
-NODISCARD enum err_code model_open(const char *folder, struct model **model_out, struct err *err);
 void model_free(struct model *model);
 const struct model_config *model_shape(const struct model *model);
-struct params *model_params(struct model *model); /* not of a mapped model */
-/* The same for reading; a mapped model's tensors may have no data (stored_weights.h). */
+struct params *model_params(struct model *model);
+/* The same for reading. */
 const struct params *model_weights(const struct model *model);
-
-/* Bytes of memory that the weights take: all, or of a mapped model what it has beside the file. */
-size_t model_weight_bytes(const struct model *model);
 
 /* The head's matrix, vocabulary × width, in the weights or a block shaped like them. */
 float *model_head(const struct model_config *config, const struct params *p);
@@ -54,6 +49,7 @@ struct model_sequence {
     const int32_t *ids;
     const uint8_t *losses;
     size_t count; /* 1 … context + 1 */
+    uint64_t key; /* training with an adapter: what its dropout depends on */
 };
 
 /* What one predicted token gave. */
@@ -63,8 +59,10 @@ struct token_score {
 };
 
 enum model_purpose {
-    MODEL_SCORE, /* forward only: activations of one layer at a time */
-    MODEL_TRAIN, /* keeps what the backward pass needs */
+    MODEL_SCORE,       /* forward only: activations of one layer at a time */
+    MODEL_TRAIN,       /* keeps what the backward pass needs */
+    MODEL_TRAIN_AGAIN, /* keeps the input of every layer and computes the rest of it once more on
+                          the way back: the same bits, less memory, a third more work */
 };
 
 /* The largest batch a run must hold. */
@@ -90,16 +88,24 @@ void model_run_free(struct model_run *run);
  * sequence and position. Ids must lie in the vocabulary. */
 void model_forward(struct model_run *run, const struct model_sequence *sequences,
                    size_t sequence_count, struct token_score *scores);
-/* Add the gradient of scale * sum(nats) of the batch just run forward to `gradients` (a block
- * shaped like the model's). The run must be for MODEL_TRAIN; each forward pass allows one backward
- * pass. */
+/* Add the gradient of scale * sum(nats) of the batch just run forward to `gradients` (shaped like
+ * the model's; matrices without data are not trained). The run must be for training; each forward
+ * pass allows one backward pass. */
 void model_backward(struct model_run *run, double scale, struct params *gradients);
+
+/* From now on compute with an adapter, whose gradients the backward pass adds to `gradients`, a
+ * block shaped like adapter->trained (both borrowed). ERR_LIMIT when the memory is not there. */
+NODISCARD enum err_code model_run_adapt(struct model_run *run, const struct adapter *adapter,
+                                        struct params *gradients, struct err *err);
 
 /* Compute with another table of operations than kernel_select()'s: for tests and benchmarks. */
 void model_run_use(struct model_run *run, const struct kernel_ops *ops);
 
-/* Bytes that model_run_new() would take. */
+/* Bytes that model_run_new() would take, and model_run_adapt() on top. */
 size_t model_run_bytes(const struct model_config *config, enum model_purpose purpose,
                        const struct model_capacity *capacity);
+size_t model_run_adapter_bytes(const struct model_config *config,
+                               const struct adapter_config *adapter,
+                               const struct model_capacity *capacity);
 
 #endif

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "layer_adapter.h"
 #include "model_family.h"
 
 /* Where a layer's tensors go. */
@@ -53,7 +54,7 @@ struct kernel_attention layer_attention(const struct model_config *config, int l
 
 /* ---- embedding ---- */
 
-void layer_embed_scale(const struct layer_context *context, float *stream)
+static void scale_embedded(const struct layer_context *context, float *stream)
 {
     const struct model_config *m = context->config;
     if (model_family(m->kind)->embedding_scale)
@@ -65,13 +66,15 @@ void layer_embed(const struct layer_context *context, float *stream, const int32
                  const float *table)
 {
     context->ops->gather(stream, ids, table, context->rows, context->config->width);
-    layer_embed_scale(context, stream);
+    scale_embedded(context, stream);
 }
 
 void layer_embed_backward(const struct layer_context *context, float *grad_table,
                           const int32_t *ids, float *grad_stream)
 {
-    layer_embed_scale(context, grad_stream);
+    if (!grad_table)
+        return; /* the embedding is not trained */
+    scale_embedded(context, grad_stream);
     context->ops->scatter_add(grad_table, ids, grad_stream, context->rows, context->config->width);
 }
 
@@ -140,9 +143,11 @@ void layer_project(const struct layer_context *context, const struct layer_space
     const int N = context->rows, C = m->width, H = m->heads, G = m->kv_heads, D = m->head_dim;
     const bool head_norms = model_family(m->kind)->head_norms;
     norm(context, a->attn_norm, a->attn_rstd, a->in, w->attn_norm, N, C);
-    ops->matmul_forward(head_norms ? a->q_in : a->q, a->attn_norm, w->q, N, C, H * D);
-    ops->matmul_forward(head_norms ? a->k_in : a->k, a->attn_norm, w->k, N, C, G * D);
-    ops->matmul_forward(a->v, a->attn_norm, w->v, N, C, G * D);
+    linear_forward(context, ADAPTER_Q, head_norms ? a->q_in : a->q, a->attn_norm, w->q, N, C,
+                   H * D);
+    linear_forward(context, ADAPTER_K, head_norms ? a->k_in : a->k, a->attn_norm, w->k, N, C,
+                   G * D);
+    linear_forward(context, ADAPTER_V, a->v, a->attn_norm, w->v, N, C, G * D);
     if (head_norms) {
         norm(context, a->q, a->q_rstd, a->q_in, w->q_norm, N * H, D);
         norm(context, a->k, a->k_rstd, a->k_in, w->k_norm, N * G, D);
@@ -157,8 +162,8 @@ void layer_attend(const struct layer_context *context, const struct layer_space 
     const struct model_config *m = context->config;
     const int N = context->rows, C = m->width;
     const bool normed = model_family(m->kind)->branch_norms;
-    context->ops->matmul_forward(normed ? a->attn_add : a->middle, a->mixed, w->o, N,
-                                 m->heads * m->head_dim, C);
+    linear_forward(context, ADAPTER_O, normed ? a->attn_add : a->middle, a->mixed, w->o, N,
+                   m->heads * m->head_dim, C);
     if (normed)
         norm(context, a->middle, a->attn_add_rstd, a->attn_add, w->attn_post_norm, N, C);
     context->ops->add(a->middle, a->in, (size_t)N * (size_t)C);
@@ -172,10 +177,10 @@ void layer_mlp(const struct layer_context *context, const struct layer_space *a,
     const int N = context->rows, C = m->width, M = m->mlp_width;
     const bool normed = model_family(m->kind)->branch_norms;
     norm(context, a->mlp_norm, a->mlp_rstd, a->middle, w->mlp_norm, N, C);
-    ops->matmul_forward(a->gate, a->mlp_norm, w->gate, N, C, M);
-    ops->matmul_forward(a->up, a->mlp_norm, w->up, N, C, M);
+    linear_forward(context, ADAPTER_GATE, a->gate, a->mlp_norm, w->gate, N, C, M);
+    linear_forward(context, ADAPTER_UP, a->up, a->mlp_norm, w->up, N, C, M);
     gate_forward(context, a, (size_t)N * (size_t)M);
-    ops->matmul_forward(normed ? a->mlp_add : a->out, a->act, w->down, N, M, C);
+    linear_forward(context, ADAPTER_DOWN, normed ? a->mlp_add : a->out, a->act, w->down, N, M, C);
     if (normed)
         norm(context, a->out, a->mlp_add_rstd, a->mlp_add, w->mlp_post_norm, N, C);
     ops->add(a->out, a->middle, (size_t)N * (size_t)C);
@@ -187,7 +192,6 @@ void layer_mlp_backward(const struct layer_context *context, const struct layer_
                         const struct layer_params *w, const struct layer_params *dw,
                         const struct gradient_space *g)
 {
-    const struct kernel_ops *ops = context->ops;
     const struct model_config *m = context->config;
     const int N = context->rows, C = m->width, M = m->mlp_width;
     const float *added = g->stream;
@@ -196,13 +200,12 @@ void layer_mlp_backward(const struct layer_context *context, const struct layer_
                             w->mlp_post_norm, a->mlp_add_rstd, N, C);
         added = g->branch;
     }
-    ops->matmul_backward_input(g->act, added, w->down, N, M, C, false);
-    ops->matmul_backward_weight(dw->down, added, a->act, N, M, C);
+    linear_backward(context, ADAPTER_DOWN, g->act, false, added, a->act, w->down, dw->down, N, M,
+                    C);
     gate_backward(context, a, g, (size_t)N * (size_t)M);
-    ops->matmul_backward_weight(dw->gate, g->gate, a->mlp_norm, N, C, M);
-    ops->matmul_backward_weight(dw->up, g->up, a->mlp_norm, N, C, M);
-    ops->matmul_backward_input(g->norm, g->gate, w->gate, N, C, M, false);
-    ops->matmul_backward_input(g->norm, g->up, w->up, N, C, M, true);
+    linear_backward(context, ADAPTER_GATE, g->norm, false, g->gate, a->mlp_norm, w->gate, dw->gate,
+                    N, C, M);
+    linear_backward(context, ADAPTER_UP, g->norm, true, g->up, a->mlp_norm, w->up, dw->up, N, C, M);
     norm_backward(context, g->stream, dw->mlp_norm, g->norm, a->middle, w->mlp_norm, a->mlp_rstd, N,
                   C);
 }
@@ -219,8 +222,7 @@ void layer_attend_backward(const struct layer_context *context, const struct lay
                             w->attn_post_norm, a->attn_add_rstd, N, C);
         added = g->branch;
     }
-    context->ops->matmul_backward_input(g->mixed, added, w->o, N, query, C, false);
-    context->ops->matmul_backward_weight(dw->o, added, a->mixed, N, query, C);
+    linear_backward(context, ADAPTER_O, g->mixed, false, added, a->mixed, w->o, dw->o, N, query, C);
 }
 
 void layer_project_backward(const struct layer_context *context, const struct layer_space *a,
@@ -241,12 +243,10 @@ void layer_project_backward(const struct layer_context *context, const struct la
         q = g->q_in;
         k = g->k_in;
     }
-    ops->matmul_backward_weight(dw->q, q, a->attn_norm, N, C, H * D);
-    ops->matmul_backward_weight(dw->k, k, a->attn_norm, N, C, G * D);
-    ops->matmul_backward_weight(dw->v, g->v, a->attn_norm, N, C, G * D);
-    ops->matmul_backward_input(g->norm, q, w->q, N, C, H * D, false);
-    ops->matmul_backward_input(g->norm, k, w->k, N, C, G * D, true);
-    ops->matmul_backward_input(g->norm, g->v, w->v, N, C, G * D, true);
+    linear_backward(context, ADAPTER_Q, g->norm, false, q, a->attn_norm, w->q, dw->q, N, C, H * D);
+    linear_backward(context, ADAPTER_K, g->norm, true, k, a->attn_norm, w->k, dw->k, N, C, G * D);
+    linear_backward(context, ADAPTER_V, g->norm, true, g->v, a->attn_norm, w->v, dw->v, N, C,
+                    G * D);
     norm_backward(context, g->stream, dw->attn_norm, g->norm, a->in, w->attn_norm, a->attn_rstd, N,
                   C);
 }

@@ -13,7 +13,10 @@
 #include "model_space.h"
 #include "params.h"
 
-/* The weights of a layer, or their gradients; NULL where the family has none. */
+struct layer_adapter;
+
+/* The weights of a layer, or their gradients; NULL where the family has none, and for gradients of
+ * matrices that are not trained. */
 struct layer_params {
     float *attn_norm, *q, *k, *v, *o, *q_norm, *k_norm, *attn_post_norm;
     float *mlp_norm, *gate, *up, *down, *mlp_post_norm;
@@ -24,19 +27,21 @@ struct layer_params layer_params_at(const struct params *p, int layer);
 struct layer_context {
     const struct kernel_ops *ops;
     const struct model_config *config;
-    int rows;                 /* N, whole blocks */
-    const int32_t *positions; /* [N] */
-    const float *rope;        /* model_rope_table() of this layer's kind */
+    int rows;                            /* N, whole blocks */
+    const int32_t *positions;            /* [N] */
+    const float *rope;                   /* model_rope_table() of this layer's kind */
+    const struct layer_adapter *adapter; /* layer_adapter.h; NULL: none */
+    const uint64_t *row_keys;            /* [N] for its dropout */
 };
 
 /* How layer `layer` attends. */
 struct kernel_attention layer_attention(const struct model_config *config, int layer);
 
 /* The embeddings of ids[N] (rows of zeros for negative ids), scaled as the family does, and back:
- * the gradient of the embeddings' table from that of the stream, which is scaled in place. */
+ * the gradient of the embeddings' table (NULL: not trained) from that of the stream, which is
+ * scaled in place. */
 void layer_embed(const struct layer_context *context, float *stream, const int32_t *ids,
                  const float *table);
-void layer_embed_scale(const struct layer_context *context, float *stream);
 void layer_embed_backward(const struct layer_context *context, float *grad_table,
                           const int32_t *ids, float *grad_stream);
 

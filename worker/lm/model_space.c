@@ -47,7 +47,8 @@ bool model_space_shape(const struct model_config *config, enum model_purpose pur
     struct space_shape shape = {
         .rows = rows_for(capacity->tokens, capacity->sequences),
         .loss_rows = rows_for(capacity->loss_tokens, capacity->sequences),
-        .training = purpose == MODEL_TRAIN,
+        .training = purpose != MODEL_SCORE,
+        .again = purpose == MODEL_TRAIN_AGAIN,
     };
     /* Norms of heads have a row per row and head. */
     if (shape.rows == 0 || shape.loss_rows == 0 || shape.rows > INT_MAX / config->heads)
@@ -124,10 +125,12 @@ static void place_layers(struct carver *c, const struct model_config *m,
     out->layers = carve(c, (size_t)m->layers, sizeof *out->layers);
     float *in = carve_floats(c, s->rows, m->width);
     for (int i = 0; i < m->layers; i++) {
-        if (i == 0 || s->training) {
+        if (i == 0 || (s->training && !s->again))
             layer = place_layer(c, m, s->rows);
+        else if (s->again)
+            layer.out = carve_floats(c, s->rows, m->width);
+        if (i == 0 || s->training)
             layer.in = in;
-        }
         if (!s->training)
             layer.out = layer.in; /* the stream's old value is not needed again */
         in = layer.out;

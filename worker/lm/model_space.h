@@ -67,6 +67,7 @@ struct space_shape {
     int sequences;
     int positions; /* longest sequence, in rows */
     bool training;
+    bool again; /* layers share their memory but for `in` and `out`, and are computed twice */
 };
 
 struct model_space {

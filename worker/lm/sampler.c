@@ -10,7 +10,6 @@
 #include "model_layer.h"
 #include "model_rope.h"
 #include "model_space.h"
-#include "model_weights.h"
 
 /* Keys and values of the tokens that a layer still sees: of position t in row t % limit. Grows with
  * the text up to `limit` rows: the context, or a window and a block. */
@@ -219,23 +218,29 @@ static void last_logits(struct sampler *s, const float *stream, int count)
     s->ops->norm_forward(space->final_norm, space->final_rstd, space->final_in,
                          params_data(p, TENSOR_FINAL_NORM, -1), model_family(m->kind)->norm_base,
                          m->norm_eps, s->shape.rows, m->width);
-    model_logits(s->model, s->ops, space->logits, space->final_norm, s->shape.rows);
+    s->ops->matmul_forward(space->logits, space->final_norm, model_head(m, p), s->shape.rows,
+                           m->width, m->vocabulary);
 }
 
 /* At most one block of rows. */
 static void feed_block(struct sampler *s, const int32_t *ids, int count)
 {
     const struct model_config *m = model_shape(s->model);
+    const struct params *p = model_weights(s->model);
     struct model_space *space = &s->space;
-    struct layer_context context = {s->ops, m, s->shape.rows, s->rope_rows, s->rope};
+    struct layer_context context = {.ops = s->ops,
+                                    .config = m,
+                                    .rows = s->shape.rows,
+                                    .positions = s->rope_rows,
+                                    .rope = s->rope};
     model_rope_table(m, false, s->used, count, s->rope);
     if (m->window > 0)
         model_rope_table(m, true, s->used, count, s->rope_local);
     for (int row = 0; row < s->shape.rows; row++)
         space->ids[row] = row < count ? ids[row] : -1;
-    model_embed(s->model, &context, space->layers[0].in, space->ids);
+    layer_embed(&context, space->layers[0].in, space->ids, params_data(p, TENSOR_EMBEDDING, -1));
     for (int i = 0; i < m->layers; i++) {
-        struct layer_params weights = model_layer(s->model, i);
+        struct layer_params weights = layer_params_at(p, i);
         context.rope = model_layer_is_windowed(m, i) ? s->rope_local : s->rope;
         layer_project(&context, &space->layers[i], &weights);
         mix(s, &space->layers[i], i, count);
@@ -305,7 +310,7 @@ enum err_code sampler_score(const struct model *model, const int32_t *ids, size_
     if (rc != ERR_OK)
         goto done;
     memset(losses, 1, count);
-    struct model_sequence sequence = {ids, losses, count};
+    struct model_sequence sequence = {.ids = ids, .losses = losses, .count = count};
     model_forward(run, &sequence, 1, scores);
     for (size_t i = 0; i + 1 < count; i++) {
         logprob[i] = -scores[i].nats;

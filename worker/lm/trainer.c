@@ -7,6 +7,7 @@
 #include "check.h"
 #include "clock.h"
 #include "hash.h"
+#include "rng.h"
 #include "train_state.h"
 
 struct trainer {
@@ -15,14 +16,18 @@ struct trainer {
     struct train_options options;
     struct batch_plan plan;
     struct train_state state;
-    struct params *trained; /* borrowed: what the optimizer changes */
-    struct params gradients;
+    struct params *trained;        /* borrowed: what the optimizer changes */
+    struct params gradients;       /* shaped like `trained` */
+    struct params model_gradients; /* with an adapter: the model's tensors, trained ones pointing
+                                      into `gradients`, vectors into `sink`, others nowhere */
+    float *sink;                   /* what fixed norms' gradients are added to */
     struct optimizer optimizer;
     struct model_run *run;
     struct micro_batch *micro;        /* options.accumulate of them */
     struct model_sequence *sequences; /* of the largest micro-batch */
     struct token_score *scores;       /* of the largest micro-batch */
-    size_t memory_bytes;
+    struct train_memory memory;
+    struct rng dropout;
 };
 
 static enum err_code check_options(const struct train_options *o, struct err *err)
@@ -81,6 +86,13 @@ static struct digest fingerprint(const struct corpus *c, const struct train_opti
         o->optimizer.clip_norm,
     };
     hash_update(&hash, numbers, sizeof numbers);
+    if (o->adapter) {
+        const struct adapter_config *a = &o->adapter->config;
+        const double more[] = {a->rank,         a->alpha,      a->dropout,
+                               (double)o->seed, a->embeddings, a->head};
+        hash_update(&hash, more, sizeof more);
+        hash_update(&hash, a->targets, sizeof a->targets);
+    }
     return hash_final(&hash);
 }
 
@@ -105,22 +117,67 @@ static enum err_code check_corpus(const struct corpus *corpus, const struct mode
     return ERR_OK;
 }
 
-/* Before anything is taken: a refusal names what is wanted, the kernel's killer does not. */
-static enum err_code check_memory(const struct trainer *t, struct err *err)
+/* Decide whether to compute activations twice. Before anything is taken: a refusal names what is
+ * wanted, the kernel's killer does not. */
+static enum err_code plan_memory(struct trainer *t, const struct model_capacity *capacity,
+                                 struct err *err)
 {
-    const size_t bytes_max = t->options.memory_bytes_max;
-    if (bytes_max == 0 || t->memory_bytes <= bytes_max)
+    const struct train_options *o = &t->options;
+    const struct model_config *config = model_shape(t->model);
+    const struct adapter_config *adapter = o->adapter ? &o->adapter->config : NULL;
+    const size_t bytes_max = o->memory_bytes_max;
+    bool again = o->recompute == TRAIN_RECOMPUTE_ALWAYS;
+    t->memory = train_memory_of(config, adapter, capacity, again);
+    if (bytes_max == 0 || t->memory.all <= bytes_max)
         return ERR_OK;
+    if (o->recompute == TRAIN_RECOMPUTE_AUTO) {
+        t->memory = train_memory_of(config, adapter, capacity, true);
+        if (t->memory.all <= bytes_max)
+            return ERR_OK;
+    }
     return err_set(err, ERR_LIMIT,
-                   "train: weights, gradients, moments and activations take %.1f MiB, the job has "
-                   "%.1f MiB: give it more memory or fewer batch_tokens than %zu",
-                   (double)t->memory_bytes / 1048576.0, (double)bytes_max / 1048576.0,
-                   t->options.batch_tokens);
+                   "train: weights, gradients, moments and activations take %.1f MiB%s, the job "
+                   "has %.1f MiB: give it more memory or fewer batch_tokens than %zu",
+                   (double)t->memory.all / 1048576.0,
+                   t->memory.again ? " even with activations computed twice" : "",
+                   (double)bytes_max / 1048576.0, o->batch_tokens);
+}
+
+static size_t widest_vector(const struct params *model)
+{
+    int widest = 0;
+    for (size_t i = 0; i < model->tensor_count; i++) {
+        const struct tensor_spec *t = &model->tensors[i];
+        widest = t->is_vector && t->cols > widest ? t->cols : widest;
+    }
+    return (size_t)widest;
+}
+
+/* The model's gradients as the backward pass sees them when an adapter is trained. */
+static enum err_code view_gradients(struct trainer *t, struct err *err)
+{
+    const struct params *model = model_weights(t->model);
+    const struct adapter *adapter = t->options.adapter;
+    struct params *view = &t->model_gradients;
+    view->tensors = calloc(model->tensor_count, sizeof *view->tensors);
+    t->sink = calloc(widest_vector(model), sizeof *t->sink);
+    if (!view->tensors || !t->sink)
+        return err_set(err, ERR_LIMIT, "train: no memory");
+    view->tensor_count = model->tensor_count;
+    for (size_t i = 0; i < model->tensor_count; i++) {
+        struct tensor_spec *tensor = &view->tensors[i];
+        *tensor = model->tensors[i];
+        tensor->data = tensor->is_vector ? t->sink : NULL;
+        for (size_t k = adapter->own.tensor_count; k < t->trained->tensor_count; k++) {
+            if (t->trained->tensors[k].role == tensor->role)
+                tensor->data = t->gradients.tensors[k].data;
+        }
+    }
+    return ERR_OK;
 }
 
 static enum err_code allocate(struct trainer *t, struct err *err)
 {
-    const struct model_config *config = model_shape(t->model);
     struct micro_batch largest = batch_largest(&t->plan, 0);
     struct model_capacity capacity = {
         .sequences = largest.sequence_count,
@@ -128,9 +185,7 @@ static enum err_code allocate(struct trainer *t, struct err *err)
         .loss_tokens = largest.loss_token_count,
         .sequence_tokens = corpus_length_max(t->corpus),
     };
-    t->memory_bytes = 4 * model_config_parameters(config) * sizeof(float) +
-                      model_run_bytes(config, MODEL_TRAIN, &capacity);
-    enum err_code rc = check_memory(t, err);
+    enum err_code rc = plan_memory(t, &capacity, err);
     if (rc != ERR_OK)
         return rc;
     t->micro = calloc(batch_micro_max(&t->plan), sizeof *t->micro);
@@ -143,7 +198,12 @@ static enum err_code allocate(struct trainer *t, struct err *err)
     if (rc == ERR_OK)
         rc = optimizer_init(&t->optimizer, t->trained, &t->options.optimizer, err);
     if (rc == ERR_OK)
-        rc = model_run_new(t->model, MODEL_TRAIN, &capacity, &t->run, err);
+        rc = model_run_new(t->model, t->memory.again ? MODEL_TRAIN_AGAIN : MODEL_TRAIN, &capacity,
+                           &t->run, err);
+    if (rc == ERR_OK && t->options.adapter)
+        rc = view_gradients(t, err);
+    if (rc == ERR_OK && t->options.adapter)
+        rc = model_run_adapt(t->run, t->options.adapter, &t->gradients, err);
     return rc;
 }
 
@@ -162,9 +222,10 @@ enum err_code trainer_new(struct model *model, const struct corpus *corpus,
     t->model = model;
     t->corpus = corpus;
     t->options = *options;
+    t->dropout = rng_new(options->seed, "dropout");
     t->plan = (struct batch_plan){corpus, options->batch_tokens, options->accumulate,
                                   options->batch_sequences};
-    t->trained = model_params(model);
+    t->trained = options->adapter ? &options->adapter->trained : model_params(model);
     if (t->options.steps == 0)
         t->options.steps = batch_steps_per_pass(&t->plan) * (options->epochs ? options->epochs : 1);
     t->options.schedule.steps = t->options.steps;
@@ -185,10 +246,22 @@ void trainer_free(struct trainer *trainer)
     model_run_free(trainer->run);
     optimizer_release(&trainer->optimizer);
     params_release(&trainer->gradients);
+    params_release(&trainer->model_gradients);
+    free(trainer->sink);
     free(trainer->scores);
     free(trainer->sequences);
     free(trainer->micro);
     free(trainer);
+}
+
+/* What the dropout of a sequence in this step depends on, beside its positions. */
+static uint64_t dropout_key(const struct trainer *t, uint32_t sequence)
+{
+    if (!t->options.adapter || t->options.adapter->config.dropout == 0)
+        return 0;
+    struct rng rng = rng_child(&t->dropout, "step", (uint64_t)t->state.step);
+    rng = rng_child(&rng, "sequence", sequence);
+    return rng_u64(&rng);
 }
 
 /* Forward and backward over one micro-batch; returns the sum of its losses. */
@@ -201,10 +274,11 @@ static double run_micro_batch(struct trainer *t, const struct micro_batch *micro
             .ids = c->ids + start,
             .losses = c->losses + start,
             .count = corpus_length(c, micro->first_sequence + i),
+            .key = dropout_key(t, micro->first_sequence + i),
         };
     }
     model_forward(t->run, t->sequences, micro->sequence_count, t->scores);
-    model_backward(t->run, scale, &t->gradients);
+    model_backward(t->run, scale, t->options.adapter ? &t->model_gradients : &t->gradients);
     double nats = 0;
     for (size_t i = 0; i < micro->loss_token_count; i++)
         nats += t->scores[i].nats;
@@ -227,7 +301,7 @@ static enum train_outcome train_step(struct trainer *t, struct train_metrics *me
     int64_t start_ns = clock_mono_ns();
     struct data_cursor cursor = t->state.cursor;
     uint32_t micro_count = batch_step(&t->plan, &cursor, t->micro);
-    *metrics = (struct train_metrics){.step = t->state.step, .memory_bytes = t->memory_bytes};
+    *metrics = (struct train_metrics){.step = t->state.step, .memory_bytes = t->memory.all};
     for (uint32_t i = 0; i < micro_count; i++) {
         metrics->token_count += t->micro[i].token_count;
         metrics->loss_token_count += t->micro[i].loss_token_count;
@@ -298,6 +372,16 @@ int64_t trainer_step(const struct trainer *trainer)
 int64_t trainer_steps(const struct trainer *trainer)
 {
     return trainer->options.steps;
+}
+
+const struct train_memory *trainer_memory(const struct trainer *trainer)
+{
+    return &trainer->memory;
+}
+
+size_t trainer_trained_elements(const struct trainer *trainer)
+{
+    return trainer->trained->element_count;
 }
 
 enum err_code trainer_save(const struct trainer *trainer, const char *folder, struct err *err)

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "adapter.h"
 #include "batch.h"
 #include "corpus.h"
 #include "err.h"
@@ -13,6 +14,14 @@
 #include "model.h"
 #include "optimizer.h"
 #include "schedule.h"
+#include "train_memory.h"
+
+/* Keep all activations for the backward pass, or compute them twice (MODEL_TRAIN_AGAIN). */
+enum train_recompute {
+    TRAIN_RECOMPUTE_AUTO, /* when they would not fit into memory_bytes_max otherwise */
+    TRAIN_RECOMPUTE_ALWAYS,
+    TRAIN_RECOMPUTE_NEVER,
+};
 
 struct train_options {
     size_t batch_tokens;
@@ -25,6 +34,10 @@ struct train_options {
     struct optimizer_options optimizer;
     int64_t checkpoint_steps; /* call the checkpoint hook after every so many steps; 0: never */
     size_t memory_bytes_max;  /* refuse to take more; 0: no bound. It changes no result */
+    enum train_recompute recompute; /* neither does this */
+    /* Train this instead of the model's own weights (borrowed); NULL: all weights. */
+    struct adapter *adapter;
+    uint64_t seed; /* of the adapter's dropout */
 };
 
 /* What a step gave. */
@@ -83,9 +96,14 @@ struct model *trainer_model(struct trainer *trainer);
 /* Steps completed, and of how many. */
 int64_t trainer_step(const struct trainer *trainer);
 int64_t trainer_steps(const struct trainer *trainer);
+/* What it takes. */
+const struct train_memory *trainer_memory(const struct trainer *trainer);
+/* How many values the optimizer changes. */
+size_t trainer_trained_elements(const struct trainer *trainer);
 
-/* Write optimizer.safetensors and trainer_state.json into `folder`, beside a model that the caller
- * saves in f32: together they are everything a later trainer needs to continue bit for bit. */
+/* Write optimizer.safetensors and trainer_state.json into `folder`, beside a model (or adapter)
+ * that the caller saves in f32: together they are everything a later trainer needs to continue bit
+ * for bit. */
 NODISCARD enum err_code trainer_save(const struct trainer *trainer, const char *folder,
                                      struct err *err);
 /* Take over such a state; the model's weights must be those saved beside it. ERR_CONFLICT when it

@@ -128,7 +128,7 @@ void golden_release(struct golden *golden)
 }
 
 /* weight_value() of the oracle: uniform on [-1, 1) from 32-bit integers. */
-static double weight_value(size_t tensor, size_t element)
+double golden_weight_value(size_t tensor, size_t element)
 {
     uint32_t h = (uint32_t)((element + 1) + (tensor + 1) * 1000003) * 2654435761u;
     h ^= h >> 15;
@@ -148,7 +148,7 @@ struct model *golden_model_of(const struct model_config *config)
     for (size_t t = 0; t < p->tensor_count; t++) {
         const struct tensor_spec *spec = &p->tensors[t];
         for (size_t i = 0; i < tensor_spec_elements(spec); i++) {
-            double u = weight_value(t, i);
+            double u = golden_weight_value(t, i);
             double value = spec->is_vector ? unit + 0.25 * u : u * sqrt(3.0 / spec->cols);
             if (!spec->is_vector && spec->rows == config->vocabulary)
                 value = 0.5 * u;

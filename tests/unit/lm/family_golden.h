@@ -36,6 +36,8 @@ struct model *golden_model(const struct golden *golden);
 struct model *golden_model_of(const struct model_config *config);
 /* Values of a stored tensor, "logits" or "grad.<name>"; their number into `count_out`. */
 const float *golden_tensor(const struct golden *golden, const char *name, size_t *count_out);
+/* weight_value() of tests/oracle/family_cases.py. */
+double golden_weight_value(size_t tensor, size_t element);
 double golden_number(const json_t *object, const char *key);
 
 /* The corpus as the model takes it; returns the number of sequences. */

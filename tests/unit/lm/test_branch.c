@@ -96,7 +96,7 @@ static void score_whole(const struct model *model, const struct choice *c, size_
     memcpy(ids, c->prompt, c->prompt_count * sizeof *ids);
     memcpy(ids + c->prompt_count, c->ids[k], c->candidates[k].count * sizeof *ids);
     memset(losses + c->prompt_count, 1, c->candidates[k].count);
-    const struct model_sequence sequence = {ids, losses, count};
+    const struct model_sequence sequence = {.ids = ids, .losses = losses, .count = count};
     const struct model_capacity capacity = {1, count, count, count};
     struct model_run *run = NULL;
     struct err err = {0};

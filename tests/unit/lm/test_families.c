@@ -138,7 +138,7 @@ static void batches_agree(void **state)
         setup(&b, &long_cases[k]);
         const size_t count = (size_t)b.count;
         const struct model_capacity capacity = {1, count, count, count};
-        const struct model_sequence sequence = {b.ids, all, count};
+        const struct model_sequence sequence = {.ids = b.ids, .losses = all, .count = count};
         assert_int_equal(model_run_new(b.model, MODEL_SCORE, &capacity, &run, &err), ERR_OK);
         model_forward(run, &sequence, 1, scores);
         for (int t = 0; t + 1 < b.count; t++) {

@@ -229,7 +229,7 @@ static void check_threads(enum model_kind kind)
         size_t count = 30 + rng_below(&rng, LENGTH_MAX - 30);
         for (size_t i = 0; i < count; i++)
             ids[s][i] = (int32_t)rng_below(&rng, VOCABULARY);
-        sequences[s] = (struct model_sequence){ids[s], all, count};
+        sequences[s] = (struct model_sequence){.ids = ids[s], .losses = all, .count = count};
         tokens += count;
     }
     for (int k = 0; k < 2; k++) {

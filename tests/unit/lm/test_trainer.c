@@ -117,14 +117,13 @@ static void the_losses_notice_a_missing_ingredient(void **state)
     golden_release(&g);
 }
 
-static void resume_continues_bit_for_bit(void **state)
+static void check_resume(const char *name)
 {
-    (void)state;
     char folder[] = "/tmp/test_trainer.XXXXXX";
     struct err err;
     struct golden g;
     assert_non_null(mkdtemp(folder));
-    golden_load(&g, "llama-tied");
+    golden_load(&g, name);
     g.train.steps = 10;
     struct model *whole = golden_model(&g), *half = golden_model(&g), *other = golden_model(&g);
     struct history whole_history = {0}, half_history = {.stop_at = 5}, rest_history = {0};
@@ -165,6 +164,133 @@ static void resume_continues_bit_for_bit(void **state)
     model_free(half);
     model_free(whole);
     golden_release(&g);
+}
+
+static void resume_continues_bit_for_bit(void **state)
+{
+    (void)state;
+    check_resume("llama-tied");
+    check_resume("qwen3-untied");
+    check_resume("gemma3-tied");
+}
+
+/* Computing activations twice is told by memory, and by no bit. */
+static void recomputing_changes_no_bit(void **state)
+{
+    (void)state;
+    static const enum train_recompute settings[2] = {TRAIN_RECOMPUTE_NEVER, TRAIN_RECOMPUTE_ALWAYS};
+    for (size_t k = 0; k < golden_case_count; k++) {
+        struct golden g;
+        struct history runs[2] = {{.count = 0}, {.count = 0}};
+        struct model *models[2];
+        size_t bytes[2];
+        golden_load(&g, golden_cases[k]);
+        g.train.steps = 6;
+        for (size_t i = 0; i < 2; i++) {
+            g.train.recompute = settings[i];
+            models[i] = golden_model(&g);
+            struct trainer *trainer = make_trainer(models[i], &g, &g.train);
+            run(trainer, &runs[i]);
+            bytes[i] = trainer_memory(trainer)->activations;
+            trainer_free(trainer);
+        }
+        assert_true(bytes[1] < bytes[0]);
+        for (size_t i = 0; i < runs[0].count; i++) {
+            assert_true(runs[0].steps[i].loss_nats == runs[1].steps[i].loss_nats);
+            assert_true(runs[0].steps[i].grad_norm == runs[1].steps[i].grad_norm);
+        }
+        assert_memory_equal(model_weights(models[0])->block, model_weights(models[1])->block,
+                            model_weights(models[0])->element_count * sizeof(float));
+        model_free(models[0]);
+        model_free(models[1]);
+        golden_release(&g);
+    }
+}
+
+static void memory_decides_about_recomputing(void **state)
+{
+    (void)state;
+    struct golden g;
+    struct err err;
+    struct trainer *trainer = NULL;
+    struct strbuf text = {0};
+    golden_load(&g, "llama-untied");
+    struct model *model = golden_model(&g);
+    trainer = make_trainer(model, &g, &g.train);
+    const struct train_memory kept = *trainer_memory(trainer);
+    trainer_free(trainer);
+    assert_false(kept.again);
+    assert_int_equal(kept.all, kept.weights + kept.gradients + kept.moments + kept.activations +
+                                   kept.adapter);
+    assert_int_equal(kept.moments, 2 * kept.weights);
+    assert_true(kept.layer_activations * 3 < kept.activations);
+    /* One byte too few. */
+    g.train.memory_bytes_max = kept.all - 1;
+    trainer = make_trainer(model, &g, &g.train);
+    const struct train_memory again = *trainer_memory(trainer);
+    trainer_free(trainer);
+    assert_true(again.again && again.all < kept.all);
+    assert_true(again.layer_activations < kept.layer_activations / 5);
+    train_memory_print(&again, g.train.memory_bytes_max, &text);
+    assert_non_null(strstr(text.data, "memory plan: "));
+    assert_non_null(strstr(text.data, "= 3 layers of "));
+    assert_non_null(strstr(text.data, "activations (computed twice)"));
+    strbuf_release(&text);
+    /* Forbidden, or still too much: refused, with the numbers. */
+    g.train.recompute = TRAIN_RECOMPUTE_NEVER;
+    assert_int_equal(trainer_new(model, &g.corpus, &g.train, &trainer, &err), ERR_LIMIT);
+    assert_null(strstr(err.text, "computed twice"));
+    g.train.recompute = TRAIN_RECOMPUTE_AUTO;
+    g.train.memory_bytes_max = again.all - 1;
+    assert_int_equal(trainer_new(model, &g.corpus, &g.train, &trainer, &err), ERR_LIMIT);
+    assert_non_null(strstr(err.text, "even with activations computed twice"));
+    model_free(model);
+    golden_release(&g);
+}
+
+/* Gradients of one sequence, alone or behind others that teach nothing. */
+static void gradients_of(const struct golden *g, struct model *model, bool packed,
+                         struct params *gradients)
+{
+    struct model_sequence all[GOLDEN_SEQUENCES_MAX];
+    struct token_score scores[64];
+    struct model_run *run = NULL;
+    struct err err;
+    static const uint8_t nothing[128] = {0};
+    golden_sequences(&g->corpus, all);
+    struct model_sequence batch[3] = {all[2], all[4], all[9]};
+    batch[0].losses = batch[1].losses = nothing;
+    struct model_capacity capacity = {3, 256, 64, 128};
+    assert_int_equal(params_init_like(gradients, model_weights(model), &err), ERR_OK);
+    assert_int_equal(model_run_new(model, MODEL_TRAIN, &capacity, &run, &err), ERR_OK);
+    model_forward(run, packed ? batch : batch + 2, packed ? 3 : 1, scores);
+    model_backward(run, 0.1, gradients);
+    model_run_free(run);
+}
+
+/* Attention and positions never cross: what lies beside a sequence in its micro-batch teaches it
+ * nothing, and learns nothing from it. */
+static void packed_sequences_do_not_meet(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < golden_case_count; k++) {
+        struct golden g;
+        struct params alone, packed;
+        golden_load(&g, golden_cases[k]);
+        struct model *model = golden_model(&g);
+        gradients_of(&g, model, false, &alone);
+        gradients_of(&g, model, true, &packed);
+        float largest = 0, distance = 0;
+        for (size_t i = 0; i < alone.element_count; i++) {
+            largest = fmaxf(largest, fabsf(alone.block[i]));
+            distance = fmaxf(distance, fabsf(alone.block[i] - packed.block[i]));
+        }
+        assert_true(largest > 0 && distance <= 1e-6f * largest);
+        params_release(&alone);
+        params_release(&packed);
+        model_free(model);
+        golden_release(&g);
+    }
 }
 
 static void damaged_state_is_refused(void **state)
@@ -370,6 +496,9 @@ int main(void)
         cmocka_unit_test(twenty_steps_agree_with_pytorch),
         cmocka_unit_test(the_losses_notice_a_missing_ingredient),
         cmocka_unit_test(resume_continues_bit_for_bit),
+        cmocka_unit_test(recomputing_changes_no_bit),
+        cmocka_unit_test(memory_decides_about_recomputing),
+        cmocka_unit_test(packed_sequences_do_not_meet),
         cmocka_unit_test(damaged_state_is_refused),
         cmocka_unit_test(divergence_is_an_outcome_and_changes_nothing),
         cmocka_unit_test(a_rising_loss_stops_the_run),

@@ -1,0 +1,32 @@
+/* What a training will take in memory, told before any of it is taken. */
+#ifndef TRIAD_TRAIN_MEMORY_H
+#define TRIAD_TRAIN_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "adapter.h"
+#include "model.h"
+#include "str.h"
+
+/* Bytes, but for `layers`. */
+struct train_memory {
+    int layers;
+    size_t weights, layer_weights; /* of the model; of one layer in it */
+    size_t adapter;                /* its matrices */
+    size_t gradients, moments;     /* of what is trained */
+    size_t activations;            /* of the largest micro-batch, all together */
+    size_t layer_activations;      /* of these, what each further layer keeps */
+    bool again;                    /* activations are computed again: MODEL_TRAIN_AGAIN */
+    size_t all;
+};
+
+/* `adapter` NULL: all weights are trained. */
+struct train_memory train_memory_of(const struct model_config *config,
+                                    const struct adapter_config *adapter,
+                                    const struct model_capacity *capacity, bool again);
+
+/* Append a table for people; `bytes_max` is what there is, 0 when nobody said. */
+void train_memory_print(const struct train_memory *memory, size_t bytes_max, struct strbuf *out);
+
+#endif
