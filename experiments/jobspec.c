@@ -15,7 +15,7 @@ const char *const jobspec_architecture_names[] = {"llama", "qwen3", "gemma3", NU
 static json_t *numerics(const struct jobspec *spec)
 {
     json_t *object = json_object();
-    json_member_text(object, "backend", "blas");
+    json_member_text(object, "backend", "packed");
     json_member_text(object, "mode", jobspec_numerics_names[spec->numerics]);
     json_member_text(object, "precision", "f32");
     json_member_text(object, "core_type", ""); /* fixed for the experiment by its first attempt */

@@ -159,15 +159,21 @@ struct kernel_ops_f64 {
 
 extern const struct kernel_ops kernels_ref;
 extern const struct kernel_ops_f64 kernels_ref_f64;
-extern const struct kernel_ops kernels_blas;
+extern const struct kernel_ops kernels_blas;   /* products on OpenBLAS */
+extern const struct kernel_ops kernels_packed; /* products of our own */
 
 /* ---- choice, threads, and whether the contract holds here ---- */
 
-/* The operations to use: the fast ones. Sets OpenBLAS to one thread, once. */
+/* The operations to use: kernel_use()'s, or else the fastest in f32 that this processor runs. Sets
+ * OpenBLAS to one thread, once. */
 const struct kernel_ops *kernel_select(void);
 
-/* "blas/f32/SkylakeX": backend, precision and OpenBLAS core type: what decides the bits. Borrowed.
- */
+/* Choose for the whole process, before anything is computed: "packed/f32" or "blas/f32". False when
+ * there is no such choice. */
+bool kernel_use(const char *name);
+
+/* "packed/f32/fma": backend, precision and what else decides the bits, which is for OpenBLAS its
+ * core type ("blas/f32/SkylakeX"). Borrowed. */
 const char *kernel_class(void);
 /* Build and run-time configuration of OpenBLAS, for provenance. Borrowed. */
 const char *kernel_library(void);

@@ -35,7 +35,7 @@ static struct digest put_text(struct scripted *s, const struct strbuf *text)
 #define TEXT_OF(number)   #number
 #define NUMBER_TEXT(name) TEXT_OF(name)
 #define NUMERICS                                                                                   \
-    "\"numerics\":{\"backend\":\"blas\",\"core_type\":\"\",\"mode\":\"strict\","                   \
+    "\"numerics\":{\"backend\":\"packed\",\"core_type\":\"\",\"mode\":\"strict\","                   \
     "\"precision\":\"f32\"},\"numerics_version\":" NUMBER_TEXT(NUMERICS_VERSION)
 
 /* The import of stories260K: a tree of the two llama2.c files. */
@@ -246,7 +246,7 @@ static void test_import_then_evaluate_twice_on_a_warm_child(void **state)
     assert_true(records[0].content_nats > 0.0 && records[0].content_nats < 30.0);
     assert_true(records[0].terminator_nats > 0.0);
     assert_true(first->result.memory_peak_bytes > 1000000);
-    assert_non_null(strstr(first->numeric_class, "blas/f32/"));
+    assert_non_null(strstr(first->numeric_class, "packed/f32/"));
     scripted_until(&s, nothing_held, 10);
     scripted_end(&s);
 }

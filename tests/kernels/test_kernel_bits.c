@@ -167,10 +167,13 @@ static void test_probe_finds_planted_faults(void **state)
     assert_non_null(strstr(text, "attention with 16"));
 }
 
-int main(void)
+/* Of the fastest table, or of the one named. */
+int main(int argc, char **argv)
 {
     static struct CMUnitTest tests[64];
     size_t count = 0;
+    if (argc > 1)
+        ASSERT(kernel_use(argv[1]));
     ASSERT(kernel_case_count < ARRAY_COUNT(tests));
     for (; count < kernel_case_count; count++)
         tests[count] =

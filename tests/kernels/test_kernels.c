@@ -231,10 +231,13 @@ static size_t add_test(struct CMUnitTest *tests, size_t count, const char *kind,
     return count + 1;
 }
 
-int main(void)
+/* Of the fastest table, or of the one named. */
+int main(int argc, char **argv)
 {
     static struct CMUnitTest tests[TESTS_MAX];
     size_t count = 0;
+    if (argc > 1)
+        ASSERT(kernel_use(argv[1]));
     kernel_threads_set(2);
     for (size_t i = 0; i < kernel_case_count; i++) {
         const struct kernel_case *c = &kernel_cases[i];

@@ -61,8 +61,7 @@ enum err_code exec_parent_need(const struct exec_job *job, const char *name, con
 const char *exec_numeric_class(void)
 {
     static char text[NAME_BYTES_MAX];
-    if (!text[0])
-        snprintf(text, sizeof text, "%s/%d", kernel_class(), NUMERICS_VERSION);
+    snprintf(text, sizeof text, "%s/%d", kernel_class(), NUMERICS_VERSION);
     return text;
 }
 
@@ -73,6 +72,10 @@ enum err_code exec_numerics_check(const struct spec *spec, struct err *err)
         return err_set(err, ERR_INVALID, "the job wants numerics version %lld, this worker has %d",
                        (long long)spec->numerics_version, NUMERICS_VERSION);
     char wanted[NAME_BYTES_MAX];
+    snprintf(wanted, sizeof wanted, "%.32s/%.32s", n->backend, n->precision);
+    if (!kernel_use(wanted))
+        return err_set(err, ERR_INVALID, "the job wants numerics '%s', which this worker lacks",
+                       wanted);
     int len = snprintf(wanted, sizeof wanted, "%.32s/%.32s/%.64s", n->backend, n->precision,
                        n->core_type);
     bool any_core = n->core_type[0] == '\0'; /* fixed by the coordinator for the experiment */

@@ -1,0 +1,135 @@
+#include "gemm.h"
+
+#include "gemm_pack.h"
+#include "kernel_pool.h"
+#include "kernels.h"
+
+/* A task's rows: their packed block, GEMM_DEPTH deep, stays in a core's second-level cache. */
+#define TASK_ROWS 112
+/* Columns whose panels are packed once for all rows: 2,048 by 2,048 take 16 MB. */
+#define CHUNK_COLS   2048
+#define FLOPS_PER_NS 90.0
+
+struct product {
+    float *out;
+    size_t stride;
+    struct gemm_factor left, right;
+    int M, N, K;
+    bool add;
+    int first_col, cols;      /* the chunk */
+    int task_rows, row_tasks; /* rows of a task, and how many tasks the rows make */
+    int task_cols;            /* columns of a task */
+    float *panels;            /* the chunk's packed columns; NULL: each task packs its own */
+};
+
+static _Thread_local struct gemm_scratch left_scratch, panel_scratch, chunk_scratch;
+
+static int min_int(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+static int parts_of(int count, int size)
+{
+    return (count + size - 1) / size;
+}
+
+/* Where the panels of depth block `k` begin in the packed chunk. */
+static float *block_panels(const struct product *p, int k)
+{
+    return p->panels + gemm_right_count(p->cols, 1) * (size_t)k;
+}
+
+static void product_task(void *ctx, int index, int thread)
+{
+    const struct product *p = ctx;
+    const int width = gemm_tiles()->cols;
+    const int row = index % p->row_tasks * p->task_rows;
+    const int rows = min_int(p->task_rows, p->M - row);
+    const int first = index / p->row_tasks * p->task_cols;
+    const int cols = min_int(p->task_cols, p->cols - first);
+    float *left = gemm_scratch_need(&left_scratch, (size_t)TASK_ROWS * GEMM_DEPTH + GEMM_SLACK);
+    float *own = gemm_scratch_need(&panel_scratch, (size_t)GEMM_TILE_COLS_MAX * GEMM_DEPTH);
+    (void)thread;
+    for (int k = 0; k < p->K; k += GEMM_DEPTH) {
+        const int depth = min_int(GEMM_DEPTH, p->K - k);
+        const enum gemm_mode mode = p->add || k > 0 ? GEMM_ADD : GEMM_SET;
+        float *out = p->out + (size_t)row * p->stride + (size_t)(p->first_col + first);
+        gemm_pack_left(left, &p->left, row, rows, k, depth);
+        if (p->panels) {
+            gemm_block(out, p->stride, left, rows,
+                       block_panels(p, k) + (size_t)first * (size_t)depth, cols, depth, mode);
+            continue;
+        }
+        for (int col = 0; col < cols; col += width) {
+            const int now = min_int(width, cols - col);
+            gemm_pack_right(own, &p->right, p->first_col + first + col, now, k, depth);
+            gemm_block(out + col, p->stride, left, rows, own, now, depth, mode);
+        }
+    }
+}
+
+/* Packs one panel of the chunk, all of its depth. */
+static void chunk_task(void *ctx, int index, int thread)
+{
+    const struct product *p = ctx;
+    const int col = index * gemm_tiles()->cols;
+    const int cols = min_int(gemm_tiles()->cols, p->cols - col);
+    (void)thread;
+    for (int k = 0; k < p->K; k += GEMM_DEPTH) {
+        const int depth = min_int(GEMM_DEPTH, p->K - k);
+        gemm_pack_right(block_panels(p, k) + (size_t)col * (size_t)depth, &p->right,
+                        p->first_col + col, cols, k, depth);
+    }
+}
+
+static double product_ns(const struct product *p)
+{
+    return 2.0 * p->M * p->cols * p->K / FLOPS_PER_NS;
+}
+
+/* Columns of the chunk are packed once, then rows are shared out. */
+static void many_rows(struct product *p)
+{
+    p->panels = gemm_scratch_need(&chunk_scratch, gemm_right_count(p->cols, p->K));
+    p->task_cols = p->cols;
+    kernel_pool_run(chunk_task, p, parts_of(p->cols, gemm_tiles()->cols), 0.3 * p->cols * p->K);
+    kernel_pool_run(product_task, p, p->row_tasks, product_ns(p));
+}
+
+/* Columns are shared out; every panel is packed by who needs it, when it is needed. */
+static void few_rows(struct product *p)
+{
+    const int width = gemm_tiles()->cols;
+    const int share = parts_of(p->cols, 4 * kernel_threads());
+    p->panels = NULL;
+    p->task_cols = parts_of(share, width) * width;
+    kernel_pool_run(product_task, p, p->row_tasks * parts_of(p->cols, p->task_cols), product_ns(p));
+}
+
+void gemm(float *out, size_t stride, struct gemm_factor left, struct gemm_factor right, int M,
+          int N, int K, bool add)
+{
+    struct product p = {.out = out,
+                        .stride = stride,
+                        .left = left,
+                        .right = right,
+                        .M = M,
+                        .N = N,
+                        .K = K,
+                        .add = add};
+    p.task_rows = parts_of(M, parts_of(M, TASK_ROWS));
+    p.row_tasks = parts_of(M, p.task_rows);
+    for (p.first_col = 0; p.first_col < N; p.first_col += CHUNK_COLS) {
+        p.cols = min_int(CHUNK_COLS, N - p.first_col);
+        if (p.row_tasks == 1)
+            few_rows(&p);
+        else
+            many_rows(&p);
+    }
+}
+
+bool gemm_is_fast(void)
+{
+    return gemm_tiles()->rows > 1;
+}

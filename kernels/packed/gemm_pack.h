@@ -1,0 +1,32 @@
+/* Packing factors into panels, and products of packed blocks. */
+#ifndef TRIAD_GEMM_PACK_H
+#define TRIAD_GEMM_PACK_H
+
+#include "gemm.h"
+#include "gemm_tile.h"
+
+/* Values that may be written behind a packed left block. */
+#define GEMM_SLACK 8
+
+/* Rows row … row + rows - 1 of a left factor, depth k … k + depth - 1: panels of tiles of equal
+ * height, rows * depth values. */
+void gemm_pack_left(float *to, const struct gemm_factor *left, int row, int rows, int k, int depth);
+/* Columns of a right factor: panels of gemm_tiles()->cols columns, each [depth][cols], the last
+ * filled up with zeros. `to` is aligned to 64 bytes. */
+void gemm_pack_right(float *to, const struct gemm_factor *right, int col, int cols, int k,
+                     int depth);
+/* Values of the latter: whole panels. */
+size_t gemm_right_count(int cols, int depth);
+
+/* out[rows][cols] from a packed left block and packed panels of the same depth. */
+void gemm_block(float *out, size_t stride, const float *left, int rows, const float *right,
+                int cols, int depth, enum gemm_mode mode);
+
+/* A thread's own memory, grown when it must be; it lives as long as the thread. One per use. */
+struct gemm_scratch {
+    float *data; /* aligned to 64 bytes */
+    size_t count;
+};
+float *gemm_scratch_need(struct gemm_scratch *scratch, size_t count);
+
+#endif

@@ -1,0 +1,40 @@
+/* The innermost loops of products: a tile from packed panels, and turning lines into panels. */
+#ifndef TRIAD_GEMM_TILE_H
+#define TRIAD_GEMM_TILE_H
+
+#include <stddef.h>
+
+#define GEMM_TILE_ROWS_MAX 14
+#define GEMM_TILE_COLS_MAX 32
+
+enum gemm_mode {
+    GEMM_SET,   /* out = chain from 0 */
+    GEMM_ADD,   /* out += chain from 0 */
+    GEMM_CHAIN, /* out = chain that goes on from out */
+};
+
+/* A tile of out[rows][cols] from left: depth times `rows` values, and right: depth times `cols`
+ * values, aligned to 64 bytes. */
+typedef void gemm_tile_f(float *out, size_t stride, const float *left, const float *right,
+                         int depth, enum gemm_mode mode);
+/* to[depth][width] from `lines` ≤ width lines of `depth` values; missing lines become zero. May
+ * write up to 7 values behind the end when width is no multiple of 8. */
+typedef void gemm_turn_f(float *to, const float *from, size_t stride, int lines, int width,
+                         int depth);
+
+struct gemm_tiles {
+    const char *name;
+    int rows; /* of the tallest tile */
+    int cols;
+    gemm_tile_f *tile[GEMM_TILE_ROWS_MAX + 1]; /* by its number of rows, 1 … rows */
+    gemm_turn_f *turn;
+};
+
+/* The fastest that this processor runs. */
+const struct gemm_tiles *gemm_tiles(void);
+/* Every set that it runs; NULL behind the last. */
+const struct gemm_tiles *gemm_tiles_at(size_t index);
+/* Use that set from now on: for tests. NULL: the fastest. */
+void gemm_tiles_use(const struct gemm_tiles *tiles);
+
+#endif
