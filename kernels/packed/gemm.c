@@ -58,13 +58,14 @@ static void product_task(void *ctx, int index, int thread)
         gemm_pack_left(left, &p->left, row, rows, k, depth);
         if (p->panels) {
             gemm_block(out, p->stride, left, rows,
-                       block_panels(p, k) + (size_t)first * (size_t)depth, cols, depth, mode);
+                       block_panels(p, k) + (size_t)first * (size_t)depth, gemm_panel(depth),
+                       cols, depth, mode);
             continue;
         }
         for (int col = 0; col < cols; col += width) {
             const int now = min_int(width, cols - col);
             gemm_pack_right(own, &p->right, p->first_col + first + col, now, k, depth);
-            gemm_block(out + col, p->stride, left, rows, own, now, depth, mode);
+            gemm_block(out + col, p->stride, left, rows, own, gemm_panel(depth), now, depth, mode);
         }
     }
 }

@@ -97,21 +97,26 @@ static void narrow_tile(float *out, size_t stride, const float *left, int rows, 
         memcpy(out + (size_t)i * stride, whole + (size_t)i * width, bytes);
 }
 
+size_t gemm_panel(int depth)
+{
+    return (size_t)gemm_tiles()->cols * (size_t)depth;
+}
+
 void gemm_block(float *out, size_t stride, const float *left, int rows, const float *right,
-                int cols, int depth, enum gemm_mode mode)
+                size_t panel, int cols, int depth, enum gemm_mode mode)
 {
     const int tiles = tile_count(rows), width = gemm_tiles()->cols;
     for (int col = 0; col < cols; col += width) {
-        const float *panel = right + (size_t)col * (size_t)depth;
+        const float *lines = right + (size_t)(col / width) * panel;
         for (int t = 0; t < tiles; t++) {
             const int first = tile_begin(rows, tiles, t);
             const int height = tile_begin(rows, tiles, t + 1) - first;
             float *tile = out + (size_t)first * stride + (size_t)col;
-            const float *lines = left + (size_t)first * (size_t)depth;
+            const float *rows_now = left + (size_t)first * (size_t)depth;
             if (cols - col < width)
-                narrow_tile(tile, stride, lines, height, panel, cols - col, depth, mode);
+                narrow_tile(tile, stride, rows_now, height, lines, cols - col, depth, mode);
             else
-                gemm_tiles()->tile[height](tile, stride, lines, panel, depth, mode);
+                gemm_tiles()->tile[height](tile, stride, rows_now, lines, depth, mode);
         }
     }
 }

@@ -18,9 +18,12 @@ void gemm_pack_right(float *to, const struct gemm_factor *right, int col, int co
 /* Values of the latter: whole panels. */
 size_t gemm_right_count(int cols, int depth);
 
-/* out[rows][cols] from a packed left block and packed panels of the same depth. */
+/* out[rows][cols] from a packed left block and packed panels of the same depth; a panel begins
+ * `panel` values behind the one before (whole ones: cols of a tile times depth). */
 void gemm_block(float *out, size_t stride, const float *left, int rows, const float *right,
-                int cols, int depth, enum gemm_mode mode);
+                size_t panel, int cols, int depth, enum gemm_mode mode);
+/* The distance of whole panels of this depth. */
+size_t gemm_panel(int depth);
 
 /* A thread's own memory, grown when it must be; it lives as long as the thread. One per use. */
 struct gemm_scratch {

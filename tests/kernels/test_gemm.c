@@ -180,7 +180,7 @@ static void a_chain_goes_on(void **state)
         const int k = cuts[i], depth = cuts[i + 1] - k;
         gemm_pack_left(packed_left, &left, 0, ROWS, k, depth);
         gemm_pack_right(packed_right, &right, 0, COLS, k, depth);
-        gemm_block(f.out, COLS, packed_left, ROWS, packed_right, COLS, depth,
+        gemm_block(f.out, COLS, packed_left, ROWS, packed_right, gemm_panel(depth), COLS, depth,
                    i == 0 ? GEMM_SET : GEMM_CHAIN);
     }
     for (int m = 0; m < ROWS; m++)
