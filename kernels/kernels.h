@@ -1,5 +1,5 @@
 /* The numbers Triad computes: one contract per operation, filled by a naive reference (kernels/ref,
- * also in double) and by a fast version (kernels/blas).
+ * also in double) and by fast versions (kernels/packed, kernels/blas).
  *
  * Shapes (kernels/README.md): N packed rows, C channels, O output channels, H heads, G key/value
  * heads, D channels of a head, M channels of the MLP, V vocabulary. Arrays are row-major,
@@ -22,10 +22,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Rows of one product. OpenBLAS gives a row other bits when its place in the call changes (measured
- * on its AVX2 kernels for any shape), so every call has exactly this many rows. 64 reaches 85-90 %
- * of the rate of large calls (measured, K and O from 128 to 2048) and wastes 32 padding rows a
- * sequence on average. */
+/* Rows of one product on OpenBLAS, which gives a row other bits when its place in the call changes
+ * (measured on its AVX2 kernels for any shape), so every call has exactly this many rows. 64
+ * reaches 85-90 % of the rate of large calls (measured, K and O from 128 to 2048) and wastes 32
+ * padding rows a sequence on average. Products of our own need no such blocks, but have rows laid
+ * out so too. */
 #define KERNEL_ROW_BLOCK 64
 
 /* Where sequences lie in a batch. */

@@ -109,7 +109,7 @@ struct msg_hello {
     uint32_t host_cores;
     uint32_t threads; /* cores this worker may use at once */
     uint64_t memory_bytes;
-    const char *numeric_class; /* "packed/f32/fma/2": what decides bits */
+    const char *numeric_class; /* "packed/f32/fma/3": what decides bits */
     const char *version;
     struct held_lease *held;
     size_t held_count;

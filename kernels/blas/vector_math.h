@@ -16,6 +16,15 @@
 #define KERNEL_CLONES __attribute__((target_clones("default", "avx2", "arch=x86-64-v4")))
 #endif
 
+/* For loops that fuse on purpose, by __builtin_fmaf(): the clones have the instruction. */
+#if defined(__clang__) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||         \
+    !defined(__x86_64__)
+#define KERNEL_CLONES_FMA
+#else
+#define KERNEL_CLONES_FMA                                                                          \
+    __attribute__((target_clones("default", "arch=haswell", "arch=x86-64-v4")))
+#endif
+
 #define KERNEL_INLINE static inline __attribute__((always_inline))
 
 #define KERNEL_LANES 16

@@ -27,7 +27,9 @@ struct attention_work attention_work_at(void *base, int thread, int len, int D)
 {
     const size_t rows = (size_t)len, block = BLOCK;
     struct attention_work w;
-    w.keys = (float *)base + (size_t)thread * attention_work_floats(len, D);
+    const uintptr_t aligned = ((uintptr_t)base + ATTENTION_ALIGNMENT - 1) / ATTENTION_ALIGNMENT;
+    w.keys =
+        (float *)(aligned * ATTENTION_ALIGNMENT) + (size_t)thread * attention_work_floats(len, D);
     w.values = w.keys + at_64(rows * padded(D));
     w.values_turned = w.values + at_64(rows * padded(D));
     w.scores = w.values_turned + at_64(rows * padded(D));

@@ -16,14 +16,16 @@
 
 /* One thread's work space for keys of up to `len` positions (whole blocks). */
 struct attention_work {
-    float *keys;         /* [len][D] as the right factor of scores: columns are positions */
-    float *values;       /* [len][D] as the right factor of the mix, or keys for gradients */
-    float *values_turned; /* [len][D] as the right factor of the scores' gradients */
+    float *keys;               /* [len][D] as the right factor of scores: columns are positions */
+    float *values;             /* [len][D] as the right factor of the mix, or keys for gradients */
+    float *values_turned;      /* [len][D] as the right factor of the scores' gradients */
     float *scores, *gradients; /* [BLOCK][len] */
     float *left;               /* a packed block of rows: [BLOCK][len or D] */
     float *right;              /* panels of a block: [BLOCK][D] */
 };
 
+/* The work space of all threads may begin anywhere; so many bytes are lost to its alignment. */
+#define ATTENTION_ALIGNMENT 64
 /* Floats that one thread needs. */
 size_t attention_work_floats(int len, int D);
 /* The work space of `thread` in `base`. */

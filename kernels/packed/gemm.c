@@ -6,8 +6,9 @@
 
 /* A task's rows: their packed block, GEMM_DEPTH deep, stays in a core's second-level cache. */
 #define TASK_ROWS 112
-/* Columns whose panels are packed once for all rows: 2,048 by 2,048 take 16 MB. */
-#define CHUNK_COLS   2048
+/* Columns, and how deep, whose panels are packed once for all rows: at most 8 MB. */
+#define CHUNK_COLS   1024
+#define CHUNK_DEPTH  (4 * GEMM_DEPTH)
 #define FLOPS_PER_NS 90.0
 
 struct product {
@@ -16,6 +17,7 @@ struct product {
     struct gemm_factor left, right;
     int M, N, K;
     bool add;
+    int first_k, chunk_depth;
     int first_col, cols;      /* the chunk */
     int task_rows, row_tasks; /* rows of a task, and how many tasks the rows make */
     int task_cols;            /* columns of a task */
@@ -34,10 +36,15 @@ static int parts_of(int count, int size)
     return (count + size - 1) / size;
 }
 
-/* Where the panels of depth block `k` begin in the packed chunk. */
+/* Where the panels of the depth block at `k` begin in the packed chunk. */
 static float *block_panels(const struct product *p, int k)
 {
-    return p->panels + gemm_right_count(p->cols, 1) * (size_t)k;
+    return p->panels + gemm_right_count(p->cols, 1) * (size_t)(k - p->first_k);
+}
+
+static int chunk_end(const struct product *p)
+{
+    return p->first_k + p->chunk_depth;
 }
 
 static void product_task(void *ctx, int index, int thread)
@@ -51,15 +58,15 @@ static void product_task(void *ctx, int index, int thread)
     float *left = gemm_scratch_need(&left_scratch, (size_t)TASK_ROWS * GEMM_DEPTH + GEMM_SLACK);
     float *own = gemm_scratch_need(&panel_scratch, (size_t)GEMM_TILE_COLS_MAX * GEMM_DEPTH);
     (void)thread;
-    for (int k = 0; k < p->K; k += GEMM_DEPTH) {
-        const int depth = min_int(GEMM_DEPTH, p->K - k);
+    for (int k = p->first_k; k < chunk_end(p); k += GEMM_DEPTH) {
+        const int depth = min_int(GEMM_DEPTH, chunk_end(p) - k);
         const enum gemm_mode mode = p->add || k > 0 ? GEMM_ADD : GEMM_SET;
         float *out = p->out + (size_t)row * p->stride + (size_t)(p->first_col + first);
         gemm_pack_left(left, &p->left, row, rows, k, depth);
         if (p->panels) {
             gemm_block(out, p->stride, left, rows,
-                       block_panels(p, k) + (size_t)first * (size_t)depth, gemm_panel(depth),
-                       cols, depth, mode);
+                       block_panels(p, k) + (size_t)first * (size_t)depth, gemm_panel(depth), cols,
+                       depth, mode);
             continue;
         }
         for (int col = 0; col < cols; col += width) {
@@ -77,8 +84,8 @@ static void chunk_task(void *ctx, int index, int thread)
     const int col = index * gemm_tiles()->cols;
     const int cols = min_int(gemm_tiles()->cols, p->cols - col);
     (void)thread;
-    for (int k = 0; k < p->K; k += GEMM_DEPTH) {
-        const int depth = min_int(GEMM_DEPTH, p->K - k);
+    for (int k = p->first_k; k < chunk_end(p); k += GEMM_DEPTH) {
+        const int depth = min_int(GEMM_DEPTH, chunk_end(p) - k);
         gemm_pack_right(block_panels(p, k) + (size_t)col * (size_t)depth, &p->right,
                         p->first_col + col, cols, k, depth);
     }
@@ -86,15 +93,16 @@ static void chunk_task(void *ctx, int index, int thread)
 
 static double product_ns(const struct product *p)
 {
-    return 2.0 * p->M * p->cols * p->K / FLOPS_PER_NS;
+    return 2.0 * p->M * p->cols * p->chunk_depth / FLOPS_PER_NS;
 }
 
 /* Columns of the chunk are packed once, then rows are shared out. */
 static void many_rows(struct product *p)
 {
-    p->panels = gemm_scratch_need(&chunk_scratch, gemm_right_count(p->cols, p->K));
+    p->panels = gemm_scratch_need(&chunk_scratch, gemm_right_count(p->cols, p->chunk_depth));
     p->task_cols = p->cols;
-    kernel_pool_run(chunk_task, p, parts_of(p->cols, gemm_tiles()->cols), 0.3 * p->cols * p->K);
+    kernel_pool_run(chunk_task, p, parts_of(p->cols, gemm_tiles()->cols),
+                    0.3 * p->cols * p->chunk_depth);
     kernel_pool_run(product_task, p, p->row_tasks, product_ns(p));
 }
 
@@ -121,13 +129,18 @@ void gemm(float *out, size_t stride, struct gemm_factor left, struct gemm_factor
                         .add = add};
     p.task_rows = parts_of(M, parts_of(M, TASK_ROWS));
     p.row_tasks = parts_of(M, p.task_rows);
-    for (p.first_col = 0; p.first_col < N; p.first_col += CHUNK_COLS) {
-        p.cols = min_int(CHUNK_COLS, N - p.first_col);
-        if (p.row_tasks == 1)
-            few_rows(&p);
-        else
-            many_rows(&p);
+    if (p.row_tasks == 1) {
+        p.cols = N;
+        p.chunk_depth = K;
+        few_rows(&p);
+        return;
     }
+    for (p.first_k = 0; p.first_k < K; p.first_k += CHUNK_DEPTH)
+        for (p.first_col = 0; p.first_col < N; p.first_col += CHUNK_COLS) {
+            p.chunk_depth = min_int(CHUNK_DEPTH, K - p.first_k);
+            p.cols = min_int(CHUNK_COLS, N - p.first_col);
+            many_rows(&p);
+        }
 }
 
 bool gemm_is_fast(void)

@@ -22,8 +22,9 @@ struct gemm_factor {
     bool transposed; /* rows in memory run along k of the right factor, along i of the left one */
 };
 
-/* out[M][N] = left * right, or += when `add`; `stride` between rows of out. Spread over the pool's
- * threads, or on the calling one inside a task. Out must not overlap the factors. */
+/* out[M][N] = left * right, or += when `add`; K at least 1; `stride` between rows of out. Spread
+ * over the pool's threads, or on the calling one inside a task. Out must not overlap the factors.
+ */
 void gemm(float *out, size_t stride, struct gemm_factor left, struct gemm_factor right, int M,
           int N, int K, bool add);
 

@@ -1,5 +1,5 @@
-/* Attention by blocks of KERNEL_ROW_BLOCK queries against the keys that they see, on packed keys and
- * values that all query heads of a group share; no T x T matrix is kept (Dao et al. 2022), the
+/* Attention by blocks of KERNEL_ROW_BLOCK queries against the keys that they see, on packed keys
+ * and values that all query heads of a group share; no T x T matrix is kept (Dao et al. 2022), the
  * backward pass recomputes the scores from the saved log-sum-exp. The mix is one chain over the
  * positions, and what a row does not see adds exactly nothing, so a row's bits depend on the row
  * and what it sees alone. */
@@ -39,8 +39,8 @@ static int len_max(const struct kernel_batch *batch)
 
 size_t packed_attention_bytes(int len_longest, int D)
 {
-    return (size_t)kernel_threads() *
-           attention_work_floats(kernel_rows_padded(len_longest), D) * sizeof(float);
+    const size_t floats = attention_work_floats(kernel_rows_padded(len_longest), D);
+    return ATTENTION_ALIGNMENT + (size_t)kernel_threads() * floats * sizeof(float);
 }
 
 /* The first of the rows that row t sees. */
@@ -82,9 +82,8 @@ static struct gemm_factor rows_of(const struct attention *a, const float *x, int
                                   int first, bool turned)
 {
     const size_t row = (size_t)a->G * (size_t)a->D;
-    return (struct gemm_factor){x + (size_t)(a->batch->start[b] + first) * row +
-                                    (size_t)g * (size_t)a->D,
-                                row, turned};
+    return (struct gemm_factor){
+        x + (size_t)(a->batch->start[b] + first) * row + (size_t)g * (size_t)a->D, row, turned};
 }
 
 static void pack_queries(const struct attention *a, const float *x, const struct query_block *q,
@@ -152,8 +151,8 @@ static void forward_block(const struct attention *a, const struct attention_work
     const struct gemm_factor weights = {w->scores, (size_t)depth, false};
     gemm_pack_left(w->left, &weights, 0, q->rows, 0, depth);
     gemm_block(a->out_w + q->at, row, w->left, q->rows,
-               w->values + (size_t)from * (size_t)gemm_tiles()->cols, gemm_panel(count), a->D, depth,
-               GEMM_SET);
+               w->values + (size_t)from * (size_t)gemm_tiles()->cols, gemm_panel(count), a->D,
+               depth, GEMM_SET);
     divide_rows(a->out_w + q->at, row, sums, q->rows, a->D);
 }
 
@@ -176,8 +175,8 @@ static void forward_task(void *ctx, int index, int thread)
     while (part >= (block_count(a, b) + TASK_BLOCKS - 1) / TASK_BLOCKS)
         part -= (block_count(a, b++) + TASK_BLOCKS - 1) / TASK_BLOCKS;
     const int first = part * TASK_BLOCKS;
-    const int end = first + TASK_BLOCKS < block_count(a, b) ? first + TASK_BLOCKS
-                                                            : block_count(a, b);
+    const int end =
+        first + TASK_BLOCKS < block_count(a, b) ? first + TASK_BLOCKS : block_count(a, b);
     const struct query_block last = query_block(a, b, 0, end - 1);
     const int packed = panel_start(window_begin(a->window, first * BLOCK));
     const int count = last.key + last.columns - packed;
@@ -193,8 +192,8 @@ static void forward_task(void *ctx, int index, int thread)
 }
 
 void packed_attention_forward(float *out, float *lse, const float *q, const float *k,
-                              const float *v, const struct kernel_batch *batch, int H, int G, int D,
-                              void *work)
+                              const float *v, const struct kernel_batch *batch,
+                              const struct kernel_attention *shape, void *work)
 {
     struct attention a = {.q = q,
                           .k = k,
@@ -202,10 +201,11 @@ void packed_attention_forward(float *out, float *lse, const float *q, const floa
                           .out_w = out,
                           .lse_w = lse,
                           .batch = batch,
-                          .H = H,
-                          .G = G,
-                          .D = D,
-                          .scale = 1.0f / sqrtf((float)D),
+                          .H = shape->H,
+                          .G = shape->G,
+                          .D = shape->D,
+                          .window = shape->window,
+                          .scale = (float)shape->scale,
                           .len_max = len_max(batch),
                           .work = work};
     int parts = 0;
@@ -213,10 +213,11 @@ void packed_attention_forward(float *out, float *lse, const float *q, const floa
         const int from = batch->start[b] + batch->len[b];
         const int to = batch->start[b] + kernel_rows_padded(batch->len[b]);
         parts += (block_count(&a, b) + TASK_BLOCKS - 1) / TASK_BLOCKS;
-        clear_padding(&a, out, H, b);
-        memset(lse + (size_t)from * (size_t)H, 0, (size_t)(to - from) * (size_t)H * sizeof *lse);
+        clear_padding(&a, out, a.H, b);
+        memset(lse + (size_t)from * (size_t)a.H, 0,
+               (size_t)(to - from) * (size_t)a.H * sizeof *lse);
     }
-    kernel_pool_run(forward_task, &a, parts * G, attention_ns(&a));
+    kernel_pool_run(forward_task, &a, parts * a.G, attention_ns(&a));
 }
 
 /* ---- backward ---- */
@@ -251,8 +252,9 @@ static void block_gradients(const struct attention *a, const struct attention_wo
         const int t = q->first + r;
         const size_t at = q->at + (size_t)r * row;
         gradient_row(w->scores + (size_t)r * (size_t)columns,
-                     w->gradients + (size_t)r * (size_t)columns, window_begin(a->window, t) - origin,
-                     t + 1 - origin, columns, a->lse[q->lse + (size_t)r * (size_t)a->H],
+                     w->gradients + (size_t)r * (size_t)columns,
+                     window_begin(a->window, t) - origin, t + 1 - origin, columns,
+                     a->lse[q->lse + (size_t)r * (size_t)a->H],
                      dot_of(a->grad_out + at, a->out + at, a->D), a->scale);
     }
 }
@@ -320,8 +322,8 @@ static void backward_task(void *ctx, int index, int thread)
 
 void packed_attention_backward(float *grad_q, float *grad_k, float *grad_v, const float *grad_out,
                                const float *out, const float *lse, const float *q, const float *k,
-                               const float *v, const struct kernel_batch *batch, int H, int G,
-                               int D, void *work)
+                               const float *v, const struct kernel_batch *batch,
+                               const struct kernel_attention *shape, void *work)
 {
     struct attention a = {.q = q,
                           .k = k,
@@ -333,13 +335,14 @@ void packed_attention_backward(float *grad_q, float *grad_k, float *grad_v, cons
                           .grad_k = grad_k,
                           .grad_v = grad_v,
                           .batch = batch,
-                          .H = H,
-                          .G = G,
-                          .D = D,
-                          .scale = 1.0f / sqrtf((float)D),
+                          .H = shape->H,
+                          .G = shape->G,
+                          .D = shape->D,
+                          .window = shape->window,
+                          .scale = (float)shape->scale,
                           .len_max = len_max(batch),
                           .work = work};
     for (int b = 0; b < batch->sequence_count; b++)
-        clear_padding(&a, grad_q, H, b);
-    kernel_pool_run(backward_task, &a, batch->sequence_count * G, 2.5 * attention_ns(&a));
+        clear_padding(&a, grad_q, a.H, b);
+    kernel_pool_run(backward_task, &a, batch->sequence_count * a.G, 2.5 * attention_ns(&a));
 }

@@ -12,4 +12,20 @@ void packed_matmul_backward_input(float *grad_in, const float *grad_out, const f
 void packed_matmul_backward_weight(float *grad_weight, const float *grad_out, const float *in,
                                    int N, int C, int O);
 
+/* packed_attention.c */
+void packed_attention_forward(float *out, float *lse, const float *q, const float *k,
+                              const float *v, const struct kernel_batch *batch,
+                              const struct kernel_attention *shape, void *work);
+void packed_attention_backward(float *grad_q, float *grad_k, float *grad_v, const float *grad_out,
+                               const float *out, const float *lse, const float *q, const float *k,
+                               const float *v, const struct kernel_batch *batch,
+                               const struct kernel_attention *shape, void *work);
+size_t packed_attention_bytes(int len_max, int D);
+
+/* packed_branch.c */
+void packed_attention_branch(float *out, const float *q, const float *shared_k,
+                             const float *shared_v, const float *own_k, const float *own_v,
+                             const struct kernel_branch *branch,
+                             const struct kernel_attention *shape, void *work);
+
 #endif

@@ -35,7 +35,7 @@ static struct digest put_text(struct scripted *s, const struct strbuf *text)
 #define TEXT_OF(number)   #number
 #define NUMBER_TEXT(name) TEXT_OF(name)
 #define NUMERICS                                                                                   \
-    "\"numerics\":{\"backend\":\"packed\",\"core_type\":\"\",\"mode\":\"strict\","                   \
+    "\"numerics\":{\"backend\":\"packed\",\"core_type\":\"\",\"mode\":\"strict\","                 \
     "\"precision\":\"f32\"},\"numerics_version\":" NUMBER_TEXT(NUMERICS_VERSION)
 
 /* The import of stories260K: a tree of the two llama2.c files. */

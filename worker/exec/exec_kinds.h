@@ -48,7 +48,7 @@ NODISCARD enum err_code exec_input_need(const struct exec_job *job, const char *
 NODISCARD enum err_code exec_parent_need(const struct exec_job *job, const char *name,
                                          const char **path_out, struct err *err);
 
-/* "packed/f32/fma/2": backend, precision, core type and NUMERICS_VERSION: what decides bits.
+/* "packed/f32/fma/3": backend, precision, core type and NUMERICS_VERSION: what decides bits.
  * Borrowed. */
 const char *exec_numeric_class(void);
 /* Does this process compute as the spec demands? ERR_INVALID says what is demanded and what is

@@ -9,7 +9,7 @@
 
 #define HEX "00000000000000000000000000000000000000000000000000000000000000ab"
 #define NUMERICS                                                                                   \
-    "\"numerics\":{\"backend\":\"packed\",\"core_type\":\"\",\"mode\":\"strict\","                   \
+    "\"numerics\":{\"backend\":\"packed\",\"core_type\":\"\",\"mode\":\"strict\","                 \
     "\"precision\":\"f32\"},\"numerics_version\":1"
 #define TRAIN                                                                                      \
     "\"train\":{\"accumulate\":2,\"batch_sequences\":0,\"batch_tokens\":4096,\"beta1\":0.9,"       \

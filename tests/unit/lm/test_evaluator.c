@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "cmocka_all.h"
 #include "evaluator.h"
 #include "family_golden.h"
+#include "kernels.h"
 
 enum { RECORDS_MAX = 512 };
 
@@ -215,8 +217,11 @@ static void a_loss_that_is_not_finite_is_data(void **state)
     golden_release(&g);
 }
 
-int main(void)
+/* With the fastest operations, or those named. */
+int main(int argc, char **argv)
 {
+    if (argc > 1)
+        ASSERT(kernel_use(argv[1]));
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records_hold_what_the_scores_say),
         cmocka_unit_test(batch_size_changes_no_bit),

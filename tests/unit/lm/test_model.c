@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "cmocka_all.h"
 #include "kernels.h"
 #include "model_family.h"
@@ -261,8 +262,11 @@ static void threads_change_no_bit(void **state)
         check_threads((enum model_kind)kind);
 }
 
-int main(void)
+/* With the fastest operations, or those named. */
+int main(int argc, char **argv)
 {
+    if (argc > 1)
+        ASSERT(kernel_use(argv[1]));
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loss_agrees_with_pytorch),
         cmocka_unit_test(every_token_agrees_with_the_logits_of_pytorch),
