@@ -89,15 +89,31 @@ static json_t *train(const struct jobspec_train *t)
     return object;
 }
 
+static json_t *restriction(const struct jobspec_evaluate *e)
+{
+    static const char *const modes[] = {"none", "auto", "list"};
+    json_t *object = json_object(), *texts = json_array();
+    for (size_t i = 0; i < e->restrict_count; i++)
+        json_array_append_new(texts, json_string(e->restrict_texts[i]));
+    json_member_text(object, "mode", modes[e->restrict_mode]);
+    json_object_set_new(object, "texts", texts);
+    json_object_set_new(object, "terminators", json_boolean(e->restrict_terminators));
+    return object;
+}
+
 static json_t *evaluate(const struct jobspec_evaluate *e)
 {
     json_t *object = json_object();
     json_member_text(object, "task", e->task);
     json_member_text(object, "suite", e->suite);
     json_member_text(object, "format", e->format);
+    json_member_text(object, "kind", record_kind_name(e->kind));
     json_member_integer(object, "k", e->k);
+    json_member_integer(object, "first", e->first);
     json_member_integer(object, "sequences", e->sequences);
     json_member_integer(object, "items", e->items);
+    json_object_set_new(object, "calibration", json_boolean(e->calibration));
+    json_object_set_new(object, "restrict", restriction(e));
     return object;
 }
 

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "hash.h"
+#include "records.h"
 #include "str.h"
 #include "vocab.h"
 
@@ -69,9 +70,19 @@ struct jobspec_train {
     struct jobspec_lora lora;
 };
 
+enum restrict_mode { JOBSPEC_RESTRICT_NONE, JOBSPEC_RESTRICT_AUTO, JOBSPEC_RESTRICT_LIST };
+
 struct jobspec_evaluate {
+    enum record_kind kind;
     const char *task, *suite, *format;
-    int64_t k, sequences, items;
+    int64_t k;
+    int64_t first, sequences; /* this job's share of the data set */
+    int64_t items;            /* records that share gives */
+    bool calibration;         /* scores: keep every probable token */
+    enum restrict_mode restrict_mode;
+    const char *const *restrict_texts; /* JOBSPEC_RESTRICT_LIST */
+    size_t restrict_count;
+    bool restrict_terminators;
 };
 
 /* Members that the kind does not have are ignored. */

@@ -6,6 +6,7 @@
 
 #include "manifest.h"
 #include "reader.h"
+#include "validator.h"
 
 /* Tokenizers belong to the environment (worker/lm implements them). */
 struct plan_tokenizer;
@@ -120,9 +121,28 @@ struct plan_checkpoint {
 struct plan_cell {
     const char *family, *variant, *format, *suite, *task, *pairing;
     uint64_t seed;
-    uint32_t k;
+    enum record_kind kind;
+    uint32_t k;            /* scores; else the last position that records have */
+    uint32_t permutations; /* scores: sequences that follow each other with the same examples */
+    bool terminator;       /* choices: a candidate counts with what ends it */
+    const struct plan_setting *settings; /* samples: one per sequence of the data set */
+    size_t setting_count;
     int64_t items;
-    size_t job, model_job; /* indices into jobs */
+    size_t *jobs; /* the cell's shares, in order; indices into jobs */
+    size_t job_count, model_job;
+};
+
+/* How the texts of one prompt are drawn. */
+struct plan_setting {
+    const char *component; /* "description", "examples" or "both" */
+    double temperature, top_p;
+    int64_t top_k, draws;
+};
+
+/* Which texts a task of samples wants. */
+struct plan_validator {
+    const char *task;
+    const struct validator *validator;
 };
 
 /* What one training job learns from. */
@@ -152,6 +172,8 @@ struct plan {
     size_t data_count;
     struct plan_checkpoint *checkpoints;
     size_t checkpoint_count;
+    struct plan_validator *validators; /* each task once */
+    size_t validator_count;
     const char **held_out; /* source ids that may not be trained on, sorted */
     size_t held_out_count;
     const char **notes; /* sentences for the report */
@@ -173,7 +195,7 @@ void plan_release(struct plan *plan);
  * from the coordinator, hence not known here. */
 typedef const char *plan_fate(void *ctx, const struct plan_job *job);
 
-/* Append the plan as JSON, schema "triad.plan/1" (docs/data.md section 6): what the report needs,
+/* Append the plan as JSON, schema "triad.plan/2" (docs/data.md section 6): what the report needs,
  * and all that `triad plan` shows. `fate` may be NULL. */
 void plan_json(const struct plan *plan, plan_fate *fate, void *ctx, struct strbuf *out);
 /* Append the plan for people. */

@@ -239,7 +239,8 @@ static enum err_code add_document(struct training *t, const struct mix_document 
     if (style->eos)
         segments[count++] =
             (struct segment){SEGMENT_SPECIAL, LOSS_CONTENT, -1, str_from(style->eos)};
-    struct sequence sequence = {str_from(document->id), segments, count};
+    struct sequence sequence = {
+        .id = str_from(document->id), .segments = segments, .segment_count = count};
     *tokens_out = (int64_t)(tokens + count - 1);
     add_line(t, &sequence, *tokens_out);
     pack_document(t, *tokens_out);

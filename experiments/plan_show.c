@@ -64,6 +64,33 @@ static json_t *task_json(const struct plan_task *t)
     return o;
 }
 
+static json_t *settings_json(const struct plan_cell *c)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < c->setting_count; i++) {
+        const struct plan_setting *s = &c->settings[i];
+        json_t *o = json_object();
+        json_member_text(o, "component", s->component);
+        json_member_real(o, "temperature", s->temperature);
+        json_member_real(o, "top_p", s->top_p);
+        json_member_integer(o, "top_k", s->top_k);
+        json_member_integer(o, "draws", s->draws);
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
+/* The jobs of a cell's shares. */
+static json_t *shares_json(const struct plan *plan, const struct plan_cell *c)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < c->job_count; i++) {
+        char hex[DIGEST_HEX_SIZE];
+        json_array_append_new(list, json_string(digest_hex(&plan->jobs[c->jobs[i]].identity, hex)));
+    }
+    return list;
+}
+
 static json_t *cell_json(const struct plan *plan, const struct plan_cell *c)
 {
     json_t *o = json_object();
@@ -74,9 +101,13 @@ static json_t *cell_json(const struct plan *plan, const struct plan_cell *c)
     json_member_text(o, "task", c->task);
     json_member_text(o, "pairing", c->pairing);
     json_member_integer(o, "seed", (int64_t)c->seed);
+    json_member_text(o, "kind", record_kind_name(c->kind));
     json_member_integer(o, "k", c->k);
+    json_member_integer(o, "permutations", c->permutations);
+    json_object_set_new(o, "terminator", json_boolean(c->terminator));
+    json_object_set_new(o, "settings", settings_json(c));
     json_member_integer(o, "items", c->items);
-    json_member_digest(o, "job", &plan->jobs[c->job].identity);
+    json_object_set_new(o, "jobs", shares_json(plan, c));
     json_member_digest(o, "model", &plan->jobs[c->model_job].identity);
     return o;
 }
@@ -142,6 +173,7 @@ void plan_json(const struct plan *plan, plan_fate *fate, void *ctx, struct strbu
     json_t *jobs = json_array(), *tasks = json_array(), *cells = json_array();
     json_t *data = json_array(), *compares = json_array(), *blobs = json_array();
     json_t *checkpoints = json_array();
+    json_t *validators = json_object();
     for (size_t i = 0; i < plan->job_count; i++)
         json_array_append_new(jobs, job_json(&plan->jobs[i], fate, ctx));
     for (size_t i = 0; i < plan->task_count; i++)
@@ -156,7 +188,10 @@ void plan_json(const struct plan *plan, plan_fate *fate, void *ctx, struct strbu
         json_array_append_new(compares, compare_json(&m->compares[i]));
     for (size_t i = 0; i < plan->blob_count; i++)
         json_array_append_new(blobs, blob_json(&plan->blobs[i]));
-    json_member_text(root, "schema", "triad.plan/1");
+    for (size_t i = 0; i < plan->validator_count; i++)
+        json_object_set_new(validators, plan->validators[i].task,
+                            validator_json(plan->validators[i].validator));
+    json_member_text(root, "schema", "triad.plan/2");
     json_member_text(root, "experiment", plan->experiment);
     json_member_text(root, "numerics", jobspec_numerics_names[m->numerics]);
     json_object_set_new(root, "seeds", seeds_json(m));
@@ -167,6 +202,7 @@ void plan_json(const struct plan *plan, plan_fate *fate, void *ctx, struct strbu
     json_object_set_new(root, "comparisons", compares);
     json_object_set_new(root, "blobs", blobs);
     json_object_set_new(root, "checkpoints", checkpoints);
+    json_object_set_new(root, "validators", validators);
     json_object_set_new(root, "held_out", text_list(plan->held_out, plan->held_out_count));
     json_object_set_new(root, "notes", text_list(plan->notes, plan->note_count));
     json_object_set_new(root, "warnings", text_list(plan->warnings, plan->warning_count));

@@ -230,8 +230,14 @@ static void add_cell(struct evaluation *e, size_t variant, size_t seed)
         .input_count = 1,
         .parents = &parent,
         .parent_count = 1,
-        .evaluate = {e->task->task, e->task->suite, format_name(format), e->task->k,
-                     e->task->sequences, (int64_t)e->counts[f].items},
+        .evaluate = {.kind = RECORDS_SCORES,
+                     .task = e->task->task,
+                     .suite = e->task->suite,
+                     .format = format_name(format),
+                     .k = e->task->k,
+                     .sequences = e->task->sequences,
+                     .items = (int64_t)e->counts[f].items,
+                     .calibration = true},
     };
     struct plan_job job = {
         .label = arena_printf(arena, "%s/%s/%s/%llu", e->f->family->name, v->name, e->task->task,
@@ -250,9 +256,21 @@ static void add_cell(struct evaluation *e, size_t variant, size_t seed)
     struct plan *plan = p->plan;
     plan->cells =
         plan_grow(arena, plan->cells, plan->cell_count, &p->cell_cap, sizeof *plan->cells);
-    plan->cells[plan->cell_count++] = (struct plan_cell){
-        job.family, job.variant, job.format, e->task->suite, job.task, e->task->pairing,
-        seed_value, e->task->k,  job.items,  index,          model};
+    size_t *jobs = arena_array(arena, 1, sizeof *jobs);
+    jobs[0] = index;
+    plan->cells[plan->cell_count++] = (struct plan_cell){.family = job.family,
+                                                         .variant = job.variant,
+                                                         .format = job.format,
+                                                         .suite = e->task->suite,
+                                                         .task = job.task,
+                                                         .pairing = e->task->pairing,
+                                                         .seed = seed_value,
+                                                         .kind = RECORDS_SCORES,
+                                                         .k = e->task->k,
+                                                         .items = job.items,
+                                                         .jobs = jobs,
+                                                         .job_count = 1,
+                                                         .model_job = model};
 }
 
 static bool any_cell(const struct evaluation *e)

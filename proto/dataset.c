@@ -1,6 +1,7 @@
 #include "dataset.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,11 +40,30 @@ static json_t *parse_line(const char *line, size_t len, const struct place *at, 
     return root;
 }
 
+/* Version 2 says what is to be done with the sequences; version 1 knows scores only. */
+static enum err_code parse_kind(json_t *root, json_int_t version, const struct place *at,
+                                struct dataset *d, struct err *err)
+{
+    if (version == DATASET_VERSION)
+        return ERR_OK;
+    const char *kind = json_string_value(json_object_get(root, "kind"));
+    if (kind && strcmp(kind, record_kind_name(RECORDS_CHOICES)) == 0)
+        d->kind = RECORDS_CHOICES;
+    else if (kind && strcmp(kind, record_kind_name(RECORDS_SAMPLES)) == 0)
+        d->kind = RECORDS_SAMPLES;
+    else
+        return fail(at, "kind is neither \"choices\" nor \"samples\"", err);
+    if (d->purpose != DATASET_EVALUATE)
+        return fail(at, "choices and samples are evaluated, not trained on", err);
+    return ERR_OK;
+}
+
 static enum err_code parse_header(json_t *root, const struct place *at, struct dataset *d,
                                   struct err *err)
 {
-    if (json_integer_value(json_object_get(root, "triad_dataset")) != DATASET_VERSION)
-        return fail(at, "not a dataset of version 1 (no \"triad_dataset\":1)", err);
+    const json_int_t version = json_integer_value(json_object_get(root, "triad_dataset"));
+    if (version != DATASET_VERSION && version != DATASET_KINDS_VERSION)
+        return fail(at, "not a dataset of version 1 or 2 (no \"triad_dataset\":1)", err);
     const char *purpose = json_string_value(json_object_get(root, "purpose"));
     const json_t *name = json_object_get(root, "name");
     const json_t *format = json_object_get(root, "format");
@@ -62,6 +82,9 @@ static enum err_code parse_header(json_t *root, const struct place *at, struct d
         d->purpose = DATASET_EVALUATE;
     else
         return fail(at, "purpose is neither \"train\" nor \"evaluate\"", err);
+    enum err_code rc = parse_kind(root, version, at, d, err);
+    if (rc != ERR_OK)
+        return rc;
     size_t f = 0;
     while (f < ARRAY_COUNT(format_names) && strcmp(format_names[f], json_string_value(format)) != 0)
         f++;
@@ -99,6 +122,92 @@ static enum err_code parse_segment(const json_t *value, const struct place *at, 
     return ERR_OK;
 }
 
+/* An array of segments into the arena. */
+static enum err_code parse_segments(const json_t *segments, const struct place *at,
+                                    struct dataset *d, struct segment **out, uint32_t *count_out,
+                                    struct err *err)
+{
+    const size_t count = json_array_size(segments);
+    if (count > DATASET_SEGMENTS_MAX)
+        return fail(at, "too many segments in one sequence", err);
+    *out = arena_array(&d->arena, count, sizeof **out);
+    *count_out = (uint32_t)count;
+    for (size_t i = 0; i < count; i++) {
+        enum err_code rc = parse_segment(json_array_get(segments, i), at, d, &(*out)[i], err);
+        if (rc != ERR_OK)
+            return rc;
+    }
+    return ERR_OK;
+}
+
+static enum err_code parse_candidates(const json_t *list, const struct place *at, struct dataset *d,
+                                      struct sequence *out, struct err *err)
+{
+    const size_t count = json_array_size(list);
+    double total = 0.0;
+    if (count == 0 || count > RECORD_CHOICES_MAX)
+        return fail(at, "a choice needs 1 to 2048 \"candidates\"", err);
+    out->candidates = arena_array(&d->arena, count, sizeof *out->candidates);
+    out->candidate_count = (uint32_t)count;
+    for (size_t i = 0; i < count; i++) {
+        struct candidate *c = &out->candidates[i];
+        const json_t *o = json_array_get(list, i);
+        const json_t *target = json_object_get(o, "target");
+        const json_t *segments = json_object_get(o, "segments");
+        c->target = json_number_value(target);
+        if (json_array_size(segments) == 0 || !json_is_number(target) || !isfinite(c->target) ||
+            c->target < 0)
+            return fail(at, "a candidate needs \"segments\" and a \"target\" of at least 0", err);
+        enum err_code rc = parse_segments(segments, at, d, &c->segments, &c->segment_count, err);
+        if (rc != ERR_OK)
+            return rc;
+        total += c->target;
+    }
+    return total > 0 ? ERR_OK : fail(at, "no candidate has a target above 0", err);
+}
+
+static bool take_stops(const json_t *list, struct dataset *d, struct str *out, uint32_t *count_out)
+{
+    const size_t count = json_array_size(list);
+    if ((list && !json_is_array(list)) || count > DATASET_STOPS_MAX)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        const json_t *text = json_array_get(list, i);
+        if (json_string_length(text) == 0)
+            return false;
+        out[i] = take_string(&d->arena, text);
+    }
+    *count_out = (uint32_t)count;
+    return true;
+}
+
+static enum err_code parse_sampling(const json_t *o, const struct place *at, struct dataset *d,
+                                    struct sequence *out, struct err *err)
+{
+    struct sampling *s = arena_alloc(&d->arena, sizeof *s);
+    const json_int_t draws = json_integer_value(json_object_get(o, "draws"));
+    const json_int_t max_tokens = json_integer_value(json_object_get(o, "max_tokens"));
+    const json_int_t seed = json_integer_value(json_object_get(o, "seed"));
+    s->temperature = json_number_value(json_object_get(o, "temperature"));
+    s->top_p = json_number_value(json_object_get(o, "top_p"));
+    s->top_k = json_integer_value(json_object_get(o, "top_k"));
+    if (draws < 1 || draws > DATASET_DRAWS_MAX || max_tokens < 1 ||
+        max_tokens > DATASET_DRAW_TOKENS_MAX)
+        return fail(at, "a prompt needs \"sample\" with \"draws\" and \"max_tokens\" in range",
+                    err);
+    if (!(s->temperature >= 0) || !isfinite(s->temperature) || !(s->top_p > 0 && s->top_p <= 1) ||
+        s->top_k < 0 || s->top_k > INT32_MAX || seed < 0)
+        return fail(at, "temperature, top_p, top_k or seed is out of range", err);
+    if (!take_stops(json_object_get(o, "stop_tokens"), d, s->stop_tokens, &s->stop_token_count) ||
+        !take_stops(json_object_get(o, "stop_texts"), d, s->stop_texts, &s->stop_text_count))
+        return fail(at, "stops must be lists of at most 16 texts", err);
+    s->draws = (uint32_t)draws;
+    s->max_tokens = (uint32_t)max_tokens;
+    s->seed = (uint64_t)seed;
+    out->sampling = s;
+    return ERR_OK;
+}
+
 static enum err_code parse_sequence(json_t *root, const struct place *at, struct dataset *d,
                                     struct sequence *out, struct err *err)
 {
@@ -106,19 +215,13 @@ static enum err_code parse_sequence(json_t *root, const struct place *at, struct
     const json_t *segments = json_object_get(root, "segments");
     if (!json_is_string(id) || !json_is_array(segments))
         return fail(at, "a sequence needs a string \"id\" and an array \"segments\"", err);
-    size_t count = json_array_size(segments);
-    if (count > DATASET_SEGMENTS_MAX)
-        return fail(at, "too many segments in one sequence", err);
     out->id = take_string(&d->arena, id);
-    out->segments = arena_array(&d->arena, count, sizeof *out->segments);
-    out->segment_count = (uint32_t)count;
-    for (size_t i = 0; i < count; i++) {
-        enum err_code rc =
-            parse_segment(json_array_get(segments, i), at, d, &out->segments[i], err);
-        if (rc != ERR_OK)
-            return rc;
-    }
-    return ERR_OK;
+    enum err_code rc = parse_segments(segments, at, d, &out->segments, &out->segment_count, err);
+    if (rc == ERR_OK && d->kind == RECORDS_CHOICES)
+        rc = parse_candidates(json_object_get(root, "candidates"), at, d, out, err);
+    if (rc == ERR_OK && d->kind == RECORDS_SAMPLES)
+        rc = parse_sampling(json_object_get(root, "sample"), at, d, out, err);
+    return rc;
 }
 
 /* The count of lines, to size the sequence array by what is there, not by what the header claims.
@@ -196,7 +299,7 @@ void dataset_release(struct dataset *d)
 
 static void append_json(struct strbuf *out, json_t *root)
 {
-    char *text = json_dumps(root, JSON_COMPACT);
+    char *text = json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(17));
     ASSERT(text != NULL); /* only invalid UTF-8 fails, and jansson refused that on the way in */
     strbuf_puts(out, text);
     strbuf_putc(out, '\n');
@@ -213,9 +316,13 @@ static json_t *json_from(struct str s)
 
 void dataset_write_header(struct strbuf *out, const struct dataset *d)
 {
+    const bool plain = d->kind == RECORDS_SCORES;
     json_t *root = json_object();
-    json_object_set_new(root, "triad_dataset", json_integer(DATASET_VERSION));
+    json_object_set_new(root, "triad_dataset",
+                        json_integer(plain ? DATASET_VERSION : DATASET_KINDS_VERSION));
     json_object_set_new(root, "purpose", json_string(purpose_names[d->purpose]));
+    if (!plain)
+        json_object_set_new(root, "kind", json_string(record_kind_name(d->kind)));
     json_object_set_new(root, "name", json_from(d->name));
     json_object_set_new(root, "format", json_from(d->format));
     json_object_set_new(root, "sequences", json_integer(d->sequence_count));
@@ -223,20 +330,64 @@ void dataset_write_header(struct strbuf *out, const struct dataset *d)
     append_json(out, root);
 }
 
-void dataset_write_sequence(struct strbuf *out, const struct sequence *s)
+static json_t *segments_json(const struct segment *segments, uint32_t count)
 {
-    json_t *root = json_object();
-    json_t *segments = json_array();
-    for (uint32_t i = 0; i < s->segment_count; i++) {
-        const struct segment *segment = &s->segments[i];
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < count; i++) {
+        const struct segment *segment = &segments[i];
         json_t *row = json_array();
         json_array_append_new(row, json_string(segment->kind == SEGMENT_TEXT ? "t" : "s"));
         json_array_append_new(row, json_from(segment->text));
         json_array_append_new(row, json_integer(segment->loss));
         json_array_append_new(row, json_integer(segment->example));
-        json_array_append_new(segments, row);
+        json_array_append_new(list, row);
     }
+    return list;
+}
+
+static json_t *candidates_json(const struct sequence *s)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < s->candidate_count; i++) {
+        const struct candidate *c = &s->candidates[i];
+        json_t *o = json_object();
+        json_object_set_new(o, "segments", segments_json(c->segments, c->segment_count));
+        json_object_set_new(o, "target", json_real(c->target));
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
+static json_t *texts_json(const struct str *texts, uint32_t count)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < count; i++)
+        json_array_append_new(list, json_from(texts[i]));
+    return list;
+}
+
+static json_t *sampling_json(const struct sampling *s)
+{
+    json_t *o = json_object();
+    json_object_set_new(o, "draws", json_integer(s->draws));
+    json_object_set_new(o, "max_tokens", json_integer(s->max_tokens));
+    json_object_set_new(o, "temperature", json_real(s->temperature));
+    json_object_set_new(o, "top_p", json_real(s->top_p));
+    json_object_set_new(o, "top_k", json_integer(s->top_k));
+    json_object_set_new(o, "seed", json_integer((json_int_t)s->seed));
+    json_object_set_new(o, "stop_tokens", texts_json(s->stop_tokens, s->stop_token_count));
+    json_object_set_new(o, "stop_texts", texts_json(s->stop_texts, s->stop_text_count));
+    return o;
+}
+
+void dataset_write_sequence(struct strbuf *out, const struct sequence *s)
+{
+    json_t *root = json_object();
     json_object_set_new(root, "id", json_from(s->id));
-    json_object_set_new(root, "segments", segments);
+    json_object_set_new(root, "segments", segments_json(s->segments, s->segment_count));
+    if (s->candidate_count > 0)
+        json_object_set_new(root, "candidates", candidates_json(s));
+    if (s->sampling)
+        json_object_set_new(root, "sample", sampling_json(s->sampling));
     append_json(out, root);
 }

@@ -8,9 +8,14 @@
 
 #include "arena.h"
 #include "err.h"
+#include "records.h"
 #include "str.h"
 
-#define DATASET_VERSION 1
+/* Of data sets that are scored or trained on; those of the other kinds are version 2, so that a
+ * reader who knows scores only refuses them. */
+#define DATASET_VERSION       1
+#define DATASET_KINDS_VERSION 2
+#define DATASET_STOPS_MAX     16
 
 enum dataset_purpose { DATASET_TRAIN, DATASET_EVALUATE };
 
@@ -28,15 +33,38 @@ struct segment {
     struct str text; /* owned by the dataset's arena; may hold any UTF-8, NUL included */
 };
 
+/* Something that may follow a prompt: its content and, when that is to be scored too, what ends it,
+ * told apart by the segments' loss. */
+struct candidate {
+    struct segment *segments; /* at least one */
+    uint32_t segment_count;
+    double target; /* share it should have; finite, not negative */
+};
+
+/* What to draw after a prompt. */
+struct sampling {
+    uint32_t draws, max_tokens; /* at least 1 */
+    double temperature, top_p;
+    int64_t top_k; /* 0: all tokens */
+    uint64_t seed; /* with the sequence's id and the number of the draw it names a stream */
+    struct str stop_tokens[DATASET_STOPS_MAX]; /* special tokens that end a text */
+    struct str stop_texts[DATASET_STOPS_MAX];  /* pieces of text that do, and are cut off */
+    uint32_t stop_token_count, stop_text_count;
+};
+
 struct sequence {
     struct str id; /* "flight/17" */
     struct segment *segments;
     uint32_t segment_count;
+    struct candidate *candidates; /* RECORDS_CHOICES: at least one; not all targets are 0 */
+    uint32_t candidate_count;
+    struct sampling *sampling; /* RECORDS_SAMPLES, else NULL */
 };
 
 struct dataset {
     struct arena arena; /* owns everything below */
     enum dataset_purpose purpose;
+    enum record_kind kind; /* of the records that evaluating it gives; training: RECORDS_SCORES */
     struct str name;
     struct str format;  /* "text", "spectrum", "colon" or "chat" */
     struct str pairing; /* 64 hex digits, or empty */
@@ -55,7 +83,8 @@ void dataset_release(struct dataset *d);
 
 /* Append the header line for `d` (its sequences are not looked at, only their count). */
 void dataset_write_header(struct strbuf *out, const struct dataset *d);
-/* Append one sequence as a line. Equal sequences give equal bytes. */
+/* Append one sequence as a line, with candidates or sampling if it has them. Equal sequences give
+ * equal bytes. */
 void dataset_write_sequence(struct strbuf *out, const struct sequence *s);
 
 #endif

@@ -51,5 +51,8 @@
 #define DATASET_SEQUENCES_MAX 50000000
 #define DATASET_SEGMENTS_MAX  65536
 #define DATASET_EXAMPLES_MAX  65535
+/* Samples: texts after one prompt, and tokens of one. */
+#define DATASET_DRAWS_MAX       100000
+#define DATASET_DRAW_TOKENS_MAX 4096
 
 #endif

@@ -51,13 +51,17 @@ static void add_overview(struct report_draft *draft)
     for (size_t v = 0; v < stats->variant_count; v++)
         variants[v] = arena_printf(doc->arena, "%s (%s)", stats->variants[v],
                                    variant_format(stats, stats->variants[v]));
+    const char *in_context =
+        stats_has_kind(stats, STAT_SCORES)
+            ? " Losses and accuracies are over positions >= 1, so every answer "
+              "had at least one example before it."
+            : "";
     document_add(doc, BLOCK_PARAGRAPH,
-                 "Experiment %s: %s of %s, asked the same items in context. %zu %s (family, task); "
-                 "figures are over positions >= 1, so every answer had at least one example before "
-                 "it; ± is the standard error clustered by sequence.",
+                 "Experiment %s: %s of %s, asked the same items. %zu %s (family, task).%s ± is the "
+                 "standard error, clustered by sequence where one holds several answers.",
                  draft->info->experiment, join_names(doc->arena, variants, stats->variant_count),
                  join_names(doc->arena, stats->families, stats->family_count), stats->row_count,
-                 stats->row_count == 1 ? "row" : "rows");
+                 stats->row_count == 1 ? "row" : "rows", in_context);
 }
 
 struct report *report_build(const struct report_info *info, const struct stats *stats,
@@ -72,12 +76,18 @@ struct report *report_build(const struct report_info *info, const struct stats *
     document_add(draft.doc, BLOCK_TITLE, "%s", info->title);
     add_overview(&draft);
     report_add_means(&draft);
+    report_add_calibration(&draft);
+    report_add_generations(&draft);
     report_add_comparisons(&draft);
     report_add_counts(&draft);
     report_add_pooled(&draft);
     draft.doc->in_detail = true;
     report_add_side_tests(&draft);
     report_add_scopes(&draft);
+    report_add_all_means(&draft);
+    report_add_positions(&draft);
+    report_add_lengths(&draft);
+    report_add_text_figures(&draft);
     draft.doc->in_detail = false;
     report_add_notes(&draft);
     draft.doc->in_detail = true;

@@ -41,6 +41,12 @@ enum column {
     COL_I2,
     COL_Q,
     COL_P_Q,
+    COL_COMPONENT,
+    COL_TEMPERATURE,
+    COL_TOP_P,
+    COL_TOP_K,
+    COL_DRAWS,
+    COL_ON_FRONT,
     COL_REASON,
     COLUMN_COUNT,
 };
@@ -81,6 +87,12 @@ static const char *const NAMES[COLUMN_COUNT] = {
     [COL_I2] = "i2",
     [COL_Q] = "q",
     [COL_P_Q] = "p_q",
+    [COL_COMPONENT] = "component",
+    [COL_TEMPERATURE] = "temperature",
+    [COL_TOP_P] = "top_p",
+    [COL_TOP_K] = "top_k",
+    [COL_DRAWS] = "draws",
+    [COL_ON_FRONT] = "on_front",
     [COL_REASON] = "reason",
 };
 
@@ -167,17 +179,140 @@ static void put_mean(struct strbuf *out, const struct stat_arm *arm, enum stat_m
     put_line(out, line.texts);
 }
 
+static void put_error(struct strbuf *out, const struct stat_arm *arm, const char *metric,
+                      const char *scope, double error, uint64_t entries)
+{
+    struct line line = {0};
+    set_text(&line, COL_KIND, "calibration");
+    set_text(&line, COL_FAMILY, arm->family);
+    set_text(&line, COL_SUITE, arm->suite);
+    set_text(&line, COL_TASK, arm->task);
+    set_text(&line, COL_VARIANT, arm->variant);
+    set_text(&line, COL_METRIC, metric);
+    set_text(&line, COL_SCOPE, scope);
+    set_real(&line, COL_VALUE, error);
+    if (entries > 0)
+        set_count(&line, COL_RECORDS, entries);
+    set_count(&line, COL_SEEDS, arm->seed_count);
+    put_line(out, line.texts);
+}
+
+/* The errors of one level ("token", "answer") over one scope. */
+static void put_errors(struct strbuf *out, const struct stat_arm *arm, const char *level,
+                       const char *scope, const struct calibration c[CALIBRATION_KIND_COUNT])
+{
+    for (int kind = 0; kind < CALIBRATION_KIND_COUNT; kind++) {
+        char metric[64];
+        snprintf(metric, sizeof metric, "ece_%s_%s", level,
+                 calibration_kind_name((enum calibration_kind)kind));
+        put_error(out, arm, metric, scope, c[kind].error, c[kind].entries);
+    }
+}
+
+static void put_calibration(struct strbuf *out, const struct stat_arm *arm)
+{
+    const struct stat_calibration *c = arm->calibration;
+    for (int scope = 0; scope < STAT_SCOPE_COUNT; scope++) {
+        const char *name = stat_scope_name((enum stat_scope)scope, arm->kind);
+        put_errors(out, arm, "token", name, c->tokens[scope]);
+        put_errors(out, arm, "answer", name, c->answers[scope]);
+    }
+    put_errors(out, arm, "token", "all", c->tokens_all);
+    for (uint32_t p = 0; p <= arm->last_position; p++) {
+        char scope[32];
+        snprintf(scope, sizeof scope, "position_%u", p);
+        put_error(out, arm, "ece_token_equal_mass", scope, c->tokens_at[p], 0);
+    }
+}
+
+/* Two lines per bin of lengths: per answer and per token. */
+static void put_lengths(struct strbuf *out, const struct stat_arm *arm)
+{
+    for (size_t i = 0; i < arm->length_count; i++) {
+        const struct stat_length *l = &arm->lengths[i];
+        for (int per_token = 0; per_token < 2; per_token++) {
+            struct line line = {0};
+            char scope[32];
+            snprintf(scope, sizeof scope, "tokens_%u_%u", l->first, l->last);
+            set_text(&line, COL_KIND, "length");
+            set_text(&line, COL_FAMILY, arm->family);
+            set_text(&line, COL_SUITE, arm->suite);
+            set_text(&line, COL_TASK, arm->task);
+            set_text(&line, COL_VARIANT, arm->variant);
+            set_text(&line, COL_METRIC, per_token ? "loss_per_token" : "loss");
+            set_text(&line, COL_SCOPE, scope);
+            set_real(&line, COL_VALUE, per_token ? l->nats_per_token : l->nats_per_answer);
+            set_count(&line, COL_RECORDS, per_token ? l->tokens : l->answers);
+            put_line(out, line.texts);
+        }
+    }
+}
+
 static void put_arm(struct strbuf *out, const struct stat_arm *arm)
 {
     for (size_t scope = 0; scope < STAT_SCOPE_COUNT; scope++)
         for (size_t m = 0; m < STAT_METRIC_COUNT; m++)
-            put_mean(out, arm, (enum stat_metric)m, stat_scope_name((enum stat_scope)scope),
-                     &arm->summary[scope][m]);
-    for (uint32_t p = 0; arm->complete && p <= arm->last_position; p++) {
+            if (stat_metric_is((enum stat_metric)m, arm->kind, false) &&
+                stat_scope_is((enum stat_scope)scope, arm->kind))
+                put_mean(out, arm, (enum stat_metric)m,
+                         stat_scope_name((enum stat_scope)scope, arm->kind),
+                         &arm->summary[scope][m]);
+    for (uint32_t p = 0; arm->positions && p <= arm->last_position; p++) {
         char scope[32];
         snprintf(scope, sizeof scope, "position_%u", p);
         for (size_t m = 0; m < STAT_METRIC_COUNT; m++)
-            put_mean(out, arm, (enum stat_metric)m, scope, &arm->positions[p].metric[m]);
+            if (stat_metric_is((enum stat_metric)m, arm->kind, false))
+                put_mean(out, arm, (enum stat_metric)m, scope, &arm->positions[p].metric[m]);
+    }
+    if (arm->calibration)
+        put_calibration(out, arm);
+    put_lengths(out, arm);
+}
+
+static void set_setting(struct line *line, const struct stat_setting *s)
+{
+    set_text(line, COL_COMPONENT, s->component);
+    set_real(line, COL_TEMPERATURE, s->temperature);
+    set_real(line, COL_TOP_P, s->top_p);
+    set_count(line, COL_TOP_K, (uint64_t)s->top_k);
+    set_count(line, COL_DRAWS, s->draws);
+}
+
+static void put_generation(struct strbuf *out, const struct stat_generation *g)
+{
+    for (int m = 0; m < COVERAGE_METRIC_COUNT; m++) {
+        struct line line = {0};
+        set_text(&line, COL_KIND, "generation");
+        set_text(&line, COL_FAMILY, g->family);
+        set_text(&line, COL_SUITE, g->suite);
+        set_text(&line, COL_TASK, g->task);
+        set_text(&line, COL_VARIANT, g->variant);
+        set_text(&line, COL_METRIC, coverage_metric_name((enum coverage_metric)m));
+        set_setting(&line, g->setting);
+        set_real(&line, COL_VALUE, g->values[m]);
+        set_count(&line, COL_SEEDS, g->arm->seed_count);
+        if (!g->arm->complete)
+            set_text(&line, COL_REASON, g->arm->reason);
+        put_line(out, line.texts);
+    }
+}
+
+static void put_generation_mean(struct strbuf *out, const struct stat_generation_mean *mean)
+{
+    for (int m = 0; m < COVERAGE_METRIC_COUNT; m++) {
+        struct line line = {0};
+        set_text(&line, COL_KIND, "generation_mean");
+        set_text(&line, COL_FAMILY, mean->family);
+        set_text(&line, COL_SUITE, mean->suite);
+        set_text(&line, COL_VARIANT, mean->variant);
+        set_text(&line, COL_METRIC, coverage_metric_name((enum coverage_metric)m));
+        set_setting(&line, mean->setting);
+        set_real(&line, COL_VALUE, mean->mean[m]);
+        set_real(&line, COL_SE, mean->sem[m]);
+        set_count(&line, COL_RECORDS, mean->tasks);
+        set_text(&line, COL_ON_FRONT, mean->on_front ? "yes" : "no");
+        set_text(&line, COL_REASON, mean->reason);
+        put_line(out, line.texts);
     }
 }
 
@@ -187,7 +322,7 @@ static void set_rule(struct line *line, const struct stat_rule *rule, const char
     set_text(line, COL_VARIANT, against);
     set_text(line, COL_BASELINE, rule->baseline);
     set_text(line, COL_METRIC, stat_metric_info(metric)->name);
-    set_text(line, COL_SCOPE, stat_scope_name(STAT_IN_CONTEXT));
+    set_text(line, COL_SCOPE, stat_scope_name(STAT_IN_CONTEXT, stat_metric_info(metric)->kind));
     set_text(line, COL_TEST, stat_test_name(rule->test));
     set_real(line, COL_ALPHA, rule->alpha);
     set_text(line, COL_CORRECTION,
@@ -223,6 +358,27 @@ static void put_comparison(struct strbuf *out, const struct comparison *c)
     }
     set_real(&line, COL_P_UNPAIRED, c->unpaired_p);
     set_text(&line, COL_REASON, c->reason);
+    put_line(out, line.texts);
+}
+
+static void put_generation_pair(struct strbuf *out, const struct stat_generation_pair *pair)
+{
+    struct line line = {0};
+    set_text(&line, COL_KIND, "generation_difference");
+    set_text(&line, COL_FAMILY, pair->family);
+    set_text(&line, COL_SUITE, pair->suite);
+    set_text(&line, COL_VARIANT, pair->against);
+    set_text(&line, COL_BASELINE, pair->rule->baseline);
+    set_text(&line, COL_METRIC, coverage_metric_name(pair->metric));
+    set_setting(&line, pair->setting);
+    set_estimate(&line, &pair->difference);
+    set_text(&line, COL_TEST, "paired-task");
+    set_real(&line, COL_ALPHA, pair->rule->alpha);
+    set_text(&line, COL_CORRECTION, adjust_method_name(pair->rule->correction));
+    set_real(&line, COL_P, pair->permutation.p);
+    set_real(&line, COL_P_ADJ, pair->p_adjusted);
+    set_text(&line, COL_VERDICT, stat_verdict_name(pair->verdict));
+    set_text(&line, COL_REASON, pair->reason);
     put_line(out, line.texts);
 }
 
@@ -276,4 +432,10 @@ void report_render_csv(const struct report *report, struct strbuf *out)
         put_count(out, &stats->counts[i]);
     for (size_t i = 0; i < stats->pooled_count; i++)
         put_pooled(out, &stats->pooled[i]);
+    for (size_t i = 0; i < stats->coverage.generation_count; i++)
+        put_generation(out, &stats->coverage.generations[i]);
+    for (size_t i = 0; i < stats->coverage.mean_count; i++)
+        put_generation_mean(out, &stats->coverage.means[i]);
+    for (size_t i = 0; i < stats->coverage.pair_count; i++)
+        put_generation_pair(out, &stats->coverage.pairs[i]);
 }

@@ -52,11 +52,14 @@ static json_t *estimate_json(struct writer *w, const struct estimate *e)
     return object;
 }
 
-static json_t *metrics_json(struct writer *w, const struct estimate metric[STAT_METRIC_COUNT])
+static json_t *metrics_json(struct writer *w, enum stat_kind kind,
+                            const struct estimate metric[STAT_METRIC_COUNT])
 {
     json_t *object = json_object();
     for (size_t m = 0; m < STAT_METRIC_COUNT; m++)
-        put(w, object, stat_metric_info((enum stat_metric)m)->name, estimate_json(w, &metric[m]));
+        if (stat_metric_is((enum stat_metric)m, kind, false))
+            put(w, object, stat_metric_info((enum stat_metric)m)->name,
+                estimate_json(w, &metric[m]));
     return object;
 }
 
@@ -66,6 +69,53 @@ static json_t *names_json(struct writer *w, const char *const *names, size_t cou
     for (size_t i = 0; i < count; i++)
         append(w, array, json_string(names[i]));
     return array;
+}
+
+static json_t *calibration_json(struct writer *w, const struct calibration *c)
+{
+    json_t *object = json_object(), *bins = json_array();
+    put_real(w, object, "error", c->error);
+    put_count(w, object, "entries", c->entries);
+    for (size_t b = 0; b < c->bin_count; b++) {
+        json_t *bin = json_object();
+        put_real(w, bin, "confidence", c->bins[b].confidence);
+        put_real(w, bin, "accuracy", c->bins[b].accuracy);
+        put_count(w, bin, "entries", c->bins[b].entries);
+        append(w, bins, bin);
+    }
+    put(w, object, "bins", bins);
+    return object;
+}
+
+static json_t *calibration_kinds_json(struct writer *w,
+                                      const struct calibration c[CALIBRATION_KIND_COUNT])
+{
+    json_t *object = json_object();
+    for (int kind = 0; kind < CALIBRATION_KIND_COUNT; kind++)
+        put(w, object, calibration_kind_name((enum calibration_kind)kind),
+            calibration_json(w, &c[kind]));
+    return object;
+}
+
+static json_t *calibrations_json(struct writer *w, const struct stat_arm *arm)
+{
+    const struct stat_calibration *c = arm->calibration;
+    if (!c)
+        return json_null();
+    json_t *object = json_object(), *tokens = json_object(), *answers = json_object();
+    json_t *positions = json_array();
+    for (int scope = 0; scope < STAT_SCOPE_COUNT; scope++) {
+        const char *name = stat_scope_name((enum stat_scope)scope, arm->kind);
+        put(w, tokens, name, calibration_kinds_json(w, c->tokens[scope]));
+        put(w, answers, name, calibration_kinds_json(w, c->answers[scope]));
+    }
+    put(w, tokens, "all", calibration_kinds_json(w, c->tokens_all));
+    for (uint32_t p = 0; p <= arm->last_position; p++)
+        append(w, positions, isfinite(c->tokens_at[p]) ? json_real(c->tokens_at[p]) : json_null());
+    put(w, object, "tokens", tokens);
+    put(w, object, "answers", answers);
+    put(w, object, "tokens_by_position", positions);
+    return object;
 }
 
 static json_t *arm_json(struct writer *w, const struct stat_arm *arm)
@@ -85,12 +135,25 @@ static json_t *arm_json(struct writer *w, const struct stat_arm *arm)
         append(w, seeds, json_integer((json_int_t)arm->cells[s]->seed));
     put(w, object, "seeds", seeds);
     for (size_t scope = 0; scope < STAT_SCOPE_COUNT; scope++)
-        put(w, object, stat_scope_name((enum stat_scope)scope),
-            metrics_json(w, arm->summary[scope]));
-    json_t *positions = json_array();
-    for (uint32_t p = 0; arm->complete && p <= arm->last_position; p++)
-        append(w, positions, metrics_json(w, arm->positions[p].metric));
+        if (stat_scope_is((enum stat_scope)scope, arm->kind))
+            put(w, object, stat_scope_name((enum stat_scope)scope, arm->kind),
+                metrics_json(w, arm->kind, arm->summary[scope]));
+    json_t *positions = json_array(), *lengths = json_array();
+    for (uint32_t p = 0; arm->positions && p <= arm->last_position; p++)
+        append(w, positions, metrics_json(w, arm->kind, arm->positions[p].metric));
+    for (size_t i = 0; i < arm->length_count; i++) {
+        json_t *length = json_object();
+        put_count(w, length, "first", arm->lengths[i].first);
+        put_count(w, length, "last", arm->lengths[i].last);
+        put_count(w, length, "answers", arm->lengths[i].answers);
+        put_count(w, length, "tokens", arm->lengths[i].tokens);
+        put_real(w, length, "nats_per_answer", arm->lengths[i].nats_per_answer);
+        put_real(w, length, "nats_per_token", arm->lengths[i].nats_per_token);
+        append(w, lengths, length);
+    }
     put(w, object, "positions", positions);
+    put(w, object, "calibration", calibrations_json(w, arm));
+    put(w, object, "lengths", lengths);
     return object;
 }
 
@@ -103,7 +166,12 @@ static json_t *rule_json(struct writer *w, const struct stats *stats, const stru
     put_real(w, object, "alpha", rule->alpha);
     put_text(w, object, "correction",
              rule->test == STAT_TEST_PAPER_LIKE ? "none" : adjust_method_name(rule->correction));
-    put_count(w, object, "declared_pairs_per_metric", stats->row_count * rule->against_count);
+    json_t *declared = json_object();
+    for (size_t m = 0; m < STAT_METRIC_COUNT; m++)
+        if (stats_declared(stats, rule, (enum stat_metric)m) > 0)
+            put_count(w, declared, stat_metric_info((enum stat_metric)m)->name,
+                      stats_declared(stats, rule, (enum stat_metric)m));
+    put(w, object, "declared_pairs", declared);
     return object;
 }
 
@@ -191,6 +259,82 @@ static json_t *pooled_json(struct writer *w, const struct stats *stats,
     return object;
 }
 
+static void put_setting(struct writer *w, json_t *object, const struct stat_setting *s)
+{
+    put_text(w, object, "component", s->component);
+    put_real(w, object, "temperature", s->temperature);
+    put_real(w, object, "top_p", s->top_p);
+    put_count(w, object, "top_k", (uint64_t)s->top_k);
+    put_count(w, object, "draws", s->draws);
+}
+
+static json_t *generation_json(struct writer *w, const struct stat_generation *g)
+{
+    json_t *object = json_object();
+    put_text(w, object, "family", g->family);
+    put_text(w, object, "suite", g->suite);
+    put_text(w, object, "task", g->task);
+    put_text(w, object, "variant", g->variant);
+    put_setting(w, object, g->setting);
+    for (int m = 0; m < COVERAGE_METRIC_COUNT; m++)
+        put_real(w, object, coverage_metric_name((enum coverage_metric)m), g->values[m]);
+    put_text(w, object, "reason", g->arm->complete ? NULL : g->arm->reason);
+    return object;
+}
+
+static json_t *generation_mean_json(struct writer *w, const struct stat_generation_mean *mean)
+{
+    json_t *object = json_object();
+    put_text(w, object, "family", mean->family);
+    put_text(w, object, "suite", mean->suite);
+    put_text(w, object, "variant", mean->variant);
+    put_setting(w, object, mean->setting);
+    put_count(w, object, "tasks", mean->tasks);
+    put(w, object, "on_front", json_boolean(mean->on_front));
+    for (int m = 0; m < COVERAGE_METRIC_COUNT; m++) {
+        json_t *value = json_object();
+        put_real(w, value, "value", mean->mean[m]);
+        put_real(w, value, "sem", mean->sem[m]);
+        put(w, object, coverage_metric_name((enum coverage_metric)m), value);
+    }
+    put_text(w, object, "reason", mean->reason[0] ? mean->reason : NULL);
+    return object;
+}
+
+static json_t *generation_pair_json(struct writer *w, const struct stats *stats,
+                                    const struct stat_generation_pair *pair)
+{
+    json_t *object = json_object();
+    put_count(w, object, "rule", (uint64_t)(pair->rule - stats->rules));
+    put_text(w, object, "baseline", pair->rule->baseline);
+    put_text(w, object, "against", pair->against);
+    put_text(w, object, "metric", coverage_metric_name(pair->metric));
+    put_text(w, object, "family", pair->family);
+    put_text(w, object, "suite", pair->suite);
+    put_setting(w, object, pair->setting);
+    put(w, object, "difference", estimate_json(w, &pair->difference));
+    put_real(w, object, "p", pair->permutation.p);
+    put_real(w, object, "p_adj", pair->p_adjusted);
+    put_text(w, object, "verdict", stat_verdict_name(pair->verdict));
+    put_text(w, object, "reason", pair->reason[0] ? pair->reason : NULL);
+    return object;
+}
+
+static void put_generations(struct writer *w, json_t *root, const struct stats *stats)
+{
+    const struct stat_coverage *c = &stats->coverage;
+    json_t *generations = json_array(), *means = json_array(), *pairs = json_array();
+    for (size_t i = 0; i < c->generation_count; i++)
+        append(w, generations, generation_json(w, &c->generations[i]));
+    for (size_t i = 0; i < c->mean_count; i++)
+        append(w, means, generation_mean_json(w, &c->means[i]));
+    for (size_t i = 0; i < c->pair_count; i++)
+        append(w, pairs, generation_pair_json(w, stats, &c->pairs[i]));
+    put(w, root, "generations", generations);
+    put(w, root, "generation_means", means);
+    put(w, root, "generation_pairs", pairs);
+}
+
 static json_t *provenance_json(struct writer *w, const struct report *report)
 {
     json_t *facts = json_object();
@@ -256,6 +400,7 @@ enum err_code report_render_json(const struct report *report, struct strbuf *out
     put_count(&w, root, "seed", report->stats->options.seed);
     put_count(&w, root, "bootstrap_resamples", report->stats->options.bootstrap_resamples);
     put_figures(&w, root, report->stats);
+    put_generations(&w, root, report->stats);
     put(&w, root, "provenance", provenance_json(&w, report));
 
     char *text = w.valid ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : NULL;

@@ -82,13 +82,19 @@ void report_add_pooled(struct report_draft *draft)
 
 static void add_rule_note(struct report_draft *draft, const struct stat_rule *rule)
 {
-    const size_t declared = draft->stats->row_count * rule->against_count;
+    size_t declared = 0; /* on the metric with the most pairs */
+    for (size_t m = 0; m < STAT_METRIC_COUNT; m++) {
+        const size_t own = stats_declared(draft->stats, rule, (enum stat_metric)m);
+        declared = own > declared ? own : declared;
+    }
+    if (declared == 0)
+        return;
     switch (rule->test) {
     case STAT_TEST_PAIRED:
         document_add(draft->doc, BLOCK_ITEM,
                      "Verdicts against %s: adjusted p below %g, p from sign flips of the paired "
-                     "differences of whole sequences, adjusted by %s over the %zu pairs declared "
-                     "per metric. Undefined pairs count as declared.",
+                     "differences of whole sequences, adjusted by %s over the pairs declared "
+                     "per metric (at most %zu). Undefined pairs count as declared.",
                      rule->baseline, rule->alpha, adjust_method_name(rule->correction), declared);
         break;
     case STAT_TEST_PAPER_LIKE:
@@ -103,6 +109,13 @@ static void add_rule_note(struct report_draft *draft, const struct stat_rule *ru
 
 static void add_legend(struct report_draft *draft)
 {
+    static const char *const CHOICE_LEGEND[] = {
+        "JS: mean Jensen-Shannon divergence (natural logarithm, at most 0.6931) of the model's "
+        "distribution over the candidates from the target; 1e-6 is added to every share first.",
+        "coverage is the mass the model gives to the candidates before that is scaled to 1; mode "
+        "match "
+        "the share of items whose likeliest candidate is the target's.",
+    };
     static const char *const LEGEND[] = {
         "Δ is the variant minus its baseline on the same items, with a t interval clustered by "
         "sequence. Below zero is better for a loss, above zero for accuracy.",
@@ -114,8 +127,28 @@ static void add_legend(struct report_draft *draft)
         "Accuracy counts an answer when every one of its tokens, terminator included, was the most "
         "probable one.",
     };
-    for (size_t i = 0; i < sizeof LEGEND / sizeof LEGEND[0]; i++)
+    for (size_t i = 0;
+         stats_has_kind(draft->stats, STAT_SCORES) && i < sizeof LEGEND / sizeof LEGEND[0]; i++)
         document_add(draft->doc, BLOCK_ITEM, "%s", LEGEND[i]);
+    for (size_t i = 0; stats_has_kind(draft->stats, STAT_CHOICES) &&
+                       i < sizeof CHOICE_LEGEND / sizeof CHOICE_LEGEND[0];
+         i++)
+        document_add(draft->doc, BLOCK_ITEM, "%s", CHOICE_LEGEND[i]);
+    if (stats_has_kind(draft->stats, STAT_SAMPLES))
+        document_add(
+            draft->doc, BLOCK_ITEM,
+            "Sampled texts are compared exactly (case counts) after white space around them "
+            "is dropped; a text that repeats an example counts as valid.");
+    for (size_t i = 0; i < draft->stats->arm_count; i++) {
+        if (draft->stats->arms[i].calibration) {
+            document_add(
+                draft->doc, BLOCK_ITEM,
+                "Calibration by tokens: every token with p > 0.01 at a scored place, ten bins "
+                "of equal mass averaged alike (as published), or of equal width weighted by "
+                "entries; by answers: the probability of the greedy answer.");
+            break;
+        }
+    }
     if (draft->stats->seed_count_max <= 1)
         document_add(draft->doc, BLOCK_ITEM,
                      "One training seed per variant: the tests generalise over items, not over "

@@ -5,7 +5,7 @@
 #include "number_text.h"
 #include "report_sections.h"
 
-static const char *row_label(const struct report_draft *draft, const struct stat_row *row)
+const char *report_row_label(const struct report_draft *draft, const struct stat_row *row)
 {
     if (draft->stats->suite_count == 1)
         return row->task;
@@ -13,7 +13,7 @@ static const char *row_label(const struct report_draft *draft, const struct stat
 }
 
 /* How many variants fit beside the task and the metric. */
-static size_t shown_variants(const struct stats *stats)
+size_t report_shown_variants(const struct stats *stats)
 {
     const size_t room = DOCUMENT_COLUMNS_MAX - 2;
     return stats->variant_count < room ? stats->variant_count : room;
@@ -30,16 +30,20 @@ static const struct stat_arm *complete_arm(const struct stats *stats, const stru
     return NULL;
 }
 
-/* The task's name over its size: "flight", "k = 9", "150 seq., 1350 items". */
+/* The task's name over its size: "flight", "k = 9", "150 seq., 1350 items"; or "urn", "1000 items".
+ */
 static void set_row_label(const struct report_draft *draft, struct table_row *row,
                           const struct stat_row *of, size_t line)
 {
     const struct stat_arm *arm = complete_arm(draft->stats, of);
     if (line == 0)
-        table_set(draft->doc, row, 0, "%s", row_label(draft, of));
+        table_set(draft->doc, row, 0, "%s", report_row_label(draft, of));
+    else if (line == 1 && arm && arm->kind == STAT_CHOICES)
+        table_set(draft->doc, row, 0, "%llu items",
+                  (unsigned long long)arm->summary[STAT_IN_CONTEXT][STAT_JS].records);
     else if (line == 1 && arm)
         table_set(draft->doc, row, 0, "k = %u", arm->last_position);
-    else if (line == 2 && arm)
+    else if (line == 2 && arm && arm->kind == STAT_SCORES)
         table_set(draft->doc, row, 0, "%u seq., %llu items",
                   arm->summary[STAT_IN_CONTEXT][STAT_LOSS].clusters,
                   (unsigned long long)arm->summary[STAT_IN_CONTEXT][STAT_LOSS].records);
@@ -51,6 +55,14 @@ static const char *metric_label(enum stat_metric metric)
         [STAT_LOSS] = "loss ↓",
         [STAT_CONTENT_LOSS] = "content ↓",
         [STAT_ACCURACY] = "accuracy ↑",
+        [STAT_JS] = "JS ↓",
+        [STAT_MODE_MATCH] = "mode match ↑",
+        [STAT_COVERAGE] = "coverage ↑",
+        [STAT_FIRST_ACCURACY] = "first token ↑",
+        [STAT_TOKEN_ACCURACY] = "tokens ↑",
+        [STAT_KL] = "KL ↓",
+        [STAT_REVERSE_KL] = "reverse KL ↓",
+        [STAT_CROSS_ENTROPY] = "cross-entropy ↓",
     };
     return LABELS[metric];
 }
@@ -67,8 +79,9 @@ static void set_mean(struct report_draft *draft, struct table_row *row, size_t c
         table_set(doc, row, column, NUMBER_NONE " [%zu]",
                   footnote_number(&draft->footnotes, why, doc->arena));
     } else if (arm->not_finite > 0 && !isfinite(e->mean)) {
-        const char *why = arena_printf(doc->arena, "%u of %s's losses are not finite numbers",
-                                       arm->not_finite, arm->variant);
+        const char *why =
+            arena_printf(doc->arena, "%u of %s's %s are not finite numbers", arm->not_finite,
+                         arm->variant, arm->kind == STAT_SCORES ? "losses" : "items");
         table_set(doc, row, column, "NaN [%zu]",
                   footnote_number(&draft->footnotes, why, doc->arena));
     } else {
@@ -84,52 +97,96 @@ static void mark_best(const struct stats *stats, const struct stat_row *of, stru
     const double sign = stat_metric_info(metric)->lower_is_better ? 1.0 : -1.0;
     double costs[DOCUMENT_COLUMNS_MAX];
     double best = INFINITY;
-    for (size_t v = 0; v < shown_variants(stats); v++) {
+    for (size_t v = 0; v < report_shown_variants(stats); v++) {
         const struct stat_arm *arm = stats_find_arm(stats, of, stats->variants[v]);
         if (!arm || arm->not_finite > 0 || !isfinite(arm->summary[scope][metric].mean))
             return;
         costs[v] = sign * arm->summary[scope][metric].mean;
         best = fmin(best, costs[v]);
     }
-    for (size_t v = 0; v < shown_variants(stats); v++)
+    for (size_t v = 0; v < report_shown_variants(stats); v++)
         row->cells[2 + v].strong = costs[v] <= best;
 }
 
+/* `line` counts the metrics of a row from 0. */
 static void add_mean_row(struct report_draft *draft, struct table *table, const struct stat_row *of,
-                         enum stat_metric metric)
+                         enum stat_metric metric, size_t line)
 {
     const struct stats *stats = draft->stats;
-    struct table_row *row = table_add_row(draft->doc, table, metric == 0);
-    set_row_label(draft, row, of, metric);
+    struct table_row *row = table_add_row(draft->doc, table, line == 0);
+    set_row_label(draft, row, of, line);
     table_set(draft->doc, row, 1, "%s", metric_label(metric));
-    for (size_t v = 0; v < shown_variants(stats); v++) {
+    for (size_t v = 0; v < report_shown_variants(stats); v++) {
         const struct stat_arm *arm = stats_find_arm(stats, of, stats->variants[v]);
         set_mean(draft, row, 2 + v, arm, arm ? &arm->summary[STAT_IN_CONTEXT][metric] : NULL);
     }
     mark_best(stats, of, row, STAT_IN_CONTEXT, metric);
 }
 
-static void add_variant_columns(const struct stats *stats, struct table *table)
+void report_variant_columns(const struct stats *stats, struct table *table)
 {
     table_add_column(table, "task", ALIGN_LEFT);
     table_add_column(table, "metric", ALIGN_LEFT);
-    for (size_t v = 0; v < shown_variants(stats); v++)
+    for (size_t v = 0; v < report_shown_variants(stats); v++)
         table_add_column(table, stats->variants[v], ALIGN_RIGHT);
+}
+
+static bool row_belongs(const struct stat_row *row, const char *family, enum stat_kind kind)
+{
+    return row->kind == kind && strcmp(row->family, family) == 0;
+}
+
+static bool has_rows(const struct stats *stats, const char *family, enum stat_kind kind)
+{
+    for (size_t r = 0; r < stats->row_count; r++)
+        if (row_belongs(&stats->rows[r], family, kind))
+            return true;
+    return false;
+}
+
+/* The means of a family on one kind of task: the metrics that are compared, or all of them. */
+static void add_means_of(struct report_draft *draft, const char *family, enum stat_kind kind,
+                         bool compared)
+{
+    const struct stats *stats = draft->stats;
+    struct table *table = document_add_table(draft->doc, NULL);
+    report_variant_columns(stats, table);
+    for (size_t r = 0; r < stats->row_count; r++) {
+        size_t line = 0;
+        for (size_t m = 0; m < STAT_METRIC_COUNT && row_belongs(&stats->rows[r], family, kind); m++)
+            if (stat_metric_is((enum stat_metric)m, kind, compared))
+                add_mean_row(draft, table, &stats->rows[r], (enum stat_metric)m, line++);
+    }
 }
 
 void report_add_means(struct report_draft *draft)
 {
     const struct stats *stats = draft->stats;
     for (size_t f = 0; f < stats->family_count; f++) {
-        document_add(draft->doc, BLOCK_HEADING, "%s: loss (nats per answer) and accuracy",
-                     stats->families[f]);
-        struct table *table = document_add_table(draft->doc, NULL);
-        add_variant_columns(stats, table);
-        for (size_t r = 0; r < stats->row_count; r++)
-            for (size_t m = 0;
-                 m < STAT_METRIC_COUNT && strcmp(stats->rows[r].family, stats->families[f]) == 0;
-                 m++)
-                add_mean_row(draft, table, &stats->rows[r], (enum stat_metric)m);
+        if (has_rows(stats, stats->families[f], STAT_SCORES)) {
+            document_add(draft->doc, BLOCK_HEADING, "%s: loss (nats per answer) and accuracy",
+                         stats->families[f]);
+            add_means_of(draft, stats->families[f], STAT_SCORES, true);
+        }
+        if (has_rows(stats, stats->families[f], STAT_CHOICES)) {
+            document_add(draft->doc, BLOCK_HEADING,
+                         "%s: distance (nats) from the target distributions", stats->families[f]);
+            add_means_of(draft, stats->families[f], STAT_CHOICES, true);
+        }
+    }
+}
+
+void report_add_all_means(struct report_draft *draft)
+{
+    const struct stats *stats = draft->stats;
+    for (size_t f = 0; f < stats->family_count; f++) {
+        for (int kind = STAT_SCORES; kind <= STAT_CHOICES; kind++) {
+            if (!has_rows(stats, stats->families[f], (enum stat_kind)kind))
+                continue;
+            document_add(draft->doc, BLOCK_HEADING, "%s: every measure of %s", stats->families[f],
+                         kind == STAT_SCORES ? "the answers" : "the distributions");
+            add_means_of(draft, stats->families[f], (enum stat_kind)kind, false);
+        }
     }
 }
 
@@ -159,12 +216,12 @@ static void set_verdict(struct report_draft *draft, struct table_row *row,
 }
 
 static void add_pair_row(struct report_draft *draft, struct table *table, const struct stat_row *of,
-                         const struct comparison *c)
+                         const struct comparison *c, size_t line)
 {
     struct document *doc = draft->doc;
-    struct table_row *row = table_add_row(doc, table, c->metric == 0);
-    if (c->metric == 0)
-        table_set(doc, row, COLUMN_TASK, "%s", row_label(draft, of));
+    struct table_row *row = table_add_row(doc, table, line == 0);
+    if (line == 0)
+        table_set(doc, row, COLUMN_TASK, "%s", report_row_label(draft, of));
     table_set(doc, row, COLUMN_METRIC, "%s", metric_label(c->metric));
     table_set(doc, row, COLUMN_DIFFERENCE, "%s", number_signed(c->difference.mean).text);
     table_set(doc, row, COLUMN_INTERVAL, "%s",
@@ -193,12 +250,15 @@ static void add_pair_table(struct report_draft *draft, const struct stat_rule *r
     struct table *table = document_add_table(draft->doc, NULL);
     add_pair_columns(draft, table, rule);
     for (size_t r = 0; r < stats->row_count; r++) {
-        if (strcmp(stats->rows[r].family, family) != 0)
+        const struct stat_row *of = &stats->rows[r];
+        size_t line = 0;
+        if (strcmp(of->family, family) != 0)
             continue;
         for (size_t m = 0; m < STAT_METRIC_COUNT; m++)
-            add_pair_row(
-                draft, table, &stats->rows[r],
-                stats_find_comparison(stats, rule, &stats->rows[r], against, (enum stat_metric)m));
+            if (stat_metric_is((enum stat_metric)m, of->kind, true))
+                add_pair_row(draft, table, of,
+                             stats_find_comparison(stats, rule, of, against, (enum stat_metric)m),
+                             line++);
     }
 }
 
@@ -206,6 +266,9 @@ void report_add_comparisons(struct report_draft *draft)
 {
     const struct stats *stats = draft->stats;
     for (size_t f = 0; f < stats->family_count; f++) {
+        if (!has_rows(stats, stats->families[f], STAT_SCORES) &&
+            !has_rows(stats, stats->families[f], STAT_CHOICES))
+            continue;
         for (size_t i = 0; i < stats->rule_count; i++) {
             const struct stat_rule *rule = &stats->rules[i];
             for (size_t a = 0; a < rule->against_count; a++) {
@@ -217,10 +280,11 @@ void report_add_comparisons(struct report_draft *draft)
     }
 }
 
-static void add_side_row(struct document *doc, struct table *table, const struct comparison *c)
+static void add_side_row(struct document *doc, struct table *table, const struct comparison *c,
+                         size_t line)
 {
-    struct table_row *row = table_add_row(doc, table, c->metric == 0);
-    if (c->metric == 0) {
+    struct table_row *row = table_add_row(doc, table, line == 0);
+    if (line == 0) {
         table_set(doc, row, 0, "%s", c->family);
         table_set(doc, row, 1, "%s", c->task);
         table_set(doc, row, 2, "%s - %s", c->against_name, c->baseline_name);
@@ -241,16 +305,25 @@ static void add_side_row(struct document *doc, struct table *table, const struct
 static void add_side_rows(struct report_draft *draft, struct table *table,
                           const struct stat_rule *rule)
 {
-    for (size_t r = 0; r < draft->stats->row_count; r++)
-        for (size_t a = 0; a < rule->against_count; a++)
+    for (size_t r = 0; r < draft->stats->row_count; r++) {
+        const struct stat_row *of = &draft->stats->rows[r];
+        for (size_t a = 0; a < rule->against_count; a++) {
+            size_t line = 0;
             for (size_t m = 0; m < STAT_METRIC_COUNT; m++)
-                add_side_row(draft->doc, table,
-                             stats_find_comparison(draft->stats, rule, &draft->stats->rows[r],
-                                                   rule->against[a], (enum stat_metric)m));
+                if (stat_metric_is((enum stat_metric)m, of->kind, true))
+                    add_side_row(draft->doc, table,
+                                 stats_find_comparison(draft->stats, rule, of, rule->against[a],
+                                                       (enum stat_metric)m),
+                                 line++);
+        }
+    }
 }
 
 void report_add_side_tests(struct report_draft *draft)
 {
+    const struct stats *stats = draft->stats;
+    if (!stats_has_kind(stats, STAT_SCORES) && !stats_has_kind(stats, STAT_CHOICES))
+        return;
     for (size_t i = 0; i < draft->stats->rule_count; i++) {
         const struct stat_rule *rule = &draft->stats->rules[i];
         document_add(draft->doc, BLOCK_HEADING, "Beside the main test: against %s", rule->baseline);
@@ -276,10 +349,10 @@ static void add_scope_row(struct report_draft *draft, struct table *table,
     const struct stats *stats = draft->stats;
     struct table_row *row = table_add_row(draft->doc, table, metric == 0);
     if (metric == 0)
-        table_set(draft->doc, row, 0, "%s %s, position %s", of->family, row_label(draft, of),
+        table_set(draft->doc, row, 0, "%s %s, position %s", of->family, report_row_label(draft, of),
                   scope == STAT_ZERO_SHOT ? "0" : "k");
     table_set(draft->doc, row, 1, "%s", metric_label(metric));
-    for (size_t v = 0; v < shown_variants(stats); v++) {
+    for (size_t v = 0; v < report_shown_variants(stats); v++) {
         const struct stat_arm *arm = stats_find_arm(stats, of, stats->variants[v]);
         set_mean(draft, row, 2 + v, arm, arm ? &arm->summary[scope][metric] : NULL);
     }
@@ -289,13 +362,17 @@ static void add_scope_row(struct report_draft *draft, struct table *table,
 void report_add_scopes(struct report_draft *draft)
 {
     const struct stats *stats = draft->stats;
+    if (!stats_has_kind(stats, STAT_SCORES))
+        return;
     document_add(draft->doc, BLOCK_HEADING, "Without an example (position 0) and with k of them");
     struct table *table = document_add_table(draft->doc, NULL);
-    add_variant_columns(stats, table);
+    report_variant_columns(stats, table);
     for (size_t r = 0; r < stats->row_count; r++) {
-        for (size_t m = 0; m < STAT_METRIC_COUNT; m++)
+        if (stats->rows[r].kind != STAT_SCORES)
+            continue;
+        for (int m = STAT_LOSS; m <= STAT_ACCURACY; m++)
             add_scope_row(draft, table, &stats->rows[r], STAT_ZERO_SHOT, (enum stat_metric)m);
-        for (size_t m = 0; m < STAT_METRIC_COUNT; m++)
+        for (int m = STAT_LOSS; m <= STAT_ACCURACY; m++)
             add_scope_row(draft, table, &stats->rows[r], STAT_LAST, (enum stat_metric)m);
     }
 }

@@ -47,8 +47,8 @@ static bool side_problem(struct comparison *c, const struct stat_arm *arm, const
     else if (!arm->complete)
         snprintf(c->reason, sizeof c->reason, "%.40s is missing: %.120s", variant, arm->reason);
     else if (arm->not_finite > 0)
-        snprintf(c->reason, sizeof c->reason, "%u of %s's losses are not finite numbers",
-                 arm->not_finite, variant);
+        snprintf(c->reason, sizeof c->reason, "%u of %s's %s are not finite numbers",
+                 arm->not_finite, variant, arm->kind == STAT_SCORES ? "losses" : "items");
     return c->reason[0] != '\0';
 }
 
@@ -112,7 +112,7 @@ static enum err_code test_paired(struct comparison *c, uint64_t permutations,
                                  struct err *err)
 {
     const double alpha = c->rule->alpha;
-    const struct stat_range in_context = stat_scope_range(STAT_IN_CONTEXT, 0);
+    const struct stat_range in_context = stat_scope_range(STAT_IN_CONTEXT, c->against->kind, 0);
     size_t count;
     struct cluster *clusters =
         stat_arm_clusters(c->against, c->baseline, c->metric, in_context, scratch, &count);

@@ -56,12 +56,24 @@ static bool items_problem(const struct stat_items *items, char *reason, size_t s
     return false;
 }
 
+static bool is_finite_record(const struct stat_record *record, enum stat_kind kind)
+{
+    switch (kind) {
+    case STAT_SCORES:
+        return isfinite(record->content_nats) && isfinite(record->terminator_nats);
+    case STAT_CHOICES:
+        return isfinite(record->choice.js) && isfinite(record->choice.coverage);
+    case STAT_SAMPLES:
+        return true; /* a text is a text */
+    }
+    return true;
+}
+
 static uint32_t count_not_finite(const struct stat_items *items)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < items->record_count; i++)
-        count += !isfinite(items->records[i].content_nats) ||
-                 !isfinite(items->records[i].terminator_nats);
+        count += !is_finite_record(&items->records[i], items->cell->kind);
     return count;
 }
 
@@ -116,6 +128,7 @@ static size_t append_parts(struct part *parts, size_t count, const struct stat_a
     const struct stat_items *items = &arm->items[seed_index];
     const size_t first_part = count;
     const uint32_t dataset = dataset_of(arm, seed_index);
+    const uint32_t permutations = items->cell->permutations > 1 ? items->cell->permutations : 1;
     for (uint32_t i = 0; i < items->record_count; i++) {
         const struct stat_record *record = &items->records[i];
         if (record->position < range.first || record->position > range.last)
@@ -123,8 +136,9 @@ static size_t append_parts(struct part *parts, size_t count, const struct stat_a
         double value = stat_record_value(record, metric);
         if (baseline)
             value -= stat_record_value(&baseline->items[seed_index].records[i], metric);
-        if (count == first_part || parts[count - 1].sequence != record->sequence)
-            parts[count++] = (struct part){dataset, record->sequence, (uint32_t)seed_index, {0, 0}};
+        const uint32_t sequence = record->sequence / permutations;
+        if (count == first_part || parts[count - 1].sequence != sequence)
+            parts[count++] = (struct part){dataset, sequence, (uint32_t)seed_index, {0, 0}};
         parts[count - 1].cluster.sum += value;
         parts[count - 1].cluster.count++;
     }
@@ -180,32 +194,15 @@ static double se_independent(const struct stat_arm *arm, enum stat_metric metric
     struct arena scratch;
     arena_init(&scratch, 0);
     double *values = arena_array(&scratch, record_count, sizeof *values);
+    const uint32_t first = stat_scope_range(STAT_IN_CONTEXT, arm->kind, 0).first;
     size_t count = 0;
     for (size_t s = 0; s < arm->seed_count; s++)
         for (uint32_t i = 0; i < arm->items[s].record_count; i++)
-            if (arm->items[s].records[i].position >= 1)
+            if (arm->items[s].records[i].position >= first)
                 values[count++] = stat_record_value(&arm->items[s].records[i], metric);
     double se = estimate_se_independent(values, count);
     arena_release(&scratch);
     return se;
-}
-
-static void summarise(struct stat_arm *arm, double alpha, struct arena *arena)
-{
-    for (size_t scope = 0; scope < STAT_SCOPE_COUNT; scope++)
-        for (size_t m = 0; m < STAT_METRIC_COUNT; m++)
-            arm->summary[scope][m] =
-                estimate_range(arm, (enum stat_metric)m,
-                               stat_scope_range((enum stat_scope)scope, arm->last_position), alpha);
-    for (size_t m = 0; m < STAT_METRIC_COUNT; m++)
-        arm->se_independent[m] = se_independent(arm, (enum stat_metric)m);
-    arm->positions = arena_array(arena, (size_t)arm->last_position + 1, sizeof *arm->positions);
-    for (uint32_t p = 0; p <= arm->last_position; p++) {
-        arm->positions[p].position = p;
-        for (size_t m = 0; m < STAT_METRIC_COUNT; m++)
-            arm->positions[p].metric[m] =
-                estimate_range(arm, (enum stat_metric)m, (struct stat_range){p, p}, alpha);
-    }
 }
 
 static void summarise_nothing(struct stat_arm *arm)
@@ -215,6 +212,40 @@ static void summarise_nothing(struct stat_arm *arm)
             arm->summary[scope][m] = ESTIMATE_NONE;
         arm->se_independent[m] = NAN;
     }
+}
+
+/* What only answers have: positions, calibration, lengths. */
+static void summarise_answers(struct stat_arm *arm, double alpha, struct arena *arena)
+{
+    arm->positions = arena_array(arena, (size_t)arm->last_position + 1, sizeof *arm->positions);
+    for (uint32_t p = 0; p <= arm->last_position; p++) {
+        arm->positions[p].position = p;
+        for (size_t m = 0; m < STAT_METRIC_COUNT; m++)
+            arm->positions[p].metric[m] =
+                stat_metric_is((enum stat_metric)m, STAT_SCORES, false)
+                    ? estimate_range(arm, (enum stat_metric)m, (struct stat_range){p, p}, alpha)
+                    : ESTIMATE_NONE;
+    }
+    arm->calibration = stat_calibration_measure(arm, arena);
+    arm->lengths = stat_length_measure(arm, arena, &arm->length_count);
+}
+
+static void summarise(struct stat_arm *arm, double alpha, struct arena *arena)
+{
+    for (size_t m = 0; m < STAT_METRIC_COUNT; m++) {
+        const enum stat_metric metric = (enum stat_metric)m;
+        if (!stat_metric_is(metric, arm->kind, false))
+            continue;
+        for (size_t s = 0; s < STAT_SCOPE_COUNT; s++) {
+            const enum stat_scope scope = (enum stat_scope)s;
+            if (stat_scope_is(scope, arm->kind))
+                arm->summary[s][m] = estimate_range(
+                    arm, metric, stat_scope_range(scope, arm->kind, arm->last_position), alpha);
+        }
+        arm->se_independent[m] = se_independent(arm, metric);
+    }
+    if (arm->kind == STAT_SCORES)
+        summarise_answers(arm, alpha, arena);
 }
 
 static int compare_seeds(const void *a, const void *b)
@@ -236,6 +267,7 @@ void stat_arm_build(struct stat_arm *arm, const struct stat_cell **cells, size_t
         .format = first->format,
         .suite = first->suite,
         .task = first->task,
+        .kind = first->kind,
         .last_position = first->last_position,
         .complete = true,
         .cells = cells,
@@ -257,10 +289,9 @@ void stat_arm_build(struct stat_arm *arm, const struct stat_cell **cells, size_t
             snprintf(arm->reason, sizeof arm->reason, "seed %llu: %s",
                      (unsigned long long)cells[s]->seed, reason);
     }
+    summarise_nothing(arm);
     if (arm->complete)
         summarise(arm, alpha, arena);
-    else
-        summarise_nothing(arm);
 }
 
 /* Do both sides of one seed hold the same items? Writes the first difference. */

@@ -7,7 +7,9 @@
 
 #include "arena.h"
 #include "estimate.h"
+#include "stat_calibration.h"
 #include "stat_cell.h"
+#include "stat_length.h"
 
 #define STAT_REASON_SIZE 192
 
@@ -16,7 +18,7 @@ struct stat_items {
     const struct stat_cell *cell;
     const struct stat_record *records; /* by (sequence, position), each once */
     uint32_t record_count;
-    uint32_t not_finite; /* records with a loss that is not a finite number */
+    uint32_t not_finite; /* records with a figure that is not a finite number */
 };
 
 struct stat_position {
@@ -26,6 +28,7 @@ struct stat_position {
 
 struct stat_arm {
     const char *family, *variant, *format, *suite, *task;
+    enum stat_kind kind;
     uint32_t last_position;
     bool complete;                  /* every seed's cell is present with the records expected */
     char reason[STAT_REASON_SIZE];  /* why not, else "" */
@@ -33,14 +36,19 @@ struct stat_arm {
     const struct stat_cell **cells; /* one per seed, ascending */
     struct stat_items *items;       /* of complete arms, parallel to `cells` */
     size_t seed_count;
+    /* Nothing where the kind has no such metric or scope, and in incomplete arms. */
     struct estimate summary[STAT_SCOPE_COUNT][STAT_METRIC_COUNT];
     double se_independent[STAT_METRIC_COUNT]; /* in context, records taken as independent */
-    struct stat_position *positions;          /* 0 ... last_position; NULL when not complete */
+    struct stat_position *positions;          /* complete scores: 0 ... last_position; else NULL */
+    struct stat_calibration *calibration;     /* complete scores with entries; else NULL */
+    struct stat_length *lengths; /* complete scores: by the answer's tokens; else NULL */
+    size_t length_count;
 };
 
 /* Build an arm from the cells of its seeds (`cells` is kept, all of one family, variant and task).
  * With several seeds, records of the same sequence of the same data set (equal pairing digest) are
- * one cluster whatever the seed: their errors share the examples. */
+ * one cluster whatever the seed: their errors share the examples; so are permutations of one
+ * sequence. */
 void stat_arm_build(struct stat_arm *arm, const struct stat_cell **cells, size_t seed_count,
                     double alpha, struct arena *arena);
 

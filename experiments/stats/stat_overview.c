@@ -38,6 +38,7 @@ static void count_selected(struct stats *stats, const struct selection *s, enum 
         count->verdicts[stats->comparisons[i].verdict]++;
         count->total++;
     }
+    stats->count_count -= count->total == 0; /* a suite of another kind */
 }
 
 static void count_groups(struct stats *stats, struct selection s)
@@ -123,6 +124,8 @@ void stat_overview_build(struct stats *stats, struct arena *arena)
                                 sizeof *stats->pooled);
     for (size_t i = 0; i < stats->rule_count; i++) {
         for (size_t m = 0; m < STAT_METRIC_COUNT; m++) {
+            if (stats_declared(stats, &stats->rules[i], (enum stat_metric)m) == 0)
+                continue;
             for (size_t a = 0; a < stats->rules[i].against_count; a++) {
                 struct selection s = {.rule = &stats->rules[i],
                                       .metric = (enum stat_metric)m,

@@ -30,7 +30,8 @@ static void intern_row(struct stats *stats, const struct stat_cell *cell)
     for (size_t i = 0; i < stats->row_count; i++)
         if (row_is(&stats->rows[i], cell->family, cell->suite, cell->task))
             return;
-    stats->rows[stats->row_count++] = (struct stat_row){cell->family, cell->suite, cell->task};
+    stats->rows[stats->row_count++] =
+        (struct stat_row){cell->family, cell->suite, cell->task, cell->kind};
 }
 
 static void grid_build(struct stats *stats, const struct stat_cell *cells, size_t cell_count,
@@ -61,8 +62,12 @@ static size_t find_cells(const struct stat_cell *cells, size_t cell_count,
     return count;
 }
 
-static enum err_code check_seeds(const struct stat_arm *arm, struct err *err)
+static enum err_code check_cells(const struct stat_arm *arm, const struct stat_row *row,
+                                 struct err *err)
 {
+    for (size_t s = 0; s < arm->seed_count; s++)
+        if (arm->cells[s]->kind != row->kind)
+            return err_set(err, ERR_INVALID, "the cells of '%s' are of different kinds", row->task);
     for (size_t s = 1; s < arm->seed_count; s++)
         if (arm->cells[s]->seed == arm->cells[s - 1]->seed)
             return err_set(err, ERR_INVALID, "two cells for %s %s on '%s' with seed %llu",
@@ -86,7 +91,7 @@ static enum err_code arms_build(struct stats *stats, const struct stat_cell *cel
             struct stat_arm *arm = &stats->arms[stats->arm_count++];
             stat_arm_build(arm, found, count, alpha, arena);
             found += count; /* the arm keeps these */
-            enum err_code code = check_seeds(arm, err);
+            enum err_code code = check_cells(arm, &stats->rows[r], err);
             if (code != ERR_OK)
                 return code;
             if (count > stats->seed_count_max)
@@ -156,13 +161,15 @@ static void decide_family(const struct stat_rule *rule, struct comparison *pairs
 static enum err_code compare_rule(struct stats *stats, const struct stat_rule *rule,
                                   struct err *err)
 {
-    const size_t declared = stats->row_count * rule->against_count;
-    const uint64_t permutations = stats->options.permutations
-                                      ? stats->options.permutations
-                                      : signflip_resamples(declared, rule->alpha);
     for (size_t m = 0; m < STAT_METRIC_COUNT; m++) {
         const size_t first = stats->comparison_count;
+        const size_t declared = stats_declared(stats, rule, (enum stat_metric)m);
+        const uint64_t permutations = stats->options.permutations
+                                          ? stats->options.permutations
+                                          : signflip_resamples(declared, rule->alpha);
         for (size_t r = 0; r < stats->row_count; r++) {
+            if (!stat_metric_is((enum stat_metric)m, stats->rows[r].kind, true))
+                continue;
             for (size_t a = 0; a < rule->against_count; a++) {
                 enum err_code code = compare_row(stats, rule, &stats->rows[r], rule->against[a],
                                                  (enum stat_metric)m, permutations, err);
@@ -175,19 +182,16 @@ static enum err_code compare_rule(struct stats *stats, const struct stat_rule *r
     return ERR_OK;
 }
 
-/* Metrics of a rule follow each other with the same pairs in the same order. */
+/* Where the verdicts on the loss and on its content alone differ. */
 static void mark_disagreements(struct stats *stats)
 {
-    size_t first = 0;
-    for (size_t i = 0; i < stats->rule_count; i++) {
-        const size_t declared = stats->row_count * stats->rules[i].against_count;
-        struct comparison *loss = &stats->comparisons[first + STAT_LOSS * declared];
-        struct comparison *content = &stats->comparisons[first + STAT_CONTENT_LOSS * declared];
-        for (size_t pair = 0; pair < declared; pair++) {
-            bool disagrees = loss[pair].verdict != content[pair].verdict;
-            loss[pair].content_disagrees = content[pair].content_disagrees = disagrees;
-        }
-        first += STAT_METRIC_COUNT * declared;
+    for (size_t i = 0; i < stats->comparison_count; i++) {
+        struct comparison *loss = &stats->comparisons[i];
+        if (loss->metric != STAT_LOSS)
+            continue;
+        /* The same pair under the next metric: behind all pairs of this one. */
+        struct comparison *content = loss + stats_declared(stats, loss->rule, STAT_LOSS);
+        loss->content_disagrees = content->content_disagrees = loss->verdict != content->verdict;
     }
 }
 
@@ -195,9 +199,9 @@ static enum err_code comparisons_build(struct stats *stats, struct arena *arena,
 {
     size_t declared = 0;
     for (size_t i = 0; i < stats->rule_count; i++)
-        declared += stats->row_count * stats->rules[i].against_count;
-    stats->comparisons =
-        arena_array(arena, declared * STAT_METRIC_COUNT, sizeof *stats->comparisons);
+        for (size_t m = 0; m < STAT_METRIC_COUNT; m++)
+            declared += stats_declared(stats, &stats->rules[i], (enum stat_metric)m);
+    stats->comparisons = arena_array(arena, declared, sizeof *stats->comparisons);
     for (size_t i = 0; i < stats->rule_count; i++) {
         enum err_code code = compare_rule(stats, &stats->rules[i], err);
         if (code != ERR_OK)
@@ -227,11 +231,30 @@ enum err_code stats_analyse(const struct stat_cell *cells, size_t cell_count,
     code = arms_build(stats, cells, cell_count, rule_count > 0 ? rules[0].alpha : 0.05, arena, err);
     if (code == ERR_OK)
         code = comparisons_build(stats, arena, err);
+    if (code == ERR_OK)
+        code = stat_coverage_build(stats, arena, err);
     if (code != ERR_OK)
         return code;
     stat_overview_build(stats, arena);
     *stats_out = stats;
     return ERR_OK;
+}
+
+size_t stats_declared(const struct stats *stats, const struct stat_rule *rule,
+                      enum stat_metric metric)
+{
+    size_t rows = 0;
+    for (size_t r = 0; r < stats->row_count; r++)
+        rows += stat_metric_is(metric, stats->rows[r].kind, true);
+    return rows * rule->against_count;
+}
+
+bool stats_has_kind(const struct stats *stats, enum stat_kind kind)
+{
+    for (size_t r = 0; r < stats->row_count; r++)
+        if (stats->rows[r].kind == kind)
+            return true;
+    return false;
 }
 
 const struct stat_arm *stats_find_arm(const struct stats *stats, const struct stat_row *row,

@@ -8,10 +8,12 @@
 #include "err.h"
 #include "random_effects.h"
 #include "stat_arm.h"
+#include "stat_coverage.h"
 
 /* A task of a suite in one family: a row of the grid. */
 struct stat_row {
     const char *family, *suite, *task;
+    enum stat_kind kind;
 };
 
 enum stat_group {
@@ -69,6 +71,7 @@ struct stats {
     size_t count_count;
     struct stat_pooled *pooled;
     size_t pooled_count;
+    struct stat_coverage coverage; /* of the rows of samples */
 };
 
 /* Analyse `cell_count` cells under the rules. Cells and rules are borrowed and must outlive the
@@ -80,6 +83,12 @@ NODISCARD enum err_code stats_analyse(const struct stat_cell *cells, size_t cell
                                       const struct stat_rule *rules, size_t rule_count,
                                       const struct stat_options *options, struct arena *arena,
                                       struct stats **stats_out, struct err *err);
+
+/* How many pairs a rule declares on a metric: the rows of its kind against every variant. */
+size_t stats_declared(const struct stats *stats, const struct stat_rule *rule,
+                      enum stat_metric metric);
+/* Is there a row of this kind? */
+bool stats_has_kind(const struct stats *stats, enum stat_kind kind);
 
 /* The arm of a row and variant, or NULL. */
 const struct stat_arm *stats_find_arm(const struct stats *stats, const struct stat_row *row,

@@ -5,13 +5,26 @@
 
 #include "connection.h"
 #include "job_table.h"
+#include "records.h"
 #include "report.h"
 #include "stats.h"
+#include "validator.h"
+
+/* What the plan says of a cell besides what statistics need. */
+struct cell_plan {
+    enum record_kind kind;
+    const char **jobs; /* identities, hex: its shares in order */
+    size_t job_count;
+    bool terminator;                   /* choices: candidates count with what ends them */
+    const struct validator *validator; /* samples */
+    uint64_t room;                     /* records that its shares hold */
+};
 
 struct collected {
     struct arena arena; /* owns everything below */
     const char *experiment;
     struct stat_cell *cells; /* in the manifest's order */
+    struct cell_plan *plans; /* of the cells */
     size_t cell_count;
     size_t missing_count; /* cells without records */
     struct stat_rule *rules;

@@ -5,7 +5,7 @@
 #include "limits.h"
 #include "str.h"
 
-#define PLAN_SCHEMA "triad.plan/1"
+#define PLAN_SCHEMA "triad.plan/2"
 
 /* It comes in slices. */
 static enum err_code fetch_text(struct connection *c, const char *experiment, struct strbuf *out,

@@ -23,7 +23,7 @@ enum { PLAN_COLUMNS = sizeof plan_columns / sizeof plan_columns[0] };
 static void print_csv(struct cli *cli, const struct plan *plan, struct fates *fates)
 {
     struct rows rows;
-    rows_init(&rows, &cli->arena, "triad.plan/1", plan_columns, PLAN_COLUMNS);
+    rows_init(&rows, &cli->arena, "triad.plan/2", plan_columns, PLAN_COLUMNS);
     for (size_t i = 0; i < plan->job_count; i++) {
         const struct plan_job *job = &plan->jobs[i];
         char hex[DIGEST_HEX_SIZE];

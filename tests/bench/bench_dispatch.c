@@ -254,7 +254,7 @@ int main(int argc, char **argv)
     snprintf(dir, sizeof dir, "%s/triad-bench-XXXXXX", argc > 3 ? argv[3] : "/tmp");
     ASSERT(mkdtemp(dir) != NULL);
     struct record records[RECORDS_PER_BATCH_MAX] = {{0}};
-    records_encode(&b.batch, records, RECORDS_PER_BATCH_MAX);
+    records_encode(&b.batch, RECORDS_SCORES, records, RECORDS_PER_BATCH_MAX);
     pid_t pid = start(dir);
     uv_loop_init(&b.loop);
     must(net_new(&b.loop, &b.net, &err), &err);

@@ -312,7 +312,7 @@ static void bench_scoring(const struct model *model, double loss_share, double s
         "score, loss on %3.0f %% of tokens: %8.0f tokens/s  %6.1f GFLOP/s (2 N tokens)  %4.1f %% "
         "of sgemm  %6.0f items/s\n",
         100 * loss_share, rate, gflops, 100 * gflops / sgemm,
-        (double)evaluator_record_count(&corpus) / seconds);
+        (double)evaluator_record_count(&corpus, 0, corpus.sequence_count) / seconds);
     corpus_release(&corpus);
 }
 

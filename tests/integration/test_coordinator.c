@@ -105,7 +105,7 @@ static void make_batch(const struct lease_key *lease, struct strbuf *out)
                                      .terminator_nats = NAN,
                                      .token_count = 2};
     }
-    records_encode(out, records, ITEMS_PER_JOB);
+    records_encode(out, RECORDS_SCORES, records, ITEMS_PER_JOB);
 }
 
 /* The whole attempt at once, as often as it takes. */
@@ -402,15 +402,15 @@ static void check_records(struct world *w)
         assert_int_equal(reply->kind, MSG_BATCHES);
         assert_int_equal(reply->batches.payload_count, 1);
         assert_true(reply->batches.end && reply->batches.attempt_ended);
-        struct record records[ITEMS_PER_JOB];
-        uint32_t count = 0;
+        struct record_batch batch;
+        struct arena arena = {0};
         struct err err;
         assert_int_equal(records_decode(reply->batches.payloads[0].data,
-                                        reply->batches.payloads[0].len, records, ITEMS_PER_JOB,
-                                        &count, &err),
+                                        reply->batches.payloads[0].len, &arena, &batch, &err),
                          ERR_OK);
-        assert_int_equal(count, ITEMS_PER_JOB);
-        assert_int_equal(records[0].sequence, hash_bytes(&i, 1).bytes[0]);
+        assert_int_equal(batch.count, ITEMS_PER_JOB);
+        assert_int_equal(batch.records[0].sequence, hash_bytes(&i, 1).bytes[0]);
+        arena_release(&arena);
     }
 }
 

@@ -97,9 +97,11 @@ static struct scripted_job *lease_evaluate(struct scripted *s, struct digest mod
     struct named_digest parent = {"model", model};
     char *spec = arena_printf(
         &s->arena,
-        "{\"evaluate\":{\"format\":\"colon\",\"items\":%u,\"k\":2,\"sequences\":%u,\"suite\":\"s\","
-        "\"task\":\"%s\"},\"inputs\":{\"data\":\"%s\"},\"kind\":\"evaluate\"," NUMERICS
-        ",\"parents\":{\"model\":\"%s\"}}",
+        "{\"evaluate\":{\"calibration\":false,\"first\":0,\"format\":\"colon\",\"items\":%u,\"k\":"
+        "2,"
+        "\"kind\":\"scores\",\"restrict\":{\"mode\":\"none\",\"terminators\":false,\"texts\":[]},"
+        "\"sequences\":%u,\"suite\":\"s\",\"task\":\"%s\"},\"inputs\":{\"data\":\"%s\"},\"kind\":"
+        "\"evaluate\"," NUMERICS ",\"parents\":{\"model\":\"%s\"}}",
         2 * sequences, sequences, task, hex_of(s, data.digest), hex_of(s, model));
     return scripted_lease(s, JOB_EVALUATE, spec, &data, 1, &parent, 1);
 }
@@ -238,13 +240,14 @@ static void test_import_then_evaluate_twice_on_a_warm_child(void **state)
     struct digest expected = hash_bytes(bytes->data, bytes->len);
     assert_true(digest_equal(&first->result.records, &expected));
     assert_true(digest_equal(&second->result.records, &expected));
-    static struct record records[RECORDS_PER_BATCH_MAX];
-    uint32_t count;
-    assert_int_equal(
-        records_decode(bytes->data, 16 + 256 * 29, records, RECORDS_PER_BATCH_MAX, &count, NULL),
-        ERR_OK);
-    assert_true(records[0].content_nats > 0.0 && records[0].content_nats < 30.0);
-    assert_true(records[0].terminator_nats > 0.0);
+    struct record_batch batch;
+    struct arena arena = {0};
+    assert_int_equal(records_decode(bytes->data, 16 + 256 * 39, &arena, &batch, NULL), ERR_OK);
+    assert_int_equal(batch.kind, RECORDS_SCORES);
+    assert_true(batch.records[0].content_nats > 0.0 && batch.records[0].content_nats < 30.0);
+    assert_true(batch.records[0].terminator_nats > 0.0);
+    assert_true(batch.records[0].greedy_nats > 0.0);
+    arena_release(&arena);
     assert_true(first->result.memory_peak_bytes > 1000000);
     assert_non_null(strstr(first->numeric_class, "packed/f32/"));
     scripted_until(&s, nothing_held, 10);

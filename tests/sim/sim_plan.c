@@ -69,7 +69,7 @@ static void make_records(struct sim_job *job)
                                          .position = 1,
                                          .content_nats = job->identity.bytes[0] + i,
                                          .token_count = 2};
-        records_encode(&job->payloads[b], records, SIM_RECORDS_PER_BATCH);
+        records_encode(&job->payloads[b], RECORDS_SCORES, records, SIM_RECORDS_PER_BATCH);
         hash_update(&h, job->payloads[b].data, job->payloads[b].len);
     }
     job->records = hash_final(&h);

@@ -1,6 +1,8 @@
-/* Scoring one task with one model. The model stays loaded for the next evaluation. */
+/* Evaluating one task with one model: a share of a data set, of any kind. The model stays loaded
+ * for the next evaluation. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "checkpoint.h"
@@ -10,15 +12,19 @@
 #include "evaluator.h"
 #include "exec_kinds.h"
 #include "kernels.h"
+#include "prompts.h"
+#include "restriction.h"
 
 #define EVALUATE_BATCH_TOKENS ((size_t)4096)
 
 struct evaluation {
     struct exec_context *context;
-    const struct corpus *corpus;
+    const struct dataset *dataset;
+    uint32_t first, end; /* of the data set's sequences: this job's share */
     uint64_t done, total;
     double nats;
     int64_t began_ms;
+    uint64_t tokens; /* that the whole share takes */
 };
 
 static enum err_code model_ready(struct exec_context *c, struct err *err)
@@ -47,16 +53,17 @@ static enum err_code on_records(void *ctx, const struct record *records, uint32_
     for (uint32_t i = 0; i < count; i++)
         e->nats += records[i].content_nats + records[i].terminator_nats;
     e->done += count;
-    enum err_code code = exec_sink_records(e->context->sink, records, count, err);
+    enum err_code code = exec_sink_records(e->context->sink, e->dataset->kind, records, count, err);
     if (code)
         return code;
     double seconds = (double)(clock_mono_ms() - e->began_ms) / 1000.0;
-    double tokens = (double)e->corpus->starts[next_sequence];
+    double share = (double)(next_sequence - e->first) / (double)(e->end - e->first);
+    bool losses = e->dataset->kind == RECORDS_SCORES;
     struct exec_progress progress = {
         .done = e->done,
         .total = e->total,
-        .loss_nats = e->done ? e->nats / (double)e->done : (double)NAN,
-        .tokens_per_s = seconds > 0 ? tokens / seconds : 0,
+        .loss_nats = e->done && losses ? e->nats / (double)e->done : (double)NAN,
+        .tokens_per_s = seconds > 0 ? share * (double)e->tokens / seconds : 0,
     };
     return exec_sink_progress(e->context->sink, &progress, err);
 }
@@ -77,21 +84,108 @@ static size_t batch_tokens(const struct exec_context *c, const struct corpus *co
     return tokens;
 }
 
-static enum err_code score(struct exec_context *c, const struct corpus *corpus, struct err *err)
+static enum err_code check_items(const struct evaluation *e, struct err *err)
 {
-    struct evaluation e = {.context = c,
-                           .corpus = corpus,
-                           .total = evaluator_record_count(corpus),
-                           .began_ms = clock_mono_ms()};
-    if (e.total != (uint64_t)c->spec->evaluate.items)
+    const int64_t planned = e->context->spec->evaluate.items;
+    if (e->total != (uint64_t)planned)
         return err_set(err, ERR_INVALID, "the dataset gives %llu items, the plan says %lld",
-                       (unsigned long long)e.total, (long long)c->spec->evaluate.items);
-    struct evaluate_options options = {.batch_tokens = batch_tokens(c, corpus)};
-    fprintf(stderr, "score %llu items of '%s' in format %s: %d threads, %s\n",
-            (unsigned long long)e.total, c->spec->evaluate.task, c->spec->evaluate.format,
-            kernel_threads(), kernel_class());
-    struct evaluate_hooks hooks = {.ctx = &e, .on_records = on_records, .should_stop = should_stop};
-    return evaluator_run(c->warm->model, corpus, &options, &hooks, err);
+                       (unsigned long long)e->total, (long long)planned);
+    fprintf(stderr, "%s of %llu items of '%s' in format %s: %d threads, %s\n",
+            record_kind_name(e->dataset->kind), (unsigned long long)e->total,
+            e->context->spec->evaluate.task, e->context->spec->evaluate.format, kernel_threads(),
+            kernel_class());
+    return ERR_OK;
+}
+
+static enum err_code restrict_answers(const struct exec_context *c, struct corpus *corpus,
+                                      struct restriction *out, struct err *err)
+{
+    const struct spec_restrict *r = &c->spec->evaluate.restrict_to;
+    struct tokenizer *tokenizer = c->warm->tokenizer;
+    enum err_code code = ERR_OK;
+    if (strcmp(r->mode, "auto") == 0)
+        code = restriction_automatic(corpus, model_shape(c->warm->model)->vocabulary,
+                                     r->terminators, out, err);
+    else if (strcmp(r->mode, "list") == 0)
+        code = restriction_listed(corpus, tokenizer, r->texts.items, r->texts.count,
+                                  strcmp(c->spec->evaluate.format, "colon") == 0 ? " " : "",
+                                  r->terminators, out, err);
+    if (!code && out->allowed)
+        fprintf(stderr, "answers restricted to %zu tokens\n", out->token_count);
+    return code;
+}
+
+static enum err_code score(struct evaluation *e, struct err *err)
+{
+    struct exec_context *c = e->context;
+    struct corpus corpus = {0};
+    struct restriction restriction = {0};
+    const size_t context = (size_t)model_shape(c->warm->model)->context;
+    enum err_code code =
+        corpus_for_evaluation(e->dataset, c->warm->tokenizer, context, &corpus, err);
+    if (!code)
+        code = restrict_answers(c, &corpus, &restriction, err);
+    if (!code) {
+        e->total = evaluator_record_count(&corpus, e->first, e->end);
+        e->tokens = corpus.starts[e->end] - corpus.starts[e->first];
+        code = check_items(e, err);
+    }
+    if (!code && e->end > e->first) {
+        struct evaluate_options options = {.batch_tokens = batch_tokens(c, &corpus),
+                                           .first_sequence = e->first,
+                                           .end_sequence = e->end,
+                                           .calibration = c->spec->evaluate.calibration,
+                                           .allowed = restriction.allowed};
+        struct evaluate_hooks hooks = {e, on_records, should_stop};
+        code = evaluator_run(c->warm->model, &corpus, &options, &hooks, err);
+    }
+    free(restriction.allowed);
+    corpus_release(&corpus);
+    return code;
+}
+
+static enum err_code follow_prompts(struct evaluation *e, struct err *err)
+{
+    struct exec_warm *warm = e->context->warm;
+    const struct model_config *config = model_shape(warm->model);
+    struct prompts_size size;
+    enum err_code code = prompts_measure(e->dataset, warm->tokenizer, e->first, e->end,
+                                         (size_t)config->context, &size, err);
+    if (code)
+        return code;
+    const uint64_t wanted = model_config_parameters(config) * sizeof(float) +
+                            prompts_memory_bytes(config, e->dataset->kind, &size);
+    if (e->context->job->memory_bytes > 0 && wanted > e->context->job->memory_bytes)
+        return err_set(err, ERR_LIMIT,
+                       "the evaluation takes %llu MiB, its job has %llu; set "
+                       "resources.evaluate.memory",
+                       (unsigned long long)(wanted >> 20),
+                       (unsigned long long)(e->context->job->memory_bytes >> 20));
+    e->total = prompts_record_count(e->dataset, e->first, e->end);
+    e->tokens = size.tokens;
+    code = check_items(e, err);
+    struct evaluate_hooks hooks = {e, on_records, should_stop};
+    if (!code)
+        code = prompts_run(warm->model, warm->tokenizer, e->dataset, e->first, e->end, &size,
+                           &hooks, err);
+    return code;
+}
+
+/* The job's share of the data set, which must be of the kind that the job is. */
+static enum err_code take_share(struct evaluation *e, struct err *err)
+{
+    const struct spec_evaluate *spec = &e->context->spec->evaluate;
+    const char *kind = record_kind_name(e->dataset->kind);
+    if (strcmp(spec->kind, kind) != 0)
+        return err_set(err, ERR_INVALID, "the job gives %s, its dataset asks for %s", spec->kind,
+                       kind);
+    if (spec->first + spec->sequences > (int64_t)e->dataset->sequence_count)
+        return err_set(err, ERR_INVALID,
+                       "the job's share ends at sequence %lld, the dataset has %u",
+                       (long long)(spec->first + spec->sequences), e->dataset->sequence_count);
+    e->first = (uint32_t)spec->first;
+    e->end = (uint32_t)(spec->first + spec->sequences);
+    return ERR_OK;
 }
 
 enum err_code exec_evaluate(struct exec_context *c, struct arena *arena, struct exec_result *result,
@@ -99,24 +193,18 @@ enum err_code exec_evaluate(struct exec_context *c, struct arena *arena, struct 
 {
     (void)arena;
     const char *data;
-    struct dataset dataset;
-    struct corpus corpus;
-    memset(&dataset, 0, sizeof dataset);
-    memset(&corpus, 0, sizeof corpus);
+    struct dataset dataset = {0};
+    struct evaluation e = {.context = c, .dataset = &dataset, .began_ms = clock_mono_ms()};
     enum err_code code = exec_input_need(c->job, "data", &data, err);
     if (!code)
         code = model_ready(c, err);
-    if (code)
-        return code;
-    code = dataset_load(data, &dataset, err);
-    if (!code) {
-        size_t context = (size_t)model_shape(c->warm->model)->context;
-        code = corpus_for_evaluation(&dataset, c->warm->tokenizer, context, &corpus, err);
-        dataset_release(&dataset);
-    }
     if (!code)
-        code = score(c, &corpus, err);
+        code = dataset_load(data, &dataset, err);
+    if (!code)
+        code = take_share(&e, err);
+    if (!code)
+        code = dataset.kind == RECORDS_SCORES ? score(&e, err) : follow_prompts(&e, err);
     result->items = c->sink->items;
-    corpus_release(&corpus);
+    dataset_release(&dataset);
     return code;
 }

@@ -126,6 +126,7 @@ static enum err_code run_job(const struct exec_job *job, struct exec_warm *warm,
     if (!code)
         code = exec_sink_frame(&sink, &frame, err);
 done:
+    exec_sink_release(&sink);
     arena_release(&arena);
     return code;
 }

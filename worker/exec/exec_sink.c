@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "clock.h"
+#include "limits.h"
 
 void exec_sink_init(struct exec_sink *sink, int fd)
 {
@@ -40,8 +42,9 @@ static enum err_code records_write(struct exec_sink *sink, struct err *err)
     if (sink->record_count == 0)
         return ERR_OK;
     struct strbuf payload = {0};
-    records_encode(&payload, sink->records, sink->record_count);
+    records_encode(&payload, sink->kind, sink->records, sink->record_count);
     sink->record_count = 0;
+    arena_release(&sink->parts);
     enum err_code code = batch_write(sink, STREAM_RECORDS, &payload, err);
     strbuf_release(&payload);
     return code;
@@ -60,17 +63,45 @@ static enum err_code metrics_write(struct exec_sink *sink, struct err *err)
     return code;
 }
 
-enum err_code exec_sink_records(struct exec_sink *sink, const struct record *records,
-                                uint32_t count, struct err *err)
+/* The record with parts of its own, for its batch is written later. */
+static struct record record_kept(struct exec_sink *sink, const struct record *record)
+{
+    struct record kept = *record;
+    const size_t parts = record->part_count;
+    if (record->entries)
+        kept.entries = arena_memdup(&sink->parts, record->entries, parts * sizeof *kept.entries);
+    if (record->choices)
+        kept.choices = arena_memdup(&sink->parts, record->choices, parts * sizeof *kept.choices);
+    if (record->text)
+        kept.text = arena_strndup(&sink->parts, record->text, parts);
+    return kept;
+}
+
+enum err_code exec_sink_records(struct exec_sink *sink, enum record_kind kind,
+                                const struct record *records, uint32_t count, struct err *err)
 {
     enum err_code code = ERR_OK;
+    ASSERT(sink->record_count == 0 || sink->kind == kind);
+    sink->kind = kind;
     for (uint32_t i = 0; i < count && !code; i++) {
-        sink->records[sink->record_count++] = records[i];
+        const size_t bytes = records_bytes(kind, &records[i], 1);
+        if (sink->record_count > 0 && sink->record_bytes + bytes > STREAM_PAYLOAD_BYTES_MAX)
+            code = records_write(sink, err);
+        if (code)
+            return code;
+        sink->record_bytes = (sink->record_count > 0 ? sink->record_bytes : 0) + bytes;
+        sink->records[sink->record_count++] = record_kept(sink, &records[i]);
         sink->items++;
         if (sink->record_count == EXEC_RECORDS_PER_BATCH)
             code = records_write(sink, err);
     }
     return code;
+}
+
+void exec_sink_release(struct exec_sink *sink)
+{
+    arena_release(&sink->parts);
+    sink->record_count = 0;
 }
 
 enum err_code exec_sink_metric(struct exec_sink *sink, int64_t step, const char *name, double value,

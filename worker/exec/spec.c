@@ -155,13 +155,25 @@ static const struct field train_fields[] = {
      .optional = true},
 };
 
+static const struct field restrict_fields[] = {
+    TEXT(spec_restrict, mode, "none|auto|list"),
+    {"texts", FIELD_NAMES, AT(spec_restrict, texts), ALL_KINDS, 0, 0, NULL, NULL, 1024},
+    {"terminators", FIELD_BOOL, AT(spec_restrict, terminators), ALL_KINDS, 0, 0, NULL, NULL, 0},
+};
+
+#define TABLE(fields) (&(const struct field_table){fields, ARRAY_COUNT(fields)})
 static const struct field evaluate_fields[] = {
+    TEXT(spec_evaluate, kind, "scores|choices|samples"),
     TEXT(spec_evaluate, task, NULL),
     TEXT(spec_evaluate, suite, NULL),
     TEXT(spec_evaluate, format, NULL),
     INTEGER(spec_evaluate, k, 0, COUNT_MAX),
     INTEGER(spec_evaluate, sequences, 0, COUNT_MAX),
     INTEGER(spec_evaluate, items, 0, 1e15),
+    INTEGER(spec_evaluate, first, 0, COUNT_MAX),
+    {"calibration", FIELD_BOOL, AT(spec_evaluate, calibration), ALL_KINDS, 0, 0, NULL, NULL, 0},
+    {"restrict", FIELD_OBJECT, AT(spec_evaluate, restrict_to), ALL_KINDS, 0, 0, NULL,
+     TABLE(restrict_fields), 0},
 };
 
 static const struct field root_fields[] = {

@@ -53,9 +53,20 @@ struct spec_train {
     struct spec_lora lora; /* instruct, spectrum; may be absent */
 };
 
+struct spec_restrict {
+    const char *mode;        /* "none", "auto" or "list" */
+    struct spec_names texts; /* list: answers whose first tokens are allowed */
+    bool terminators;        /* what ends an answer is allowed and scored too */
+};
+
 struct spec_evaluate {
+    const char *kind; /* "scores", "choices" or "samples" */
     const char *task, *suite, *format;
-    int64_t k, sequences, items;
+    int64_t k;
+    int64_t first, sequences; /* this job's share of the data set */
+    int64_t items;            /* records that share gives */
+    bool calibration;         /* scores: keep every probable token */
+    struct spec_restrict restrict_to;
 };
 
 /* Fields that the kind does not have are zero. */

@@ -68,6 +68,13 @@ static enum err_code append_special(struct tokenizer *tokenizer, const struct se
     return ERR_OK;
 }
 
+enum err_code corpus_segment(struct tokenizer *tokenizer, const struct segment *segment,
+                             struct token_list *ids, struct err *err)
+{
+    return segment->kind == SEGMENT_SPECIAL ? append_special(tokenizer, segment, ids, err)
+                                            : tokenizer_encode(tokenizer, segment->text, ids, err);
+}
+
 static enum err_code line_tokenize(struct line_tokens *line, const struct sequence *sequence,
                                    struct tokenizer *tokenizer, struct err *err)
 {
@@ -75,9 +82,7 @@ static enum err_code line_tokenize(struct line_tokens *line, const struct sequen
     for (uint32_t i = 0; i < sequence->segment_count; i++) {
         const struct segment *segment = &sequence->segments[i];
         size_t from = line->ids.count;
-        enum err_code rc = segment->kind == SEGMENT_SPECIAL
-                               ? append_special(tokenizer, segment, &line->ids, err)
-                               : tokenizer_encode(tokenizer, segment->text, &line->ids, err);
+        enum err_code rc = corpus_segment(tokenizer, segment, &line->ids, err);
         if (rc != ERR_OK)
             return rc;
         line_mark(line, from, segment);

@@ -51,6 +51,10 @@ NODISCARD enum err_code corpus_for_evaluation(const struct dataset *dataset,
                                               struct tokenizer *tokenizer, size_t context,
                                               struct corpus *out, struct err *err);
 
+/* Append the ids of one segment alone. ERR_INVALID names a special token that is unknown. */
+NODISCARD enum err_code corpus_segment(struct tokenizer *tokenizer, const struct segment *segment,
+                                       struct token_list *ids, struct err *err);
+
 /* Add one sequence of ready tokens (at least one); the loss of its first token is cleared. */
 void corpus_append(struct corpus *corpus, uint32_t line, const int32_t *ids, const uint8_t *losses,
                    const int32_t *examples, size_t count);

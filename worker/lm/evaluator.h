@@ -12,16 +12,23 @@
 #include "model.h"
 #include "records.h"
 
+/* Tokens less probable than this are no calibration entries (docs/science.md section 4). */
+#define EVALUATE_ENTRY_FLOOR 0.01
+
 struct evaluate_options {
     size_t batch_tokens;     /* sequences are batched up to about this many tokens */
-    uint32_t first_sequence; /* where to begin: 0, or where an earlier attempt got to */
+    uint32_t first_sequence; /* where to begin */
+    uint32_t end_sequence;   /* where to end: the number after the last one; 0: all */
+    bool calibration;        /* give every record the probable tokens at its places */
+    const uint8_t *allowed;  /* restrict answers: model.h; NULL: all tokens are allowed */
 };
 
 /* Called on the caller's thread; each may be NULL. */
 struct evaluate_hooks {
     void *ctx;
-    /* The records of one batch of whole sequences, ordered by sequence and position. Everything
-     * before `next_sequence` is now delivered. A failure ends the evaluation with that error. */
+    /* The records of one batch of whole sequences, ordered by sequence and position; borrowed with
+     * their entries during the call. Everything before `next_sequence` is now delivered. A failure
+     * ends the evaluation with that error. */
     enum err_code (*on_records)(void *ctx, const struct record *records, uint32_t count,
                                 uint32_t next_sequence, struct err *err);
     bool (*should_stop)(void *ctx);
@@ -34,8 +41,8 @@ NODISCARD enum err_code evaluator_run(const struct model *model, const struct co
                                       const struct evaluate_options *options,
                                       const struct evaluate_hooks *hooks, struct err *err);
 
-/* Records that a corpus gives in all. */
-uint64_t evaluator_record_count(const struct corpus *corpus);
+/* Records that sequences first … end - 1 of a corpus give. */
+uint64_t evaluator_record_count(const struct corpus *corpus, uint32_t first, uint32_t end);
 
 /* Bytes that scoring takes at its peak, weights included. */
 size_t evaluator_memory_bytes(const struct model_config *config, size_t batch_tokens,

@@ -26,7 +26,8 @@ struct model_run {
     void *memory;               /* what `space` points into */
     struct run_adapter adapter; /* `layers` is NULL without one */
     struct packed packed;
-    bool forward_done; /* a backward pass may follow */
+    bool forward_done;               /* a backward pass may follow */
+    const struct model_watch *watch; /* or NULL */
 };
 
 enum err_code model_from_params(const struct model_config *config, struct params *take_params,
@@ -315,6 +316,35 @@ static int piece_rows(const struct model_run *run, int from)
     return left < run->shape.piece_rows ? left : run->shape.piece_rows;
 }
 
+static void forbid(const uint8_t *allowed, float *logits, int rows, int vocabulary)
+{
+    for (int row = 0; row < rows; row++, logits += vocabulary) {
+        for (int id = 0; id < vocabulary; id++)
+            logits[id] -= allowed[id] ? 0.0f : MODEL_FORBIDDEN;
+    }
+}
+
+/* Show the watcher the loss tokens among `rows` rows; `first` is the number of the first of them.
+ * Returns the number of the next. */
+static size_t show_logits(const struct model_run *run, int from, int rows, size_t first)
+{
+    const struct model_space *s = &run->space;
+    const int vocabulary = run->model->config.vocabulary;
+    for (int row = 0; row < rows; row++) {
+        if (s->targets[from + row] < 0) /* padding */
+            continue;
+        run->watch->on_logits(run->watch->ctx, first++,
+                              s->logits + (size_t)row * (size_t)vocabulary, vocabulary,
+                              s->lse[from + row], s->targets[from + row]);
+    }
+    return first;
+}
+
+void model_run_watch(struct model_run *run, const struct model_watch *watch)
+{
+    run->watch = watch;
+}
+
 /* Final norm, head and loss, on the loss rows only. */
 static void loss_forward(struct model_run *run)
 {
@@ -325,11 +355,16 @@ static void loss_forward(struct model_run *run)
     const float *weight = params_data(&run->model->params, TENSOR_FINAL_NORM, -1);
     ops->norm_forward(s->final_norm, s->final_rstd, s->final_in, weight,
                       model_family(m->kind)->norm_base, m->norm_eps, total, C);
+    size_t shown = 0;
     for (int from = 0, rows; from < total; from += rows) {
         rows = piece_rows(run, from);
         piece_logits(run, from, rows);
+        if (run->watch && run->watch->allowed)
+            forbid(run->watch->allowed, s->logits, rows, m->vocabulary);
         ops->loss_forward(s->nats + from, s->lse + from, s->hit + from, s->logits,
                           s->targets + from, rows, m->vocabulary);
+        if (run->watch && run->watch->on_logits)
+            shown = show_logits(run, from, rows, shown);
     }
 }
 

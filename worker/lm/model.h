@@ -84,6 +84,23 @@ NODISCARD enum err_code model_run_new(const struct model *model, enum model_purp
                                       struct model_run **run_out, struct err *err);
 void model_run_free(struct model_run *run);
 
+/* What may look at the logits of the loss tokens of a forward pass, and bound them. Members may be
+ * NULL. */
+struct model_watch {
+    void *ctx;
+    /* `vocabulary` flags: the logits of every id whose flag is 0 are lowered by MODEL_FORBIDDEN
+     * before anything is computed from them. */
+    const uint8_t *allowed;
+    /* One call per loss token, in the order of `scores`, which is not written yet; `target` is the
+     * token that stands there, ln p(id) = logits[id] - lse. */
+    void (*on_logits)(void *ctx, size_t index, const float *logits, int vocabulary, double lse,
+                      int32_t target);
+};
+#define MODEL_FORBIDDEN 100.0f
+
+/* Watch the forward passes from now on; `watch` is borrowed, NULL ends it. */
+void model_run_watch(struct model_run *run, const struct model_watch *watch);
+
 /* Score a batch (within the run's capacity): one `scores` entry per loss token, in order of
  * sequence and position. Ids must lie in the vocabulary. */
 void model_forward(struct model_run *run, const struct model_sequence *sequences,

@@ -10,22 +10,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 static void decode(const uint8_t *data, size_t len)
 {
-    static struct record records[RECORDS_PER_BATCH_MAX];
+    struct arena arena = {0};
+    struct record_batch batch = {0};
     struct strbuf again = {0};
     struct err err;
     uint32_t checked = 0;
-    uint32_t count = 0;
     enum err_code rc = records_check(data, len, &checked, &err);
-    if (records_decode(data, len, records, RECORDS_PER_BATCH_MAX, &count, &err) != rc)
+    if (records_decode(data, len, &arena, &batch, &err) != rc)
         abort();
     if (rc != ERR_OK)
         return;
-    if (count != checked || count == 0)
+    if (batch.count != checked || batch.count == 0)
         abort();
-    records_encode(&again, records, count);
+    records_encode(&again, batch.kind, batch.records, batch.count);
     if (again.len != len || memcmp(again.data, data, len) != 0)
         abort();
     strbuf_release(&again);
+    arena_release(&arena);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

@@ -67,10 +67,35 @@ static int write_frames(const char *corpus)
 
 static int write_batches(const char *corpus)
 {
-    static const struct record records[] = {
-        {0, 0, 2.5, 0.25, 3, 2, true, false},
-        {0, 1, NAN, INFINITY, 65535, 0, false, false},
-        {UINT32_MAX, UINT32_MAX, 0, 0, 1, 1, true, true},
+    static const struct record_entry entries[] = {{-0.5f, true}, {-4.25f, false}};
+    static const struct record_choice choices[] = {{0.25, 1.5, 0.5}, {0.75, INFINITY, 0}};
+    static const struct record scores[] = {
+        {.content_nats = 2.5,
+         .terminator_nats = 0.25,
+         .token_count = 3,
+         .hit_tokens = 2,
+         .first_hit = true,
+         .greedy_nats = 1.5,
+         .part_count = 2,
+         .entries = entries},
+        {.position = 1,
+         .content_nats = (double)NAN,
+         .terminator_nats = INFINITY,
+         .token_count = 65535},
+        {.sequence = UINT32_MAX,
+         .position = UINT32_MAX,
+         .token_count = 1,
+         .hit_tokens = 1,
+         .first_hit = true,
+         .hit = true},
+    };
+    static const struct record chosen[] = {
+        {.part_count = 2, .choices = choices},
+        {.sequence = 1, .part_count = 1, .choices = choices},
+    };
+    static const struct record samples[] = {
+        {.content_nats = 7.5, .token_count = 2, .ended = true, .part_count = 6, .text = "Monday"},
+        {.position = 1, .token_count = 16},
     };
     static const struct metric_point points[] = {
         {0, 1800000000123, 6.93, "loss_nats"},
@@ -78,8 +103,14 @@ static int write_batches(const char *corpus)
         {-1, -1, 1e300, "tokens_per_s"},
     };
     struct strbuf batch = {0};
-    records_encode(&batch, records, 3);
+    records_encode(&batch, RECORDS_SCORES, scores, 3);
     int status = write_seed(corpus, "fuzz_records", "three", &batch);
+    strbuf_clear(&batch);
+    records_encode(&batch, RECORDS_CHOICES, chosen, 2);
+    status |= write_seed(corpus, "fuzz_records", "choices", &batch);
+    strbuf_clear(&batch);
+    records_encode(&batch, RECORDS_SAMPLES, samples, 2);
+    status |= write_seed(corpus, "fuzz_records", "samples", &batch);
     strbuf_clear(&batch);
     metrics_encode(&batch, points, 3);
     status |= write_seed(corpus, "fuzz_metrics", "three", &batch);
@@ -98,12 +129,22 @@ static int write_datasets(const char *corpus)
         "{\"id\":\"\\u0000\",\"segments\":[]}\n",
         "{\"triad_dataset\":1,\"purpose\":\"train\",\"name\":\"\",\"format\":\"text\","
         "\"sequences\":0,\"pairing\":\"\"}",
+        "{\"triad_dataset\":2,\"purpose\":\"evaluate\",\"kind\":\"choices\",\"name\":\"urn\","
+        "\"format\":\"colon\",\"sequences\":1,\"pairing\":\"\"}\n"
+        "{\"id\":\"urn/0\",\"segments\":[[\"t\",\"Color:\",0,0]],\"candidates\":"
+        "[{\"segments\":[[\"t\",\" red\",1,0]],\"target\":0.25}]}\n",
+        "{\"triad_dataset\":2,\"purpose\":\"evaluate\",\"kind\":\"samples\",\"name\":\"day\","
+        "\"format\":\"colon\",\"sequences\":1,\"pairing\":\"\"}\n"
+        "{\"id\":\"day/0\",\"segments\":[[\"t\",\"Day:\",0,0]],\"sample\":{\"draws\":100,"
+        "\"max_tokens\":8,\"temperature\":1.0,\"top_p\":1.0,\"top_k\":0,\"seed\":42,"
+        "\"stop_tokens\":[\"<|eot_id|>\"],\"stop_texts\":[\"\\n\"]}}\n",
     };
+    static const char *const names[] = {"two", "empty", "choices", "samples"};
     int status = 0;
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 4; i++) {
         struct strbuf text = {0};
         strbuf_puts(&text, texts[i]);
-        status |= write_seed(corpus, "fuzz_dataset", i ? "empty" : "two", &text);
+        status |= write_seed(corpus, "fuzz_dataset", names[i], &text);
         strbuf_release(&text);
     }
     return status;

@@ -29,8 +29,10 @@ static const char spectrum[] =
     "\"},\"kind\":\"spectrum\"," NUMERICS ",\"parents\":{\"embeddings_from\":\"" HEX
     "\",\"start\":\"" HEX "\"}," TRAIN "}";
 static const char evaluate[] =
-    "{\"evaluate\":{\"format\":\"colon\",\"items\":1200,\"k\":8,\"sequences\":150,\"suite\":"
-    "\"steerability\",\"task\":\"flight\"},\"inputs\":{\"data\":\"" HEX
+    "{\"evaluate\":{\"calibration\":true,\"first\":300,\"format\":\"colon\",\"items\":1200,\"k\":8,"
+    "\"kind\":\"scores\",\"restrict\":{\"mode\":\"list\",\"terminators\":false,\"texts\":[\"A\","
+    "\"B\"]},"
+    "\"sequences\":150,\"suite\":\"steerability\",\"task\":\"flight\"},\"inputs\":{\"data\":\"" HEX
     "\"},\"kind\":\"evaluate\"," NUMERICS ",\"parents\":{\"model\":\"" HEX "\"}}";
 static const char import[] =
     "{\"inputs\":{\"checkpoint\":\"" HEX "\"},\"kind\":\"import\",\"layout\":\"llama2c\"," NUMERICS
@@ -57,6 +59,11 @@ static void test_each_kind_is_read(void **state)
     spec_release(&spec);
     assert_int_equal(spec_parse(evaluate, strlen(evaluate), &spec, &err), ERR_OK);
     assert_int_equal(spec.evaluate.items, 1200);
+    assert_string_equal(spec.evaluate.kind, "scores");
+    assert_int_equal(spec.evaluate.first, 300);
+    assert_true(spec.evaluate.calibration && !spec.evaluate.restrict_to.terminators);
+    assert_string_equal(spec.evaluate.restrict_to.mode, "list");
+    assert_string_equal(spec.evaluate.restrict_to.texts.items[1], "B");
     assert_string_equal(spec.numerics.mode, "strict");
     spec_release(&spec);
     assert_int_equal(spec_parse(import, strlen(import), &spec, &err), ERR_OK);
@@ -104,6 +111,10 @@ static void test_what_is_wrong_is_refused_by_name(void **state)
            "job spec: 'kind' must be one of import, pretrain, instruct, spectrum, evaluate");
     refuse(evaluate, "\"numerics_version\":1", "\"numerics_version\":0",
            "job spec: 'numerics_version' is 0, not within 1 … 2.14748e+09");
+    refuse(evaluate, "\"kind\":\"scores\"", "\"kind\":\"guesses\"",
+           "job spec: 'evaluate.kind' is 'guesses', not one of scores|choices|samples");
+    refuse(evaluate, "\"texts\":[\"A\",\"B\"]", "\"texts\":[\"A\",3]",
+           "job spec: 'restrict.texts' must be a text");
     struct spec spec;
     assert_int_equal(spec_parse("", 0, &spec, NULL), ERR_INVALID);
     assert_int_equal(spec_parse("[]", 2, &spec, NULL), ERR_INVALID);

@@ -153,7 +153,7 @@ static void formats_score_the_same_positions(void **state)
     (void)state;
     for (size_t c = 0; c < quickstart.plan.cell_count; c++) {
         const struct plan_cell *cell = &quickstart.plan.cells[c];
-        const struct plan_job *job = &quickstart.plan.jobs[cell->job];
+        const struct plan_job *job = &quickstart.plan.jobs[cell->jobs[0]];
         const struct plan_blob *blob = blob_of(&quickstart.plan, &job->inputs[0].digest);
         struct dataset dataset;
         struct err err;

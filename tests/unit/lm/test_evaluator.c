@@ -60,7 +60,7 @@ static enum err_code evaluate(const struct model *model, const struct corpus *co
                               size_t batch_tokens, uint32_t first, struct collected *out,
                               struct err *err)
 {
-    struct evaluate_options options = {batch_tokens, first};
+    struct evaluate_options options = {.batch_tokens = batch_tokens, .first_sequence = first};
     struct evaluate_hooks hooks = {out, on_records, should_stop};
     return evaluator_run(model, corpus, &options, &hooks, err);
 }
@@ -84,7 +84,7 @@ static void records_hold_what_the_scores_say(void **state)
     struct model *model = golden_model(&g);
     struct collected *got = calloc(1, sizeof *got);
     assert_int_equal(evaluate(model, &g.corpus, 64, 0, got, &err), ERR_OK);
-    assert_int_equal(got->count, evaluator_record_count(&g.corpus));
+    assert_int_equal(got->count, evaluator_record_count(&g.corpus, 0, g.corpus.sequence_count));
     assert_int_equal(got->next_sequence, g.corpus.sequence_count);
 
     struct model_run *run = NULL;
@@ -209,7 +209,7 @@ static void a_loss_that_is_not_finite_is_data(void **state)
     struct model *model = golden_model(&g);
     params_data(model_params(model), TENSOR_FINAL_NORM, -1)[0] = NAN;
     assert_int_equal(evaluate(model, &g.corpus, 60, 0, got, &err), ERR_OK);
-    assert_int_equal(got->count, evaluator_record_count(&g.corpus));
+    assert_int_equal(got->count, evaluator_record_count(&g.corpus, 0, g.corpus.sequence_count));
     assert_true(isnan(got->records[0].content_nats));
     assert_false(got->records[0].hit);
     free(got);

@@ -10,21 +10,72 @@
 #include "metrics.h"
 #include "records.h"
 
-static const struct record three[] = {
-    {1, 2, 2.5, 0.25, 3, 2, true, false},
-    {3, 0, NAN, INFINITY, 65535, 0, false, true},
-    {UINT32_MAX, UINT32_MAX, -0.0, 5e-324, 1, 1, true, true},
+static const struct record_entry entries[] = {
+    {-0.5f, true}, {-3.0f, false}, {-0.0f, false}, {-4.5f, true}};
+static const struct record scores[] = {
+    {.sequence = 1,
+     .position = 2,
+     .content_nats = 2.5,
+     .terminator_nats = 0.25,
+     .token_count = 3,
+     .hit_tokens = 2,
+     .first_hit = true,
+     .greedy_nats = 1.5,
+     .part_count = 1,
+     .entries = entries},
+    {.sequence = 3,
+     .content_nats = (double)NAN,
+     .terminator_nats = INFINITY,
+     .token_count = 65535,
+     .hit = true},
+    {.sequence = UINT32_MAX,
+     .position = UINT32_MAX,
+     .content_nats = -0.0,
+     .terminator_nats = 5e-324,
+     .token_count = 1,
+     .hit_tokens = 1,
+     .first_hit = true,
+     .hit = true,
+     .part_count = 3,
+     .entries = entries + 1},
 };
+static const struct record_choice choices[] = {
+    {0.25, 1.5, 0.5}, {0.75, INFINITY, 0}, {0, (double)NAN, 2}};
+static const struct record chosen[] = {
+    {.sequence = 7, .token_count = 9, .part_count = 2, .choices = choices},
+    {.sequence = 8},
+    {.sequence = 9, .part_count = 1, .choices = choices + 2},
+};
+static const struct record samples[] = {
+    {.content_nats = 2.0, .token_count = 4, .ended = true, .part_count = 6, .text = "Montag"},
+    {.position = 1, .token_count = 16, .text = ""},
+    {.position = 2, .token_count = 1, .hit = true, .part_count = 3, .text = "\xe2\x82\xac"},
+};
+
+static const struct record_batch batches[] = {
+    {RECORDS_SCORES, (struct record *)(uintptr_t)scores, 3},
+    {RECORDS_CHOICES, (struct record *)(uintptr_t)chosen, 3},
+    {RECORDS_SAMPLES, (struct record *)(uintptr_t)samples, 3},
+};
+
+static void encode(struct strbuf *out, const struct record_batch *batch)
+{
+    records_encode(out, batch->kind, batch->records, batch->count);
+}
 
 static void test_record_layout(void **state)
 {
     (void)state;
     struct strbuf batch = {0};
-    records_encode(&batch, three, 1);
-    /* Written by hand from records.h; 2.5 is 0x4004000000000000, 0.25 is 0x3fd0000000000000. */
-    static const uint8_t expected[] = {'T', 'R',  'B', '1', 1, 0, 0, 0, 0,    0,    0, 0, 0, 0, 0,
-                                       0,   1,    0,   0,   0, 2, 0, 0, 0,    0,    0, 0, 0, 0, 0,
-                                       4,   0x40, 0,   0,   0, 0, 0, 0, 0xd0, 0x3f, 3, 0, 2, 0, 1};
+    records_encode(&batch, RECORDS_SCORES, scores, 1);
+    /* Written by hand from records.h; 2.5 is 0x4004000000000000, 0.25 is 0x3fd0000000000000, 1.5
+     * is 0x3ff8000000000000, -0.5f is 0xbf000000. */
+    static const uint8_t expected[] = {
+        'T', 'R', 'B', '2',  1, 0, 0, 0,    0, 0, 0, 0, 0, 0,    0,    0, /* header */
+        1,   0,   0,   0,    2, 0, 0, 0,                                  /* sequence, position */
+        0,   0,   0,   0,    0, 0, 4, 0x40, 0, 0, 0, 0, 0, 0,    0xd0, 0x3f, /* nats */
+        3,   0,   2,   0,    1, 1, 0, 0,    0, 0, 0, 0, 0, 0xf8, 0x3f,       /* tokens … greedy */
+        0,   0,   0,   0xbf, 1};                                             /* the entry */
     assert_int_equal(batch.len, sizeof expected);
     uint32_t crc32c = hash_crc32c(expected + 16, sizeof expected - 16);
     assert_memory_equal(batch.data, expected, 8);
@@ -33,52 +84,107 @@ static void test_record_layout(void **state)
     strbuf_release(&batch);
 }
 
+static void assert_parts_equal(enum record_kind kind, const struct record *a,
+                               const struct record *b)
+{
+    for (uint16_t p = 0; p < a->part_count; p++) {
+        if (kind == RECORDS_SCORES) {
+            assert_memory_equal(&a->entries[p].log_p, &b->entries[p].log_p, 4);
+            assert_int_equal(a->entries[p].right, b->entries[p].right);
+        } else if (kind == RECORDS_CHOICES) {
+            assert_memory_equal(&a->choices[p], &b->choices[p], sizeof a->choices[p]);
+        } else {
+            assert_int_equal(a->text[p], b->text[p]);
+        }
+    }
+}
+
+static void assert_record_equal(enum record_kind kind, const struct record *a,
+                                const struct record *b)
+{
+    assert_int_equal(a->sequence, b->sequence);
+    assert_int_equal(a->position, b->position);
+    assert_memory_equal(&a->content_nats, &b->content_nats, 8);
+    assert_memory_equal(&a->terminator_nats, &b->terminator_nats, 8);
+    assert_memory_equal(&a->greedy_nats, &b->greedy_nats, 8);
+    assert_int_equal(a->token_count, b->token_count);
+    assert_int_equal(a->hit_tokens, b->hit_tokens);
+    assert_int_equal(a->first_hit, b->first_hit);
+    assert_int_equal(a->hit, b->hit);
+    assert_int_equal(a->ended, b->ended);
+    assert_int_equal(a->part_count, b->part_count);
+    assert_parts_equal(kind, a, b);
+}
+
 static void test_records_round_trip(void **state)
 {
     (void)state;
-    struct strbuf batch = {0};
-    struct record out[3];
-    uint32_t count = 0;
-    struct err err;
-    records_encode(&batch, three, 3);
-    assert_int_equal(records_decode(batch.data, batch.len, out, 2, &count, &err), ERR_LIMIT);
-    assert_int_equal(records_decode(batch.data, batch.len, out, 3, &count, &err), ERR_OK);
-    assert_int_equal(count, 3);
-    for (size_t i = 0; i < 3; i++) {
-        assert_int_equal(out[i].sequence, three[i].sequence);
-        assert_int_equal(out[i].position, three[i].position);
-        assert_memory_equal(&out[i].content_nats, &three[i].content_nats, 8);
-        assert_memory_equal(&out[i].terminator_nats, &three[i].terminator_nats, 8);
-        assert_int_equal(out[i].token_count, three[i].token_count);
-        assert_int_equal(out[i].hit_tokens, three[i].hit_tokens);
-        assert_int_equal(out[i].first_hit, three[i].first_hit);
-        assert_int_equal(out[i].hit, three[i].hit);
+    for (size_t k = 0; k < RECORD_KIND_COUNT; k++) {
+        struct strbuf bytes = {0};
+        struct arena arena = {0};
+        struct record_batch out;
+        struct err err;
+        encode(&bytes, &batches[k]);
+        assert_int_equal(records_decode(bytes.data, bytes.len, &arena, &out, &err), ERR_OK);
+        assert_int_equal(out.kind, batches[k].kind);
+        assert_int_equal(out.count, 3);
+        for (uint32_t i = 0; i < 3; i++)
+            assert_record_equal(out.kind, &batches[k].records[i], &out.records[i]);
+        if (out.kind == RECORDS_SAMPLES)
+            assert_string_equal(out.records[0].text, "Montag");
+        arena_release(&arena);
+        strbuf_release(&bytes);
     }
-    strbuf_release(&batch);
+}
+
+/* Change a byte and put the checksum right. */
+static enum err_code check_with(struct strbuf *batch, size_t at, uint8_t value, struct err *err)
+{
+    const char before = batch->data[at];
+    uint32_t count;
+    batch->data[at] = (char)value;
+    uint32_t crc32c = hash_crc32c(batch->data + 16, batch->len - 16);
+    memcpy(batch->data + 8, &crc32c, 4);
+    enum err_code code = records_check(batch->data, batch->len, &count, err);
+    batch->data[at] = before;
+    return code;
 }
 
 static void test_damaged_records(void **state)
 {
     (void)state;
-    struct strbuf batch = {0};
-    uint32_t count = 0;
-    struct err err;
-    records_encode(&batch, three, 3);
-    for (size_t i = 0; i < batch.len; i++) {
-        for (int bit = 0; bit < 8; bit++) {
-            batch.data[i] = (char)(batch.data[i] ^ (1 << bit));
-            assert_int_equal(records_check(batch.data, batch.len, &count, &err), ERR_CORRUPT);
-            batch.data[i] = (char)(batch.data[i] ^ (1 << bit));
+    for (size_t k = 0; k < RECORD_KIND_COUNT; k++) {
+        struct strbuf batch = {0};
+        uint32_t count = 0;
+        struct err err;
+        encode(&batch, &batches[k]);
+        for (size_t i = 0; i < batch.len; i++) {
+            for (int bit = 0; bit < 8; bit++) {
+                if (i == 12) /* another kind has another length, as is checked below */
+                    continue;
+                batch.data[i] = (char)(batch.data[i] ^ (1 << bit));
+                assert_int_equal(records_check(batch.data, batch.len, &count, &err), ERR_CORRUPT);
+                batch.data[i] = (char)(batch.data[i] ^ (1 << bit));
+            }
+            assert_int_equal(records_check(batch.data, i, &count, &err), ERR_CORRUPT);
         }
-        assert_int_equal(records_check(batch.data, i, &count, &err), ERR_CORRUPT);
+        assert_int_equal(records_check(batch.data, batch.len, &count, &err), ERR_OK);
+        assert_int_equal(check_with(&batch, 12, (uint8_t)((k + 1) % RECORD_KIND_COUNT), &err),
+                         ERR_CORRUPT);
+        assert_int_equal(check_with(&batch, 12, RECORD_KIND_COUNT, &err), ERR_CORRUPT);
+        /* An unknown flag, and a part too many, under right checksums. */
+        assert_int_equal(check_with(&batch, 16 + 3 * 28, 8, &err), ERR_CORRUPT);
+        assert_non_null(strstr(err.text, "record 0 has unknown flags"));
+        assert_int_equal(check_with(&batch, 16 + 3 * 29, 77, &err), ERR_CORRUPT);
+        assert_int_equal(check_with(&batch, 16 + 3 * 29 + 1, 0xff, &err), ERR_CORRUPT);
+        assert_non_null(strstr(err.text, "record 0 has too many parts"));
+        strbuf_release(&batch);
     }
-    assert_int_equal(records_check(batch.data, batch.len, &count, &err), ERR_OK);
-    /* An unknown flag under a right checksum. */
-    batch.data[batch.len - 1] = 4;
-    uint32_t crc32c = hash_crc32c(batch.data + 16, batch.len - 16);
-    memcpy(batch.data + 8, &crc32c, 4);
-    assert_int_equal(records_check(batch.data, batch.len, &count, &err), ERR_CORRUPT);
-    assert_non_null(strstr(err.text, "record 2 has unknown flags"));
+    struct strbuf batch = {0};
+    struct err err;
+    encode(&batch, &batches[RECORDS_SCORES]);
+    assert_int_equal(check_with(&batch, batch.len - 1, 2, &err), ERR_CORRUPT);
+    assert_non_null(strstr(err.text, "entry 3 is neither"));
     strbuf_release(&batch);
 }
 
@@ -91,8 +197,13 @@ static void test_largest_batches_fit_a_payload(void **state)
     char name[64];
     memset(name, 'n', 63);
     name[63] = '\0';
-    records_encode(&batch, records, RECORDS_PER_BATCH_MAX);
-    assert_true(batch.len <= STREAM_PAYLOAD_BYTES_MAX);
+    for (int kind = 0; kind < RECORD_KIND_COUNT; kind++) {
+        strbuf_clear(&batch);
+        records_encode(&batch, (enum record_kind)kind, records, RECORDS_PER_BATCH_MAX);
+        assert_true(batch.len <= STREAM_PAYLOAD_BYTES_MAX);
+        assert_int_equal(batch.len,
+                         records_bytes((enum record_kind)kind, records, RECORDS_PER_BATCH_MAX));
+    }
     strbuf_clear(&batch);
     for (size_t i = 0; i < METRICS_PER_BATCH_MAX; i++)
         points[i].name = name;

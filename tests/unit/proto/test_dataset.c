@@ -43,6 +43,50 @@ static void test_reads_and_writes_the_documented_example(void **state)
     dataset_release(&d);
 }
 
+#define KIND_HEADER(kind)                                                                          \
+    "{\"triad_dataset\":2,\"purpose\":\"evaluate\",\"kind\":\"" kind                               \
+    "\",\"name\":\"urn\",\"format\":\"colon\",\"sequences\":1,\"pairing\":\"\"}\n"
+#define PROMPT "{\"id\":\"urn/0\",\"segments\":[[\"t\",\"Color:\",0,0]]"
+#define CHOICES                                                                                    \
+    ",\"candidates\":[{\"segments\":[[\"t\",\" "                                                   \
+    "red\",1,0],[\"t\",\"\\n\\n\",2,0]],\"target\":0.25},"                                         \
+    "{\"segments\":[[\"t\",\" blue\",1,0]],\"target\":3.0}]"
+#define SAMPLE(draws, top_p)                                                                       \
+    ",\"sample\":{\"draws\":" draws ",\"max_tokens\":8,\"temperature\":0.69999999999999996,"       \
+    "\"top_p\":" top_p ",\"top_k\":0,\"seed\":42,\"stop_tokens\":[\"<|eot_id|>\"],"                \
+    "\"stop_texts\":[\"\\n\"]}"
+
+static void test_kinds_are_read_and_written(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {KIND_HEADER("choices") PROMPT CHOICES "}\n",
+                                        KIND_HEADER("samples") PROMPT SAMPLE("100", "1.0") "}\n"};
+    for (size_t i = 0; i < 2; i++) {
+        struct dataset d;
+        struct err err;
+        struct strbuf again = {0};
+        assert_int_equal(dataset_parse(texts[i], strlen(texts[i]), "a", &d, &err), ERR_OK);
+        const struct sequence *s = &d.sequences[0];
+        assert_int_equal(d.kind, i == 0 ? RECORDS_CHOICES : RECORDS_SAMPLES);
+        if (i == 0) {
+            assert_int_equal(s->candidate_count, 2);
+            assert_true(s->candidates[1].target > 2.9 && s->candidates[1].target < 3.1);
+            assert_int_equal(s->candidates[0].segments[1].loss, LOSS_TERMINATOR);
+        } else {
+            assert_int_equal(s->sampling->draws, 100);
+            assert_int_equal(s->sampling->seed, 42);
+            assert_true(str_equal(s->sampling->stop_tokens[0], str_from("<|eot_id|>")));
+            assert_true(str_equal(s->sampling->stop_texts[0], str_from("\n")));
+        }
+        dataset_write_header(&again, &d);
+        dataset_write_sequence(&again, s);
+        /* jansson keeps the order of keys. */
+        assert_string_equal(strbuf_text(&again), texts[i]);
+        strbuf_release(&again);
+        dataset_release(&d);
+    }
+}
+
 static void test_text_may_hold_nul(void **state)
 {
     (void)state;
@@ -65,7 +109,7 @@ static void test_wrong_datasets_are_said_with_their_line(void **state)
     } cases[] = {
         {"", ERR_INVALID, "line 1: empty file"},
         {"[]\n", ERR_INVALID, "line 1: not a dataset of version 1"},
-        {"{\"triad_dataset\":2}", ERR_INVALID, "line 1: not a dataset of version 1"},
+        {"{\"triad_dataset\":3}", ERR_INVALID, "line 1: not a dataset of version 1"},
         {"{\"triad_dataset\":1}", ERR_INVALID, "the header needs"},
         {"nonsense", ERR_INVALID, "dataset 'a': 1:"},
         {HEADER(2) SEQUENCE, ERR_CORRUPT, "promises 2 sequences, the file holds 1"},
@@ -81,6 +125,22 @@ static void test_wrong_datasets_are_said_with_their_line(void **state)
         {HEADER(1) "{\"id\":\"x\",\"segments\":[[\"t\",\"a\",1]]}", ERR_INVALID,
          "line 2: a segment is"},
         {HEADER(1) "{\"id\":\"x\",\"id\":\"y\",\"segments\":[]}", ERR_INVALID, "2:"},
+        {KIND_HEADER("scores") PROMPT "}", ERR_INVALID, "kind is neither"},
+        {KIND_HEADER("choices") PROMPT "}", ERR_INVALID, "line 2: a choice needs"},
+        {KIND_HEADER("choices") PROMPT ",\"candidates\":[{\"segments\":[],\"target\":1}]}",
+         ERR_INVALID, "line 2: a candidate needs"},
+        {KIND_HEADER("choices") PROMPT
+         ",\"candidates\":[{\"segments\":[[\"t\",\"x\",1,0]],\"target\":-1}]}",
+         ERR_INVALID, "line 2: a candidate needs"},
+        {KIND_HEADER("choices") PROMPT
+         ",\"candidates\":[{\"segments\":[[\"t\",\"x\",1,0]],\"target\":0}]}",
+         ERR_INVALID, "line 2: no candidate has a target"},
+        {KIND_HEADER("samples") PROMPT "}", ERR_INVALID, "line 2: a prompt needs"},
+        {KIND_HEADER("samples") PROMPT SAMPLE("0", "1.0") "}", ERR_INVALID, "in range"},
+        {KIND_HEADER("samples") PROMPT SAMPLE("1", "1.5") "}", ERR_INVALID, "out of range"},
+        {"{\"triad_dataset\":2,\"purpose\":\"train\",\"kind\":\"choices\",\"name\":\"\","
+         "\"format\":\"text\",\"sequences\":0,\"pairing\":\"\"}",
+         ERR_INVALID, "evaluated, not trained on"},
         {"{\"triad_dataset\":1,\"purpose\":\"sell\",\"name\":\"\",\"format\":\"text\","
          "\"sequences\":0,\"pairing\":\"\"}",
          ERR_INVALID, "purpose is neither"},
@@ -105,6 +165,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reads_and_writes_the_documented_example),
+        cmocka_unit_test(test_kinds_are_read_and_written),
         cmocka_unit_test(test_text_may_hold_nul),
         cmocka_unit_test(test_wrong_datasets_are_said_with_their_line),
     };

@@ -17,6 +17,7 @@
 #include "rng.h"
 
 #define SEQUENCES 10
+#define COMPARED  3 /* metrics of answers that pairs are tested on */
 #define POSITIONS 3 /* k = 2 */
 #define RECORDS   (SEQUENCES * POSITIONS)
 
@@ -250,7 +251,7 @@ static void test_json_is_exact(void **state)
         double parsed = json_real_value(p_adj);
         assert_memory_equal(&parsed, &c->p_adjusted, sizeof parsed);
     }
-    assert_int_equal(undefined, 2 * STAT_METRIC_COUNT); /* the missing cell's and the NaN cell's */
+    assert_int_equal(undefined, 2 * COMPARED); /* the missing cell's and the NaN cell's */
     json_decref(root);
     strbuf_release(&out);
 }

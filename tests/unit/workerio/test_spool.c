@@ -238,8 +238,8 @@ static void test_records_are_counted_and_digested(void **state)
     struct place *p = *state;
     struct record records[3] = {{.sequence = 1}, {.sequence = 2}, {.sequence = 3}};
     struct strbuf first = {0}, second = {0};
-    records_encode(&first, records, 2);
-    records_encode(&second, records + 2, 1);
+    records_encode(&first, RECORDS_SCORES, records, 2);
+    records_encode(&second, RECORDS_SCORES, records + 2, 1);
     struct bytes a = {(const uint8_t *)first.data, first.len};
     struct bytes b = {(const uint8_t *)second.data, second.len};
     assert_int_equal(spool_append(p->spool, &p->lease, STREAM_RECORDS, a, &p->err), ERR_OK);
