@@ -157,11 +157,11 @@ static const struct field train_fields[] = {
 
 static const struct field restrict_fields[] = {
     TEXT(spec_restrict, mode, "none|auto|list"),
-    {"texts", FIELD_NAMES, AT(spec_restrict, texts), ALL_KINDS, 0, 0, NULL, NULL, 1024},
-    {"terminators", FIELD_BOOL, AT(spec_restrict, terminators), ALL_KINDS, 0, 0, NULL, NULL, 0},
+    {"texts", FIELD_NAMES, AT(spec_restrict, texts), ALL_KINDS, 0, 0, NULL, NULL, 1024, false},
+    {"terminators", FIELD_BOOL, AT(spec_restrict, terminators), ALL_KINDS, 0, 0, NULL, NULL, 0,
+     false},
 };
 
-#define TABLE(fields) (&(const struct field_table){fields, ARRAY_COUNT(fields)})
 static const struct field evaluate_fields[] = {
     TEXT(spec_evaluate, kind, "scores|choices|samples"),
     TEXT(spec_evaluate, task, NULL),
@@ -171,9 +171,10 @@ static const struct field evaluate_fields[] = {
     INTEGER(spec_evaluate, sequences, 0, COUNT_MAX),
     INTEGER(spec_evaluate, items, 0, 1e15),
     INTEGER(spec_evaluate, first, 0, COUNT_MAX),
-    {"calibration", FIELD_BOOL, AT(spec_evaluate, calibration), ALL_KINDS, 0, 0, NULL, NULL, 0},
+    {"calibration", FIELD_BOOL, AT(spec_evaluate, calibration), ALL_KINDS, 0, 0, NULL, NULL, 0,
+     false},
     {"restrict", FIELD_OBJECT, AT(spec_evaluate, restrict_to), ALL_KINDS, 0, 0, NULL,
-     TABLE(restrict_fields), 0},
+     TABLE(restrict_fields), 0, false},
 };
 
 static const struct field root_fields[] = {
