@@ -114,7 +114,7 @@ static void test_what_is_wrong_is_refused_by_name(void **state)
     refuse(evaluate, "\"kind\":\"scores\"", "\"kind\":\"guesses\"",
            "job spec: 'evaluate.kind' is 'guesses', not one of scores|choices|samples");
     refuse(evaluate, "\"texts\":[\"A\",\"B\"]", "\"texts\":[\"A\",3]",
-           "job spec: 'restrict.texts' must be a text");
+           "job spec: 'evaluate.restrict.texts' must be a text");
     struct spec spec;
     assert_int_equal(spec_parse("", 0, &spec, NULL), ERR_INVALID);
     assert_int_equal(spec_parse("[]", 2, &spec, NULL), ERR_INVALID);
