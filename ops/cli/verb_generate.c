@@ -1,129 +1,225 @@
-/* triad generate, triad score: a model's words and numbers, without any coordinator. */
-#include <math.h>
+/* triad generate: a model's words, without any coordinator. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "kernels.h"
-#include "model.h"
+#include "branch.h"
 #include "rows.h"
-#include "sampler.h"
-#include "tokenizer.h"
 #include "verbs.h"
+#include "voice.h"
 
-#define TEXT_BYTES_MAX ((size_t)16 * 1024 * 1024)
+enum { TEXTS_AT_ONCE = 64 };
 
-/* A model and its tokenizer, ready to compute. */
-struct voice {
-    struct model *model;
-    struct tokenizer *tokenizer;
-};
-
-static enum err_code set_threads(const struct cli *cli, struct err *err)
-{
-    long long threads = sysconf(_SC_NPROCESSORS_ONLN);
-    if (cli_value(cli, "threads")) {
-        enum err_code rc = cli_integer(cli, "threads", 1, 1024, &threads, err);
-        if (rc != ERR_OK)
-            return rc;
-    }
-    kernel_threads_set((int)(threads > 0 ? threads : 1));
-    return ERR_OK;
-}
-
-static enum err_code voice_open(const struct cli *cli, const char *folder, struct voice *out,
-                                struct err *err)
-{
-    *out = (struct voice){0};
-    enum err_code rc = set_threads(cli, err);
-    if (rc == ERR_OK)
-        rc = tokenizer_load(folder, &out->tokenizer, err);
-    if (rc == ERR_OK)
-        rc = model_load(folder, &out->model, err);
-    return rc;
-}
-
-static void voice_close(struct voice *voice)
-{
-    model_free(voice->model);
-    tokenizer_free(voice->tokenizer);
-}
-
-/* The token that begins a text, where the tokenizer has one, and the text. */
-static enum err_code encode(const struct voice *voice, struct str text, struct token_list *ids,
-                            struct err *err)
-{
-    const int32_t bos = tokenizer_bos(voice->tokenizer);
-    if (bos != TOKEN_NONE)
-        token_list_append(ids, &bos, 1);
-    return text.len ? tokenizer_encode(voice->tokenizer, text, ids, err) : ERR_OK;
-}
-
-static bool ends_text(const struct voice *voice, int32_t id)
-{
-    const struct model_config *config = model_shape(voice->model);
-    for (int i = 0; i < config->eos_count; i++)
-        if (config->eos_ids[i] == id)
-            return true;
-    return id == tokenizer_eos(voice->tokenizer);
-}
-
-/* Continue `prompt` by at most `wanted` tokens, or up to the end of the text or of the context. */
-static enum err_code continue_text(const struct voice *voice, const struct sample_options *options,
-                                   const struct token_list *prompt, long long wanted,
-                                   struct token_list *ids, struct err *err)
-{
-    struct sampler *sampler = NULL;
-    const size_t context = (size_t)model_shape(voice->model)->context;
-    token_list_append(ids, prompt->ids, prompt->count);
-    enum err_code rc = sampler_new(voice->model, options, &sampler, err);
-    if (rc == ERR_OK)
-        rc = sampler_feed(sampler, prompt->ids, prompt->count, err);
-    for (long long i = 0; rc == ERR_OK && i < wanted && ids->count <= context; i++) {
-        int32_t id = sampler_choose(sampler);
-        if (ends_text(voice, id))
-            break;
-        token_list_append(ids, &id, 1);
-        if (ids->count <= context && i + 1 < wanted)
-            rc = sampler_feed(sampler, &id, 1, err);
-    }
-    sampler_free(sampler);
-    return rc;
-}
-
-static const struct rows_column generate_columns[] = {
+static const struct rows_column columns[] = {
     {"index", NULL, ROWS_INTEGER},
     {"seed", NULL, ROWS_INTEGER},
     {"prompt_tokens", NULL, ROWS_INTEGER},
     {"tokens", NULL, ROWS_INTEGER},
+    {"nats", NULL, ROWS_REAL},
+    {"stopped", NULL, ROWS_TEXT},
     {"text", NULL, ROWS_TEXT},
 };
-enum { GENERATE_COLUMNS = sizeof generate_columns / sizeof generate_columns[0] };
+enum { COLUMNS = sizeof columns / sizeof columns[0] };
 
-static enum err_code generate_options(const struct cli *cli, struct sample_options *out,
-                                      long long *tokens_out, long long *count_out, struct err *err)
+struct request {
+    struct sample_options draw;
+    long long tokens, count;
+    struct token_list prompt;
+    bool continues;   /* the prompt's text is part of what is printed */
+    const char *stop; /* special token that ends a turn, or NULL */
+    bool one_line;    /* the text ends with its line */
+};
+
+static enum err_code read_numbers(const struct cli *cli, struct request *r, struct err *err)
 {
     long long seed = 0, top_k = 0;
-    *out = (struct sample_options){.temperature = 1, .top_p = 1};
-    enum err_code rc = cli_integer(cli, "tokens", 0, 1000000, tokens_out, err);
+    r->draw = (struct sample_options){.temperature = 1, .top_p = 1};
+    enum err_code rc = cli_integer(cli, "tokens", 0, 1000000, &r->tokens, err);
     if (rc == ERR_OK)
-        rc = cli_integer(cli, "count", 1, 100000, count_out, err);
+        rc = cli_integer(cli, "count", 1, 100000, &r->count, err);
     if (rc == ERR_OK)
         rc = cli_integer(cli, "seed", 0, INT64_MAX, &seed, err);
     if (rc == ERR_OK)
         rc = cli_integer(cli, "top-k", 0, INT32_MAX, &top_k, err);
     if (rc == ERR_OK)
-        rc = cli_real(cli, "temperature", 0, 1e6, &out->temperature, err);
+        rc = cli_real(cli, "temperature", 0, 1e6, &r->draw.temperature, err);
     if (rc == ERR_OK)
-        rc = cli_real(cli, "top-p", 0, 1, &out->top_p, err);
+        rc = cli_real(cli, "top-p", 0, 1, &r->draw.top_p, err);
     if (rc == ERR_OK) {
-        out->seed = (uint64_t)seed;
-        out->top_k = (int)top_k;
+        r->draw.seed = (uint64_t)seed;
+        r->draw.top_k = (int)top_k;
         if (cli_flag(cli, "greedy"))
-            out->temperature = 0;
-        rc = sample_options_check(out, err);
+            r->draw.temperature = 0;
+        rc = sample_options_check(&r->draw, err);
     }
+    return rc;
+}
+
+/* ---- prompts ---- */
+
+static enum err_code render_chat(struct cli *cli, const struct turn_style *style,
+                                 struct sequence *out)
+{
+    struct chat_message messages[2];
+    size_t count = 0;
+    const char *system = cli_value(cli, "system");
+    if (system)
+        messages[count++] = (struct chat_message){CHAT_SYSTEM, system, -1, false};
+    messages[count++] = (struct chat_message){CHAT_USER, cli_value(cli, "chat"), -1, false};
+    format_chat(style, messages, count, true, &cli->arena, out);
+    return ERR_OK;
+}
+
+/* What an experiment shows a model when it asks for the first output. */
+static enum err_code render_format(struct cli *cli, const struct turn_style *style,
+                                   const char *name, struct request *r, struct sequence *out,
+                                   struct err *err)
+{
+    struct format_options options = {.style = style, .first_terminator = true};
+    struct example asked = {.input = cli_value(cli, "input"), .output = ""};
+    const struct instance instance = {.id = "prompt",
+                                      .description = cli_value(cli, "description"),
+                                      .examples = &asked,
+                                      .example_count = 1};
+    int format = 0;
+    while (format < FORMAT_COUNT && strcmp(format_name((enum format)format), name) != 0)
+        format++;
+    if (format == FORMAT_COUNT)
+        return err_set(err, ERR_INVALID, "--format: '%.40s' is none of spectrum, colon, chat",
+                       name);
+    if (!instance.description && !asked.input)
+        return err_set(err, ERR_INVALID, "--format wants a --description, an --input, or both");
+    options.format = (enum format)format;
+    format_prompt(&options, &instance, 0, &cli->arena, out);
+    r->stop = format_stop(&options);
+    r->one_line = !r->stop;
+    return ERR_OK;
+}
+
+static enum err_code read_prompt(struct cli *cli, const struct voice *voice, struct request *r,
+                                 struct err *err)
+{
+    const struct turn_style *style = NULL;
+    const char *format = cli_value(cli, "format"), *chat = cli_value(cli, "chat");
+    struct sequence sequence;
+    if (!format && !chat) {
+        r->continues = true;
+        return voice_encode(voice, str_from(cli_value(cli, "prompt")), &r->prompt, err);
+    }
+    if (format && chat)
+        return err_set(err, ERR_INVALID, "--format and --chat do not go together");
+    enum err_code rc = voice_turns(cli, voice, &style, err);
+    if (rc == ERR_OK) {
+        r->stop = style->end;
+        rc = format ? render_format(cli, style, format, r, &sequence, err)
+                    : render_chat(cli, style, &sequence);
+    }
+    return rc == ERR_OK ? voice_encode_sequence(voice, &sequence, &r->prompt, err) : rc;
+}
+
+/* ---- texts ---- */
+
+/* Of a text that ends with its line: has it? */
+static bool has_line(void *ctx, size_t index, const int32_t *ids, size_t count)
+{
+    const struct voice *voice = ctx;
+    (void)index;
+    const struct str piece = tokenizer_token(voice->tokenizer, ids[count - 1]);
+    return memchr(piece.data, '\n', piece.len) != NULL;
+}
+
+/* The text for people: with the prompt when it goes on from there, without what ended it. */
+static enum err_code decode(struct cli *cli, const struct voice *voice, const struct request *r,
+                            const struct branch_text *text, const int32_t *stops, size_t stop_count,
+                            const char **out, struct err *err)
+{
+    struct token_list ids = {0};
+    struct strbuf bytes = {0};
+    size_t count = text->count, skip = 0;
+    for (size_t i = 0; i < stop_count && count > 0; i++) {
+        if (text->stopped && text->ids[text->count - 1] == stops[i])
+            count = text->count - 1;
+    }
+    if (r->continues) {
+        skip = tokenizer_bos(voice->tokenizer) != TOKEN_NONE;
+        token_list_append(&ids, r->prompt.ids + skip, r->prompt.count - skip);
+    }
+    token_list_append(&ids, text->ids, count);
+    enum err_code rc = tokenizer_decode(voice->tokenizer, ids.ids, ids.count, &bytes, err);
+    size_t len = bytes.len;
+    if (rc == ERR_OK && r->one_line) {
+        const char *line = memchr(strbuf_text(&bytes), '\n', bytes.len);
+        len = line ? (size_t)(line - bytes.data) : len;
+    }
+    *out = arena_strndup(&cli->arena, strbuf_text(&bytes), len);
+    strbuf_release(&bytes);
+    token_list_release(&ids);
+    return rc;
+}
+
+static enum err_code print_texts(struct cli *cli, const struct voice *voice,
+                                 const struct request *r, const struct branch_text *texts,
+                                 const int32_t *stops, size_t stop_count, struct err *err)
+{
+    struct rows rows;
+    enum err_code rc = ERR_OK;
+    rows_init(&rows, &cli->arena, "triad.generate/1", columns, COLUMNS);
+    for (long long i = 0; rc == ERR_OK && i < r->count; i++) {
+        const char *text = NULL;
+        rc = decode(cli, voice, r, &texts[i], stops, stop_count, &text, err);
+        if (rc == ERR_OK && cli->output == OUTPUT_TABLE) {
+            puts(text);
+            continue;
+        }
+        struct rows_cell *cell = rows_add(&rows);
+        cell[0].integer = i;
+        cell[1].integer = (int64_t)r->draw.seed;
+        cell[2].integer = (int64_t)r->prompt.count;
+        cell[3].integer = (int64_t)texts[i].count;
+        cell[4].real = texts[i].nats;
+        cell[5].text = texts[i].stopped ? "yes" : "no";
+        cell[6].text = text;
+    }
+    if (rc == ERR_OK && cli->output != OUTPUT_TABLE)
+        rows_print(&rows, cli);
+    return rc;
+}
+
+static enum err_code generate(struct cli *cli, struct voice *voice, const struct request *r,
+                              struct err *err)
+{
+    const size_t context = (size_t)model_shape(voice->model)->context;
+    int32_t stops[VOICE_STOPS_MAX];
+    const size_t stop_count = voice_stops(cli, voice, r->stop, stops);
+    struct branch_text *texts = arena_array(&cli->arena, (size_t)r->count, sizeof *texts);
+    struct branch *branch = NULL;
+    if (r->prompt.count > context)
+        return err_set(err, ERR_LIMIT, "the prompt has %zu tokens, the model's context %zu",
+                       r->prompt.count, context);
+    const size_t room = context - r->prompt.count;
+    const size_t most = (size_t)r->tokens < room ? (size_t)r->tokens : room;
+    if (most == 0)
+        return print_texts(cli, voice, r, texts, stops, stop_count, err);
+    for (long long i = 0; i < r->count; i++)
+        texts[i].ids = arena_array(&cli->arena, most, sizeof *texts[i].ids);
+    const struct branch_capacity capacity = {.prompt_tokens = r->prompt.count,
+                                             .continuation_tokens = most,
+                                             .texts = r->count < TEXTS_AT_ONCE ? (size_t)r->count
+                                                                               : TEXTS_AT_ONCE};
+    const struct branch_sampling sampling = {.draw = r->draw,
+                                             .max_tokens = most,
+                                             .stop_ids = stops,
+                                             .stop_count = stop_count,
+                                             .should_stop = r->one_line ? has_line : NULL,
+                                             .ctx = voice};
+    enum err_code rc = branch_new(voice->model, &capacity, &branch, err);
+    if (rc == ERR_OK)
+        rc = branch_prompt(branch, r->prompt.ids, r->prompt.count, err);
+    if (rc == ERR_OK)
+        rc = branch_sample(branch, &sampling, (size_t)r->count, texts, err);
+    if (rc == ERR_OK)
+        rc = print_texts(cli, voice, r, texts, stops, stop_count, err);
+    branch_free(branch);
     return rc;
 }
 
@@ -131,149 +227,18 @@ enum cli_exit verb_generate(struct cli *cli)
 {
     struct err err;
     struct voice voice = {0};
-    struct sample_options options;
-    struct token_list prompt = {0};
-    struct rows rows;
-    long long tokens = 0, count = 1;
-    rows_init(&rows, &cli->arena, "triad.generate/1", generate_columns, GENERATE_COLUMNS);
-    enum err_code rc = generate_options(cli, &options, &tokens, &count, &err);
+    struct request request = {0};
+    enum err_code rc = read_numbers(cli, &request, &err);
     if (rc == ERR_OK)
         rc = voice_open(cli, cli->arguments[0], &voice, &err);
     if (rc == ERR_OK)
-        rc = encode(&voice, str_from(cli_value(cli, "prompt")), &prompt, &err);
-    if (rc == ERR_OK && prompt.count == 0)
+        rc = read_prompt(cli, &voice, &request, &err);
+    if (rc == ERR_OK && request.prompt.count == 0)
         rc = err_set(&err, ERR_INVALID,
                      "this model has no token that begins a text: give a --prompt");
-    for (long long i = 0; rc == ERR_OK && i < count; i++) {
-        struct token_list ids = {0};
-        struct strbuf text = {0};
-        rc = continue_text(&voice, &options, &prompt, tokens, &ids, &err);
-        const size_t skip = tokenizer_bos(voice.tokenizer) != TOKEN_NONE;
-        if (rc == ERR_OK)
-            rc = tokenizer_decode(voice.tokenizer, ids.ids + skip, ids.count - skip, &text, &err);
-        if (rc == ERR_OK && cli->output == OUTPUT_TABLE) {
-            fwrite(strbuf_text(&text), 1, text.len, stdout);
-            putchar('\n');
-        } else if (rc == ERR_OK) {
-            struct rows_cell *cell = rows_add(&rows);
-            cell[0].integer = i;
-            cell[1].integer = (int64_t)options.seed;
-            cell[2].integer = (int64_t)prompt.count;
-            cell[3].integer = (int64_t)(ids.count - prompt.count);
-            cell[4].text = arena_strndup(&cli->arena, strbuf_text(&text), text.len);
-        }
-        options.seed++;
-        strbuf_release(&text);
-        token_list_release(&ids);
-    }
-    if (rc == ERR_OK && cli->output != OUTPUT_TABLE)
-        rows_print(&rows, cli);
-    token_list_release(&prompt);
-    voice_close(&voice);
-    return rc == ERR_OK ? EXIT_OK : cli_fail(cli, &err);
-}
-
-/* ---- score ---- */
-
-static const struct rows_column score_columns[] = {
-    {"position", "POS", ROWS_INTEGER}, {"id", "ID", ROWS_INTEGER},
-    {"piece", "PIECE", ROWS_TEXT},     {"logprob_nats", "LOGPROB", ROWS_REAL},
-    {"hit", "HIT", ROWS_TEXT},
-};
-enum { SCORE_COLUMNS = sizeof score_columns / sizeof score_columns[0] };
-
-/* A token's bytes as text in any terminal and in JSON: \n, \xNN for what is not whole UTF-8. */
-static const char *printable(struct arena *arena, struct str piece)
-{
-    struct strbuf out = {0};
-    const bool is_text = str_is_utf8(piece.data, piece.len);
-    for (size_t i = 0; i < piece.len; i++) {
-        const unsigned char byte = (unsigned char)piece.data[i];
-        if (byte == '\n')
-            strbuf_puts(&out, "\\n");
-        else if (byte == '\\')
-            strbuf_puts(&out, "\\\\");
-        else if (byte < 0x20 || byte == 0x7f || (byte >= 0x80 && !is_text))
-            strbuf_printf(&out, "\\x%02x", byte);
-        else
-            strbuf_putc(&out, (char)byte);
-    }
-    const char *text = arena_strdup(arena, strbuf_text(&out));
-    strbuf_release(&out);
-    return text;
-}
-
-/* The text to score: --text, else standard input. The caller frees it. */
-static enum err_code score_text(const struct cli *cli, struct strbuf *out, struct err *err)
-{
-    const char *given = cli_value(cli, "text");
-    if (given) {
-        strbuf_puts(out, given);
-        return ERR_OK;
-    }
-    char buffer[65536];
-    size_t n;
-    while ((n = fread(buffer, 1, sizeof buffer, stdin)) > 0) {
-        if (out->len + n > TEXT_BYTES_MAX)
-            return err_set(err, ERR_LIMIT, "score: more than %zu MiB of text",
-                           TEXT_BYTES_MAX >> 20);
-        strbuf_append(out, buffer, n);
-    }
-    return ERR_OK;
-}
-
-static void fill_scores(struct rows *rows, const struct voice *voice, const struct token_list *ids,
-                        const double *logprob, const bool *hit)
-{
-    for (size_t i = 0; i < ids->count; i++) {
-        struct rows_cell *cell = rows_add(rows);
-        cell[0].integer = (int64_t)i;
-        cell[1].integer = ids->ids[i];
-        cell[2].text = printable(rows->arena, tokenizer_token(voice->tokenizer, ids->ids[i]));
-        cell[3].real = i ? logprob[i - 1] : (double)NAN;
-        cell[4].text = !i ? "" : hit[i - 1] ? "yes" : "no";
-    }
-}
-
-/* Every token after the first has a probability given what is before it. */
-enum cli_exit verb_score(struct cli *cli)
-{
-    struct err err;
-    struct voice voice = {0};
-    struct strbuf text = {0};
-    struct token_list ids = {0};
-    struct rows rows;
-    rows_init(&rows, &cli->arena, "triad.score/1", score_columns, SCORE_COLUMNS);
-    enum err_code rc = score_text(cli, &text, &err);
     if (rc == ERR_OK)
-        rc = voice_open(cli, cli->arguments[0], &voice, &err);
-    if (rc == ERR_OK)
-        rc = encode(&voice, (struct str){strbuf_text(&text), text.len}, &ids, &err);
-    if (rc == ERR_OK && ids.count < 2)
-        rc = err_set(
-            &err, ERR_INVALID,
-            "score: the text is too short: the first token has no probability, so there must "
-            "be a second one");
-    double *logprob = arena_array(&cli->arena, ids.count + 1, sizeof *logprob);
-    bool *hit = arena_array(&cli->arena, ids.count + 1, sizeof *hit);
-    if (rc == ERR_OK)
-        rc = sampler_score(voice.model, ids.ids, ids.count, logprob, hit, &err);
-    if (rc == ERR_OK) {
-        double total = 0;
-        for (size_t i = 0; i + 1 < ids.count; i++)
-            total += logprob[i];
-        const struct rows_total totals[] = {{"total_nats", total},
-                                            {"tokens", (double)(ids.count - 1)}};
-        fill_scores(&rows, &voice, &ids, logprob, hit);
-        rows.totals = totals;
-        rows.total_count = 2;
-        rows_print(&rows, cli);
-        if (cli->output == OUTPUT_TABLE)
-            printf("total %.6f nats over %zu tokens, %.6f nats a token\n", total, ids.count - 1,
-                   total / (double)(ids.count - 1));
-    }
-    strbuf_release(&text);
-    token_list_release(&ids);
+        rc = generate(cli, &voice, &request, &err);
+    token_list_release(&request.prompt);
     voice_close(&voice);
     return rc == ERR_OK ? EXIT_OK : cli_fail(cli, &err);
 }

@@ -117,6 +117,12 @@ static const struct cli_option import_options[] = {
 
 static const struct cli_option generate_options[] = {
     {"prompt", "TEXT", "", "text to continue"},
+    {"chat", "TEXT", NULL, "what a user says: the answer is one turn of the assistant"},
+    {"system", "TEXT", NULL, "with --chat: the system's text"},
+    {"format", "FORMAT", NULL, "ask for an output as experiments do: spectrum, colon or chat"},
+    {"description", "TEXT", NULL, "with --format: the description"},
+    {"input", "TEXT", NULL, "with --format: the input"},
+    {"turns", "STYLE", NULL, "how turns are written (default: as the checkpoint's chat template)"},
     {"tokens", "N", "120", "how many tokens to add at most"},
     {"greedy", NULL, NULL, "always take the most probable token"},
     {"temperature", "X", "1", "divide the logits by this"},
@@ -128,8 +134,16 @@ static const struct cli_option generate_options[] = {
     END_OF_OPTIONS,
 };
 
+static const struct cli_option inspect_options[] = {
+    {"tensors", NULL, NULL, "also list every tensor"},
+    {"check", NULL, NULL, "also read all weights and look for infinities and NaN"},
+    END_OF_OPTIONS,
+};
+
 static const struct cli_option score_options[] = {
     {"text", "TEXT", NULL, "text to score (default: standard input)"},
+    {"file", "FILE", NULL, "a file with the text"},
+    {"dataset", "FILE", NULL, "a data set of Triad's: every item's nats and hits (docs/data.md)"},
     {"threads", "N", NULL, "cores to use (default: all)"},
     END_OF_OPTIONS,
 };
@@ -199,11 +213,16 @@ const struct cli_verb cli_verbs[] = {
     {"model", "import", "FILE FOLDER", 2, 2, "make a Hugging Face folder from another layout", "",
      import_options, verb_model_import},
     {"model", "inspect", "FOLDER", 1, 1,
-     "configuration, tensors and special tokens of a checkpoint", "", NULL, verb_model_inspect},
-    {NULL, "generate", "FOLDER", 1, 1, "continue a text with a model", "", generate_options,
-     verb_generate},
-    {NULL, "score", "FOLDER", 1, 1, "log-probability of every token of a text", "", score_options,
-     verb_score},
+     "what a checkpoint is, what memory it takes, and what may surprise",
+     "FOLDER is a Hugging Face folder, or hf:ORG/NAME@REVISION in the hub's local cache.",
+     inspect_options, verb_model_inspect},
+    {NULL, "generate", "FOLDER", 1, 1, "continue a text, or answer, with a model",
+     "FOLDER is a Hugging Face folder, or hf:ORG/NAME@REVISION. A text ends where the model ends "
+     "it, "
+     "or\na turn.",
+     generate_options, verb_generate},
+    {NULL, "score", "FOLDER", 1, 1, "log-probability of every token of a text, or of a data set",
+     "FOLDER is a Hugging Face folder, or hf:ORG/NAME@REVISION.", score_options, verb_score},
     {NULL, "completion", "SHELL", 1, 1, "print the completion script of a shell (bash)", "", NULL,
      verb_completion},
     {NULL, "man", "", 0, 0, "print the man page (roff)", "", NULL, verb_man},
