@@ -123,6 +123,10 @@ struct kernel_adamw {
                            const REAL *gate, const REAL *up, size_t count);                        \
     /* out[N][O] = in[N][C] * weight[O][C]^T. 2*N*C*O flops. */                                    \
     void (*matmul_forward)(REAL * out, const REAL *in, const REAL *weight, int N, int C, int O);   \
+    /* A product may be done in parts, over some rows of the weight at a time, with the same bits: \
+     * how many columns of O the part from `first` on may have, about `most` at most. NULL: any    \
+     * number. */                                                                                  \
+    int (*matmul_part)(int O, int first, int most);                                                \
     /* grad_in[N][C] = grad_out * weight, or += when `add`. */                                     \
     void (*matmul_backward_input)(REAL * grad_in, const REAL *grad_out, const REAL *weight, int N, \
                                   int C, int O, bool add);                                         \

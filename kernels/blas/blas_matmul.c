@@ -55,6 +55,20 @@ void blas_matmul_forward(float *out, const float *in, const float *weight, int N
     kernel_pool_run(forward_task, &p, N / KERNEL_ROW_BLOCK * p.tiles, product_ns(N, C, O));
 }
 
+/* A part has the bits of the whole when it is cut into the same tiles; one tile always is. */
+int blas_matmul_part(int O, int first, int most)
+{
+    struct product whole = {.O = O}, part = {.O = O};
+    cut_columns(&whole, O);
+    for (int tiles = most / whole.tile; tiles > 1; tiles--) {
+        const int left = O - first, columns = tiles * whole.tile;
+        cut_columns(&part, columns < left ? columns : left);
+        if (part.tile == whole.tile)
+            return columns < left ? columns : left;
+    }
+    return tile_width(O, whole.tile, first / whole.tile);
+}
+
 static void input_task(void *ctx, int index, int thread)
 {
     const struct product *p = ctx;

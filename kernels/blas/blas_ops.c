@@ -17,6 +17,7 @@ const struct kernel_ops kernels_blas = {
     .geglu_forward = blas_geglu_forward,
     .geglu_backward = blas_geglu_backward,
     .matmul_forward = blas_matmul_forward,
+    .matmul_part = blas_matmul_part,
     .matmul_backward_input = blas_matmul_backward_input,
     .matmul_backward_weight = blas_matmul_backward_weight,
     .loss_forward = blas_loss_forward,

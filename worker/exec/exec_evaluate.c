@@ -36,7 +36,7 @@ static enum err_code model_ready(struct exec_context *c, struct err *err)
     const char *folder;
     enum err_code code = exec_parent_need(c->job, "model", &folder, err);
     if (!code)
-        code = model_load(folder, &warm->model, err);
+        code = model_open(folder, &warm->model, err);
     if (!code)
         code = tokenizer_load(folder, &warm->tokenizer, err);
     if (code)

@@ -9,6 +9,7 @@
 #include "model_family.h"
 #include "model_layer.h"
 #include "model_rope.h"
+#include "model_weights.h"
 
 enum { ROWS_DEFAULT = 512, TEXTS_DEFAULT = 64 };
 
@@ -162,8 +163,7 @@ static int start_pass(struct branch *b, int rows)
         b->space.positions[row] = b->own_first[row] = b->own_len[row] = 0;
     }
     const struct layer_context context = context_of(b, 0, padded);
-    layer_embed(&context, b->space.layers[0].in, b->space.ids,
-                params_data(model_weights(b->model), TENSOR_EMBEDDING, -1));
+    model_embed(b->model, &context, b->space.layers[0].in, b->space.ids);
     return padded;
 }
 
@@ -184,12 +184,11 @@ static void keep_rows(const struct branch *b, const struct layer_space *a, int r
 void branch_pass(struct branch *b, int rows, const struct branch_cache *cache)
 {
     const struct model_config *m = model_shape(b->model);
-    const struct params *p = model_weights(b->model);
     const int padded = start_pass(b, rows);
     const struct kernel_branch branch = {padded, b->prompt_count, b->own_first, b->own_len};
     for (int i = 0; i < m->layers; i++) {
         const struct layer_space *a = &b->space.layers[i];
-        const struct layer_params weights = layer_params_at(p, i);
+        const struct layer_params weights = model_layer(b->model, i);
         const struct layer_context context = context_of(b, i, padded);
         const struct kernel_attention shape = layer_attention(m, i);
         const float *keys = a->k, *values = a->v;
@@ -218,8 +217,7 @@ void branch_logits_of(struct branch *b, int from, int rows)
                          s->layers[m->layers - 1].out + (size_t)from * (size_t)m->width,
                          params_data(p, TENSOR_FINAL_NORM, -1), model_family(m->kind)->norm_base,
                          m->norm_eps, rows, m->width);
-    b->ops->matmul_forward(s->logits, s->final_norm, model_head(m, p), rows, m->width,
-                           m->vocabulary);
+    model_logits(b->model, b->ops, s->logits, s->final_norm, rows);
 }
 
 /* ---- prompt ---- */
@@ -306,7 +304,7 @@ enum err_code branch_prompt(struct branch *b, const int32_t *ids, size_t count, 
     const int rows = pack_prompt(b, ids, (int)count);
     for (int i = 0; i < m->layers; i++) {
         const struct layer_context context = context_of(b, i, rows);
-        const struct layer_params weights = layer_params_at(model_weights(b->model), i);
+        const struct layer_params weights = model_layer(b->model, i);
         prompt_attention(b, &context, i, &weights);
         if (i == m->layers - 1) {
             finish_prompt(b, &weights);

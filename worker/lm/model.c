@@ -12,10 +12,13 @@
 #include "model_pack.h"
 #include "model_rope.h"
 #include "model_space.h"
+#include "model_weights.h"
+#include "stored_weights.h"
 
 struct model {
     struct model_config config;
     struct params params;
+    struct stored_weights *stored; /* mapped, or NULL: the weights are in `params` */
 };
 
 struct model_run {
@@ -67,10 +70,24 @@ enum err_code model_load(const char *folder, struct model **model_out, struct er
     return rc;
 }
 
+enum err_code model_open(const char *folder, struct model **model_out, struct err *err)
+{
+    struct model *model = calloc(1, sizeof *model);
+    if (!model)
+        return err_set(err, ERR_LIMIT, "make a model: no memory");
+    enum err_code rc = stored_weights_open(folder, &model->stored, &model->config, err);
+    if (rc == ERR_OK)
+        *model_out = model;
+    else
+        free(model);
+    return rc;
+}
+
 void model_free(struct model *model)
 {
     if (!model)
         return;
+    stored_weights_close(model->stored);
     params_release(&model->params);
     free(model);
 }
@@ -82,12 +99,49 @@ const struct model_config *model_shape(const struct model *model)
 
 struct params *model_params(struct model *model)
 {
+    ASSERT(!model->stored);
     return &model->params;
 }
 
 const struct params *model_weights(const struct model *model)
 {
-    return &model->params;
+    return model->stored ? stored_weights_params(model->stored) : &model->params;
+}
+
+size_t model_weight_bytes(const struct model *model)
+{
+    if (model->stored)
+        return stored_weights_bytes(model->stored);
+    return model->params.element_count * sizeof(float);
+}
+
+struct layer_params model_layer(const struct model *model, int layer)
+{
+    if (model->stored)
+        stored_weights_layer(model->stored, layer);
+    return layer_params_at(model_weights(model), layer);
+}
+
+void model_embed(const struct model *model, const struct layer_context *context, float *stream,
+                 const int32_t *ids)
+{
+    if (!model->stored) {
+        layer_embed(context, stream, ids, params_data(&model->params, TENSOR_EMBEDDING, -1));
+        return;
+    }
+    stored_weights_gather(model->stored, stream, ids, context->rows);
+    layer_embed_scale(context, stream);
+}
+
+void model_logits(const struct model *model, const struct kernel_ops *ops, float *logits,
+                  const float *in, int rows)
+{
+    const struct model_config *m = &model->config;
+    if (model->stored)
+        stored_weights_logits(model->stored, ops, logits, in, rows);
+    else
+        ops->matmul_forward(logits, in, model_head(m, &model->params), rows, m->width,
+                            m->vocabulary);
 }
 
 float *model_head(const struct model_config *config, const struct params *p)
@@ -104,6 +158,7 @@ enum err_code model_run_new(const struct model *model, enum model_purpose purpos
         return err_set(err, ERR_LIMIT, "run a model: no memory");
     run->model = model;
     run->ops = kernel_select();
+    ASSERT(purpose == MODEL_SCORE || !model->stored);
     if (!model_space_shape(&model->config, purpose, capacity, &run->shape)) {
         free(run);
         return err_set(err, ERR_LIMIT, "run a model: a batch of %zu tokens is too large",
@@ -232,7 +287,7 @@ static void layers_forward(const struct model_run *run)
     for (int i = 0; i < m->layers; i++) {
         const struct layer_space *a = &s->layers[i];
         struct layer_context context = all_rows(run, i);
-        struct layer_params weights = layer_params_at(&run->model->params, i);
+        struct layer_params weights = model_layer(run->model, i);
         attention_forward(run, i, a, &weights);
         if (i < m->layers - 1) {
             layer_attend(&context, a, &weights);
@@ -305,9 +360,8 @@ static void layers_backward(const struct model_run *run, const struct params *gr
 static void piece_logits(struct model_run *run, int from, int rows)
 {
     const struct model_config *m = &run->model->config;
-    run->ops->matmul_forward(run->space.logits,
-                             run->space.final_norm + (size_t)from * (size_t)m->width,
-                             model_head(m, &run->model->params), rows, m->width, m->vocabulary);
+    model_logits(run->model, run->ops, run->space.logits,
+                 run->space.final_norm + (size_t)from * (size_t)m->width, rows);
 }
 
 static int piece_rows(const struct model_run *run, int from)
@@ -352,7 +406,7 @@ static void loss_forward(struct model_run *run)
     const struct model_config *m = &run->model->config;
     struct model_space *s = &run->space;
     const int total = run->packed.loss_rows, C = m->width;
-    const float *weight = params_data(&run->model->params, TENSOR_FINAL_NORM, -1);
+    const float *weight = params_data(model_weights(run->model), TENSOR_FINAL_NORM, -1);
     ops->norm_forward(s->final_norm, s->final_rstd, s->final_in, weight,
                       model_family(m->kind)->norm_base, m->norm_eps, total, C);
     size_t shown = 0;
@@ -379,8 +433,7 @@ void model_forward(struct model_run *run, const struct model_sequence *sequences
     if (run->adapter.layers)
         run_adapter_keys(&run->adapter, sequences, sequence_count, &run->packed, s);
     struct layer_context context = all_rows(run, 0);
-    layer_embed(&context, s->layers[0].in, s->ids,
-                params_data(&run->model->params, TENSOR_EMBEDDING, -1));
+    model_embed(run->model, &context, s->layers[0].in, s->ids);
     layers_forward(run);
     loss_forward(run);
     for (int row = 0, used = 0; row < run->packed.loss_rows; row++) {

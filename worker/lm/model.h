@@ -32,13 +32,20 @@ NODISCARD enum err_code model_new(const struct model_config *config, struct mode
 NODISCARD enum err_code model_from_params(const struct model_config *config,
                                           struct params *take_params, struct model **model_out,
                                           struct err *err);
-/* Read a Hugging Face folder (checkpoint.h). */
+/* Read a Hugging Face folder (checkpoint.h) into memory, as float: for training. */
 NODISCARD enum err_code model_load(const char *folder, struct model **model_out, struct err *err);
+/* Map a Hugging Face folder for scoring and generating: weights stay as they are stored
+ * (stored_weights.h), and give the bits of model_load()'s. One run computes with it at a time, and
+ * none trains it. */
+NODISCARD enum err_code model_open(const char *folder, struct model **model_out, struct err *err);
 void model_free(struct model *model);
 const struct model_config *model_shape(const struct model *model);
-struct params *model_params(struct model *model);
-/* The same for reading. */
+struct params *model_params(struct model *model); /* not of a mapped model */
+/* The same for reading; a mapped model's tensors may have no data (stored_weights.h). */
 const struct params *model_weights(const struct model *model);
+
+/* Bytes of memory that the weights take: all, or of a mapped model what it has beside the file. */
+size_t model_weight_bytes(const struct model *model);
 
 /* The head's matrix, vocabulary × width, in the weights or a block shaped like them. */
 float *model_head(const struct model_config *config, const struct params *p);

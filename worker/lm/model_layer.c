@@ -54,7 +54,7 @@ struct kernel_attention layer_attention(const struct model_config *config, int l
 
 /* ---- embedding ---- */
 
-static void scale_embedded(const struct layer_context *context, float *stream)
+void layer_embed_scale(const struct layer_context *context, float *stream)
 {
     const struct model_config *m = context->config;
     if (model_family(m->kind)->embedding_scale)
@@ -66,7 +66,7 @@ void layer_embed(const struct layer_context *context, float *stream, const int32
                  const float *table)
 {
     context->ops->gather(stream, ids, table, context->rows, context->config->width);
-    scale_embedded(context, stream);
+    layer_embed_scale(context, stream);
 }
 
 void layer_embed_backward(const struct layer_context *context, float *grad_table,
@@ -74,7 +74,7 @@ void layer_embed_backward(const struct layer_context *context, float *grad_table
 {
     if (!grad_table)
         return; /* the embedding is not trained */
-    scale_embedded(context, grad_stream);
+    layer_embed_scale(context, grad_stream);
     context->ops->scatter_add(grad_table, ids, grad_stream, context->rows, context->config->width);
 }
 

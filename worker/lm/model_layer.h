@@ -42,6 +42,7 @@ struct kernel_attention layer_attention(const struct model_config *config, int l
  * scaled in place. */
 void layer_embed(const struct layer_context *context, float *stream, const int32_t *ids,
                  const float *table);
+void layer_embed_scale(const struct layer_context *context, float *stream);
 void layer_embed_backward(const struct layer_context *context, float *grad_table,
                           const int32_t *ids, float *grad_stream);
 

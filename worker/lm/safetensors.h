@@ -72,6 +72,8 @@ size_t tensor_view_bad(const struct tensor_view *view);
 /* Let the pages of a tensor go, if it is mapped; they come back from the file when they are read.
  */
 void tensor_view_forget(const struct tensor_view *view);
+/* A mapped tensor will be read soon: begin to fetch its pages. */
+void tensor_view_prefetch(const struct tensor_view *view);
 
 /* Read all elements as float; f16 and bf16 convert exactly. ERR_INVALID for other types. */
 NODISCARD enum err_code tensor_view_read_f32(const struct tensor_view *view, float *dest,

@@ -145,15 +145,26 @@ size_t tensor_view_bad(const struct tensor_view *view)
     return view->elements;
 }
 
-void tensor_view_forget(const struct tensor_view *view)
+/* madvise() for the pages of a tensor that are all its own: neighbours share the others. */
+static void advise(const struct tensor_view *view, int advice)
 {
     if (!view->is_mapped)
         return;
     const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    uintptr_t from = (uintptr_t)view->bytes,
-              end = from + view->elements * tensor_dtype_bytes(view->dtype);
-    from = (from + page - 1) / page * page; /* whole pages only: neighbours share the others */
+    uintptr_t from = (uintptr_t)view->bytes;
+    uintptr_t end = from + view->elements * tensor_dtype_bytes(view->dtype);
+    from = (from + page - 1) / page * page;
     end = end / page * page;
     if (end > from)
-        madvise((void *)from, end - from, MADV_DONTNEED);
+        madvise((void *)from, end - from, advice); /* advice that fails costs time, no more */
+}
+
+void tensor_view_forget(const struct tensor_view *view)
+{
+    advise(view, MADV_DONTNEED);
+}
+
+void tensor_view_prefetch(const struct tensor_view *view)
+{
+    advise(view, MADV_WILLNEED);
 }

@@ -10,6 +10,7 @@
 #include "model_layer.h"
 #include "model_rope.h"
 #include "model_space.h"
+#include "model_weights.h"
 
 /* Keys and values of the tokens that a layer still sees: of position t in row t % limit. Grows with
  * the text up to `limit` rows: the context, or a window and a block. */
@@ -218,15 +219,13 @@ static void last_logits(struct sampler *s, const float *stream, int count)
     s->ops->norm_forward(space->final_norm, space->final_rstd, space->final_in,
                          params_data(p, TENSOR_FINAL_NORM, -1), model_family(m->kind)->norm_base,
                          m->norm_eps, s->shape.rows, m->width);
-    s->ops->matmul_forward(space->logits, space->final_norm, model_head(m, p), s->shape.rows,
-                           m->width, m->vocabulary);
+    model_logits(s->model, s->ops, space->logits, space->final_norm, s->shape.rows);
 }
 
 /* At most one block of rows. */
 static void feed_block(struct sampler *s, const int32_t *ids, int count)
 {
     const struct model_config *m = model_shape(s->model);
-    const struct params *p = model_weights(s->model);
     struct model_space *space = &s->space;
     struct layer_context context = {.ops = s->ops,
                                     .config = m,
@@ -238,9 +237,9 @@ static void feed_block(struct sampler *s, const int32_t *ids, int count)
         model_rope_table(m, true, s->used, count, s->rope_local);
     for (int row = 0; row < s->shape.rows; row++)
         space->ids[row] = row < count ? ids[row] : -1;
-    layer_embed(&context, space->layers[0].in, space->ids, params_data(p, TENSOR_EMBEDDING, -1));
+    model_embed(s->model, &context, space->layers[0].in, space->ids);
     for (int i = 0; i < m->layers; i++) {
-        struct layer_params weights = layer_params_at(p, i);
+        struct layer_params weights = model_layer(s->model, i);
         context.rope = model_layer_is_windowed(m, i) ? s->rope_local : s->rope;
         layer_project(&context, &space->layers[i], &weights);
         mix(s, &space->layers[i], i, count);
