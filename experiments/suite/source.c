@@ -144,7 +144,7 @@ static const struct field set_fields[] = {
      .offset = SET_AT(status),
      .choices = status_names,
      .required = true},
-    {.key = "per_family", .kind = FIELD_INTEGER, .offset = SET_AT(per_family), .max = 1000},
+    {.key = "published", .kind = FIELD_INTEGER, .offset = SET_AT(published), .max = 1000},
     {.key = "tasks", .kind = FIELD_TEXTS, .offset = SET_AT(tasks), .required = true},
 };
 static const struct field_table set_table = {set_fields, ARRAY_COUNT(set_fields)};

@@ -50,7 +50,7 @@ struct task_set {
     struct yaml_doc doc;
     const char *name, *what;
     int status;         /* enum set_status */
-    int64_t per_family; /* tasks a published count implies for each family; 0: none does */
+    int64_t published; /* pairs of task and family in the count that was published; 0: none */
     struct field_texts tasks;
 };
 enum set_status { SET_PUBLISHED, SET_INFERRED, SET_OURS };

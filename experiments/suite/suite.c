@@ -225,15 +225,22 @@ bool suite_has_data(const struct suite *suite, const struct task *task, struct e
     struct arena arena = {0};
     const char *folder = suite_source_folder(suite, task->source, &arena);
     enum err_code code = ERR_OK;
+    size_t optional = 0, found = 0;
     for (size_t i = 0; !code && i < task->table_count; i++) {
+        const struct task_table *table = &task->tables[i];
         struct table_file *files;
         size_t count;
-        if (!task->tables[i].values)
-            code = task_find_files(task, &task->tables[i], &suite->reader, folder, &arena, &files,
-                                   &count, err);
+        if (table->values)
+            continue;
+        code = task_find_files(task, table, &suite->reader, folder, &arena, &files, &count, err);
+        optional += table->optional;
+        found += code == ERR_OK;
+        if (code && table->optional)
+            code = ERR_OK;
     }
     arena_release(&arena);
-    return code == ERR_OK;
+    /* Of tables that are all optional one must be there; `err` is then the last one's. */
+    return code == ERR_OK && (optional == 0 || found > 0);
 }
 
 enum err_code suite_ready(struct suite *suite, struct task *task, struct err *err)

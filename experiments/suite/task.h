@@ -25,6 +25,7 @@ struct task_table {
     const struct yaml_node *node;
     struct field_texts files; /* globs below the source's folder, or an absolute path */
     struct table_import import;
+    bool optional;             /* empty when there is no such file */
     struct table_item *values; /* of a table written here */
     size_t value_count;
 };

@@ -83,7 +83,9 @@ static enum err_code load_table(struct task *task, const struct task_table *tabl
                                err);
     enum err_code code =
         task_find_files(task, table, files->reader, files->folder, &arena, &found, &count, err);
-    if (!code) {
+    if (code == ERR_NOT_FOUND && table->optional) {
+        code = table_db_empty(task->db, &table->import, err);
+    } else if (!code) {
         code = table_db_import(task->db, &table->import, &opener, found, count, err);
         if (code && code != ERR_CORRUPT)
             err_wrap(err, "task '%s'", task->name);

@@ -14,6 +14,7 @@ struct table_keys {
     int format, encoding;
     const char *separator, *quote, *where;
     int64_t limit, skip_lines;
+    bool optional;
     const struct yaml_node *columns, *items, *values;
 };
 
@@ -27,6 +28,7 @@ static const struct field table_fields[] = {
     {.key = "header", .kind = FIELD_TEXTS, .offset = AT(header)},
     {.key = "skip_lines", .kind = FIELD_INTEGER, .offset = AT(skip_lines), .max = 10000},
     {.key = "missing", .kind = FIELD_TEXTS, .offset = AT(missing)},
+    {.key = "optional", .kind = FIELD_BOOL, .offset = AT(optional)},
     {.key = "columns", .kind = FIELD_NODE, .offset = AT(columns)},
     {.key = "items", .kind = FIELD_NODE, .offset = AT(items)},
     {.key = "values", .kind = FIELD_NODE, .offset = AT(values)},
@@ -134,7 +136,7 @@ static enum err_code read_table(struct yaml_doc *doc, const struct yaml_node *no
         return code;
     if ((keys.files.count == 0) == !keys.values)
         return yaml_fail(doc, node, err, "a table has either a 'file' or 'values'");
-    *out = (struct task_table){.node = node, .files = keys.files};
+    *out = (struct task_table){.node = node, .files = keys.files, .optional = keys.optional};
     struct table_import *import = &out->import;
     import->name = name;
     if (keys.values)
@@ -160,6 +162,8 @@ static enum err_code read_table(struct yaml_doc *doc, const struct yaml_node *no
         code = read_columns(doc, keys.columns, import, err);
     if (!code && keys.items)
         code = read_items(doc, keys.items, import, err);
+    if (!code && out->optional && (import->column_count == 0 || keys.items))
+        code = yaml_fail(doc, node, err, "an optional table needs 'columns', and has no items");
     return code;
 }
 

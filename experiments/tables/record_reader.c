@@ -5,7 +5,7 @@
 
 #include "check.h"
 
-static const char *const json_columns[] = {"key", "json"};
+static const char *const json_columns[] = {"_key", "_json"};
 static const char *const line_columns[] = {"line"};
 
 void record_begin(struct record_reader *r)

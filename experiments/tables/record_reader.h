@@ -45,7 +45,7 @@ struct record_reader {
 };
 
 /* Open a reader on a stream, which is taken over also on failure. CSV and TSV have the columns of
- * the header; JSON has `key` (objects only: the member's, else empty) and `json`; lines have
+ * the header; JSON has `_key` (objects only: the member's, else empty) and `_json`; lines have
  * `line`. Free with record_reader_close(). */
 NODISCARD enum err_code record_reader_open(const struct record_options *options,
                                            struct byte_stream stream, const char *name,

@@ -60,6 +60,10 @@ enum err_code table_db_open(struct table_db **out, struct err *err)
     }
     sqlite3_set_authorizer(db->sqlite, allow_reading, db);
     enum err_code code = table_functions_add(db->sqlite, err);
+    /* The table-valued functions are made on first use, which a guard would not allow. */
+    if (!code)
+        code = table_db_run(db, "select 1 from json_each('[]'), json_tree('[]')",
+                            "set up a scratch database", err);
     if (!code)
         code = table_db_run(db,
                             "pragma journal_mode = off; pragma synchronous = off; "
@@ -89,6 +93,23 @@ void table_db_put_name(struct strbuf *out, const char *name)
         strbuf_putc(out, *at);
     }
     strbuf_putc(out, '"');
+}
+
+enum err_code table_db_empty(struct table_db *db, const struct table_import *import,
+                             struct err *err)
+{
+    struct strbuf sql = {0};
+    strbuf_puts(&sql, "create table ");
+    table_db_put_name(&sql, import->name);
+    strbuf_putc(&sql, '(');
+    for (size_t i = 0; i < import->column_count; i++) {
+        table_db_put_name(&sql, import->columns[i].name);
+        strbuf_puts(&sql, ", ");
+    }
+    strbuf_puts(&sql, "_file, _row)");
+    enum err_code code = table_db_run(db, strbuf_text(&sql), import->name, err);
+    strbuf_release(&sql);
+    return code;
 }
 
 enum err_code table_db_values(struct table_db *db, const char *name, const struct table_item *pairs,

@@ -58,6 +58,9 @@ NODISCARD enum err_code table_db_import(struct table_db *db, const struct table_
                                         const struct table_opener *opener,
                                         const struct table_file *files, size_t file_count,
                                         struct err *err);
+/* The same table without rows; its columns must be named. */
+NODISCARD enum err_code table_db_empty(struct table_db *db, const struct table_import *import,
+                                       struct err *err);
 /* A table of two columns, key and value. */
 NODISCARD enum err_code table_db_values(struct table_db *db, const char *name,
                                         const struct table_item *pairs, size_t count,

@@ -173,6 +173,51 @@ static void do_sentence(context *c, int n, value **v)
     sqlite3_result_text(c, text, (int)(at - text), SQLITE_TRANSIENT);
 }
 
+static bool is_vowel(char c)
+{
+    return c != '\0' && strchr("aeiouyAEIOUY", c);
+}
+
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (unsigned char)c >= 0x80;
+}
+
+/* Groups of vowels in a word; a final e that follows a consonant is silent, unless it is the only
+ * group or follows l ("table"). */
+static int word_syllables(const char *word, size_t len)
+{
+    int groups = 0;
+    for (size_t i = 0; i < len; i++)
+        groups += is_vowel(word[i]) && (i == 0 || !is_vowel(word[i - 1]));
+    bool silent = len > 2 && (word[len - 1] == 'e' || word[len - 1] == 'E') &&
+                  !is_vowel(word[len - 2]) && word[len - 2] != 'l';
+    groups -= silent && groups > 1;
+    return groups ? groups : 1;
+}
+
+static void do_syllables(context *c, int n, value **v)
+{
+    (void)n;
+    struct strbuf out = {0};
+    int count = 0;
+    for (const char *at = text_of(v[0]);; at++) {
+        if (is_letter(*at)) {
+            size_t len = 1;
+            while (is_letter(at[len]) || at[len] == '\'')
+                len++;
+            count += word_syllables(at, len);
+            at += len - 1;
+        } else if ((*at == '\n' || *at == '\0') && count > 0) {
+            strbuf_printf(&out, "%s%d", out.len ? "-" : "", count);
+            count = 0;
+        }
+        if (*at == '\0')
+            break;
+    }
+    give(c, &out);
+}
+
 static void do_trimmed(context *c, int n, value **v)
 {
     (void)n;
@@ -254,6 +299,7 @@ enum err_code table_functions_add(sqlite3 *db, struct err *err)
         {"digest", 1, do_digest},
         {"python_list", 1, do_python_list},
         {"from_python", 1, do_from_python},
+        {"syllables", 1, do_syllables},
     };
     for (size_t i = 0; i < ARRAY_COUNT(table); i++) {
         int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS;

@@ -119,8 +119,8 @@ static void put_row(const struct importer *im, struct strbuf *sql)
     if (im->is_json && t->column_count > 0) {
         for (size_t i = 0; i < t->column_count; i++) {
             const char *from = t->columns[i].from ? t->columns[i].from : t->columns[i].name;
-            if (strcmp(from, "key") == 0 || strcmp(from, "json") == 0) {
-                strbuf_printf(sql, "?%d", from[0] == 'k' ? 1 : 2);
+            if (strcmp(from, "_key") == 0 || strcmp(from, "_json") == 0) {
+                strbuf_printf(sql, "?%d", from[1] == 'k' ? 1 : 2);
             } else {
                 strbuf_puts(sql, "json_extract(?2, ");
                 put_json_path(sql, from);

@@ -148,6 +148,36 @@ static const struct cli_option score_options[] = {
     END_OF_OPTIONS,
 };
 
+#define TASK_OPTIONS                                                                               \
+    {"suite", "NAME", "", "only tasks of this suite, such as spectrum, alignment or capability"},  \
+    {                                                                                              \
+        "set", "NAME", "", "only tasks of this set of suite/sets/"                                 \
+    }
+#define VIEW_OPTIONS                                                                               \
+    {"format", "FORMAT", "text",                                                                   \
+     "text, spectrum, colon or chat; what has a loss stands in \u27e6\u27e7"},                     \
+        {"turns", "FAMILY", "llama3", "how turns are spelt"},                                      \
+        {"examples", "N", "0", "at most so many examples (0: all)"},                               \
+        {"keep-description", "P", "1", "probability that a sequence has its description"},         \
+    {                                                                                              \
+        "seed", "N", "42", "of the draws"                                                          \
+    }
+
+static const struct cli_option suite_list_options[] = {
+    TASK_OPTIONS,
+    {"missing", NULL, NULL, "only tasks that need data"},
+    END_OF_OPTIONS,
+};
+
+static const struct cli_option suite_show_options[] = {VIEW_OPTIONS, END_OF_OPTIONS};
+
+static const struct cli_option suite_sample_options[] = {
+    {"first", "N", "0", "number of the first sequence"},
+    {"count", "N", "3", "how many sequences"},
+    VIEW_OPTIONS,
+    END_OF_OPTIONS,
+};
+
 const struct cli_verb cli_verbs[] = {
     {NULL, "run", "MANIFEST", 1, 1, "plan, run here and report: needs nothing running",
      "Starts a private coordinator and local workers in the state folder, shows progress, prints "
@@ -223,6 +253,12 @@ const struct cli_verb cli_verbs[] = {
      generate_options, verb_generate},
     {NULL, "score", "FOLDER", 1, 1, "log-probability of every token of a text, or of a data set",
      "FOLDER is a Hugging Face folder, or hf:ORG/NAME@REVISION.", score_options, verb_score},
+    {"suite", "list", "[TASK]...", 0, 1000, "tasks, by membership, and what each needs",
+     "TASK is a name, a glob, or set:NAME.", suite_list_options, verb_suite_list},
+    {"suite", "show", "TASK", 1, 1, "a task: source, licence, state, and one sequence", "",
+     suite_show_options, verb_suite_show},
+    {"suite", "sample", "TASK", 1, 1, "sequences of a task in any format", "", suite_sample_options,
+     verb_suite_sample},
     {NULL, "completion", "SHELL", 1, 1, "print the completion script of a shell (bash)", "", NULL,
      verb_completion},
     {NULL, "man", "", 0, 0, "print the man page (roff)", "", NULL, verb_man},

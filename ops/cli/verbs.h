@@ -34,6 +34,12 @@ enum cli_exit verb_model_import(struct cli *cli);
 enum cli_exit verb_model_inspect(struct cli *cli);
 enum cli_exit verb_generate(struct cli *cli);
 enum cli_exit verb_score(struct cli *cli);
+enum cli_exit verb_suite_list(struct cli *cli);
+enum cli_exit verb_suite_show(struct cli *cli);
+enum cli_exit verb_suite_sample(struct cli *cli);
+enum cli_exit verb_suite_check(struct cli *cli);
+enum cli_exit verb_suite_stats(struct cli *cli);
+enum cli_exit verb_suite_fetch(struct cli *cli);
 enum cli_exit verb_completion(struct cli *cli);
 enum cli_exit verb_man(struct cli *cli);
 
