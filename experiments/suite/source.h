@@ -49,7 +49,7 @@ const struct source_file *source_find_file(const struct source *source, const ch
 struct task_set {
     struct yaml_doc doc;
     const char *name, *what;
-    int status;         /* enum set_status */
+    int status;        /* enum set_status */
     int64_t published; /* pairs of task and family in the count that was published; 0: none */
     struct field_texts tasks;
 };

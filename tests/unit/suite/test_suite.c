@@ -42,10 +42,13 @@ static void every_task_gives_sequences(void **state)
 {
     (void)state;
     for (size_t t = 0; t < suite.task_count; t++) {
+        struct err missing;
+        if (!suite_has_data(&suite, &suite.tasks[t], &missing))
+            continue; /* test_suite_tasks tries it on other data */
         struct task *task = ready(suite.tasks[t].name);
         struct arena arena = {0};
         struct instance_options options = {.root = rng_new(1, "x"), .keep_description = 1.0};
-        for (uint32_t i = 0; i < 50; i++) {
+        for (uint32_t i = 0; i < 20; i++) {
             struct instance instance;
             task_instance(task, &options, i, &arena, &instance);
             assert_true(instance.example_count >= 1);
