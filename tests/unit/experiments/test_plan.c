@@ -79,20 +79,20 @@ static void release(struct planned *p)
     free(p->text);
 }
 
-/* The quickstart as it ships, planned once for all tests that only look at it. */
-static struct planned quickstart;
+/* The manifest of one family as it ships, planned once for all tests that only look at it. */
+static struct planned one_family;
 
-static int plan_quickstart(void **state)
+static int plan_one_family(void **state)
 {
     (void)state;
-    plan_of("quickstart.yaml", NULL, NULL, &quickstart);
+    plan_of("one-family.yaml", NULL, NULL, &one_family);
     return 0;
 }
 
-static int release_quickstart(void **state)
+static int release_one_family(void **state)
 {
     (void)state;
-    release(&quickstart);
+    release(&one_family);
     return 0;
 }
 
@@ -116,10 +116,10 @@ static const struct plan_blob *blob_of(const struct plan *plan, const struct dig
     return NULL;
 }
 
-static void quickstart_keeps_its_promises(void **state)
+static void one_family_keeps_its_promises(void **state)
 {
     (void)state;
-    const struct plan *plan = &quickstart.plan;
+    const struct plan *plan = &one_family.plan;
     assert_int_equal(plan->task_count, 4);
     assert_int_equal(plan->cell_count, 12);
     assert_int_equal(plan->job_count, 3 + 12);
@@ -151,10 +151,10 @@ static void quickstart_keeps_its_promises(void **state)
 static void formats_score_the_same_positions(void **state)
 {
     (void)state;
-    for (size_t c = 0; c < quickstart.plan.cell_count; c++) {
-        const struct plan_cell *cell = &quickstart.plan.cells[c];
-        const struct plan_job *job = &quickstart.plan.jobs[cell->jobs[0]];
-        const struct plan_blob *blob = blob_of(&quickstart.plan, &job->inputs[0].digest);
+    for (size_t c = 0; c < one_family.plan.cell_count; c++) {
+        const struct plan_cell *cell = &one_family.plan.cells[c];
+        const struct plan_job *job = &one_family.plan.jobs[cell->jobs[0]];
+        const struct plan_blob *blob = blob_of(&one_family.plan, &job->inputs[0].digest);
         struct dataset dataset;
         struct err err;
         assert_int_equal(dataset_parse(blob->data, (size_t)blob->bytes, "d", &dataset, &err),
@@ -176,6 +176,27 @@ static void formats_score_the_same_positions(void **state)
         }
         dataset_release(&dataset);
     }
+}
+
+/* The same design for every architecture, within the time that it promises. */
+static void the_quickstart_compares_three_families(void **state)
+{
+    (void)state;
+    struct planned p;
+    plan_of("quickstart.yaml", NULL, NULL, &p);
+    double hours = 0;
+    assert_int_equal(p.plan.cell_count, 3 * 12);
+    assert_int_equal(p.plan.job_count, 3 * (3 + 12));
+    assert_int_equal(p.plan.warning_count, 0);
+    for (size_t i = 0; i < p.plan.task_count; i++) {
+        assert_true(p.plan.tasks[i].k >= 8);
+        assert_true(p.plan.tasks[i].tokens_max <= 768);
+        assert_true(p.plan.tasks[i].sequences >= 100);
+    }
+    for (size_t i = 0; i < p.plan.job_count; i++)
+        hours += p.plan.jobs[i].hours * p.plan.jobs[i].threads;
+    assert_true(hours / 2 < 0.1); /* 6 minutes on two cores */
+    release(&p);
 }
 
 /* Steps and tokens of a training job, as worker/lm counts them. */
@@ -235,17 +256,17 @@ static void workers_count_what_was_planned(void **state)
     (void)state;
     struct err err;
     struct tokenizer *tokenizer = NULL;
-    const struct plan_job *pretrain = job_labelled(&quickstart.plan, "llama-tiny/PT/42");
+    const struct plan_job *pretrain = job_labelled(&one_family.plan, "llama-tiny/PT/42");
     assert_string_equal(pretrain->inputs[1].name, "tokenizer");
-    const struct plan_blob *json = blob_of(&quickstart.plan, &pretrain->inputs[1].digest);
+    const struct plan_blob *json = blob_of(&one_family.plan, &pretrain->inputs[1].digest);
     assert_int_equal(tokenizer_parse(json->data, (size_t)json->bytes, "t", &tokenizer, &err),
                      ERR_OK);
     assert_int_equal(tokenizer_vocabulary(tokenizer), 1024);
-    for (size_t i = 0; i < quickstart.plan.job_count; i++) {
-        if (quickstart.plan.jobs[i].kind == JOB_EVALUATE)
-            check_evaluation(&quickstart, &quickstart.plan.jobs[i], tokenizer, 768);
+    for (size_t i = 0; i < one_family.plan.job_count; i++) {
+        if (one_family.plan.jobs[i].kind == JOB_EVALUATE)
+            check_evaluation(&one_family, &one_family.plan.jobs[i], tokenizer, 768);
         else
-            check_training(&quickstart, &quickstart.plan.jobs[i], tokenizer);
+            check_training(&one_family, &one_family.plan.jobs[i], tokenizer);
     }
     tokenizer_free(tokenizer);
 }
@@ -282,9 +303,9 @@ static void an_edit_changes_only_what_follows(void **state)
 {
     (void)state;
     struct planned a;
-    plan_of("quickstart.yaml", "steps: 80", "steps: 80", &a);
+    plan_of("one-family.yaml", "steps: 80", "steps: 80", &a);
     struct planned st;
-    plan_of("quickstart.yaml", "steps: 80", "steps: 81", &st);
+    plan_of("one-family.yaml", "steps: 80", "steps: 81", &st);
     assert_true(same_identity(&a, &st, "llama-tiny/PT/42"));
     assert_true(same_identity(&a, &st, "llama-tiny/IT/42"));
     assert_false(same_identity(&a, &st, "llama-tiny/ST/42"));
@@ -292,17 +313,17 @@ static void an_edit_changes_only_what_follows(void **state)
     assert_false(same_identity(&a, &st, "llama-tiny/ST/flight_small/42"));
     release(&st);
     struct planned threads;
-    plan_of("quickstart.yaml", "threads: 2", "threads: 1", &threads);
+    plan_of("one-family.yaml", "threads: 2", "threads: 1", &threads);
     assert_true(same_identity(&a, &threads, "llama-tiny/ST/flight_small/42"));
     release(&threads);
     struct planned rate;
-    plan_of("quickstart.yaml", "learning_rate: 0.003", "learning_rate: 0.004", &rate);
+    plan_of("one-family.yaml", "learning_rate: 0.003", "learning_rate: 0.004", &rate);
     assert_false(same_identity(&a, &rate, "llama-tiny/PT/42"));
     assert_false(same_identity(&a, &rate, "llama-tiny/ST/flight_small/42"));
     release(&rate);
     /* Names are labels. */
     struct planned renamed;
-    plan_of("quickstart.yaml", "  llama-tiny:", "  other-name:", &renamed);
+    plan_of("one-family.yaml", "  llama-tiny:", "  other-name:", &renamed);
     assert_int_equal(renamed.plan.job_count, a.plan.job_count);
     for (size_t i = 0; i < a.plan.job_count; i++)
         assert_true(digest_equal(&a.plan.jobs[i].identity, &renamed.plan.jobs[i].identity));
@@ -316,8 +337,8 @@ static void pretraining_shows_the_colon_labels(void **state)
     (void)state;
     struct err err;
     struct dataset dataset;
-    const struct plan_job *job = job_labelled(&quickstart.plan, "llama-tiny/PT/42");
-    const struct plan_blob *blob = blob_of(&quickstart.plan, &job->inputs[0].digest);
+    const struct plan_job *job = job_labelled(&one_family.plan, "llama-tiny/PT/42");
+    const struct plan_blob *blob = blob_of(&one_family.plan, &job->inputs[0].digest);
     static const char *const labels[] = {"Description: ", "\n\nInput: ", "\n\nOutput: "};
     assert_int_equal(dataset_parse(blob->data, (size_t)blob->bytes, "d", &dataset, &err), ERR_OK);
     for (size_t l = 0; l < ARRAY_COUNT(labels); l++) {
@@ -339,7 +360,7 @@ static void sequences_that_teach_nothing_are_left_out(void **state)
     struct err err;
     struct tokenizer *tokenizer = NULL;
     static const char shipped[] = "tasks: train, steps: 80,";
-    plan_of("quickstart.yaml", shipped,
+    plan_of("one-family.yaml", shipped,
             "tasks: [categorical_small], steps: 4, sequence_tokens: 60,", &p);
     const struct plan_job *pretrain = job_labelled(&p.plan, "llama-tiny/PT/42");
     const struct plan_blob *json = blob_of(&p.plan, &pretrain->inputs[1].digest);
@@ -348,7 +369,7 @@ static void sequences_that_teach_nothing_are_left_out(void **state)
     check_training(&p, job_labelled(&p.plan, "llama-tiny/ST/42"), tokenizer);
     tokenizer_free(tokenizer);
     release(&p);
-    assert_int_equal(try_plan("quickstart.yaml", shipped,
+    assert_int_equal(try_plan("one-family.yaml", shipped,
                               "tasks: [verbagg], steps: 4, sequence_tokens: 8,", &p, &err),
                      ERR_INVALID);
     assert_non_null(strstr(err.text, "hardly any sequence has an output within 8 tokens; "
@@ -361,7 +382,7 @@ static void a_pass_takes_every_sequence_once(void **state)
     (void)state;
     struct planned p;
     static const char shipped[] = "tasks: train, steps: 80,";
-    plan_of("quickstart.yaml", shipped,
+    plan_of("one-family.yaml", shipped,
             "tasks: train, epochs: 2, sequences_per_task: 7, batch_sequences: 10, format: colon,",
             &p);
     const struct plan_job *job = job_labelled(&p.plan, "llama-tiny/ST/42");
@@ -390,17 +411,17 @@ static void filters_prune_the_training_nobody_needs(void **state)
 {
     (void)state;
     struct planned p;
-    plan_of("quickstart.yaml",
+    plan_of("one-family.yaml",
             "compare:", "exclude: [{variant: ST}, {task: flight_small}]\ncompare:", &p);
     assert_int_equal(p.plan.cell_count, 2 * 3);
     assert_int_equal(p.plan.job_count, 2 + 6);
     release(&p);
-    plan_of("quickstart.yaml", "compare:", "include: [{variant: ST, task: urn_icl}]\ncompare:", &p);
+    plan_of("one-family.yaml", "compare:", "include: [{variant: ST, task: urn_icl}]\ncompare:", &p);
     assert_int_equal(p.plan.cell_count, 1);
     assert_int_equal(p.plan.job_count, 3 + 1); /* ST needs PT, and IT's rows */
     /* k is as without the filter: formats that are left out still count. */
-    assert_int_equal(p.plan.tasks[0].k, quickstart.plan.tasks[3].k);
-    assert_string_equal(p.plan.tasks[0].task, quickstart.plan.tasks[3].task);
+    assert_int_equal(p.plan.tasks[0].k, one_family.plan.tasks[3].k);
+    assert_string_equal(p.plan.tasks[0].task, one_family.plan.tasks[3].task);
     release(&p);
 }
 
@@ -410,7 +431,7 @@ static void held_out_sources_are_refused(void **state)
     struct planned p;
     struct err err;
     assert_int_equal(
-        try_plan("quickstart.yaml", "tasks: train", "tasks: [train, urn_icl]", &p, &err),
+        try_plan("one-family.yaml", "tasks: train", "tasks: [train, urn_icl]", &p, &err),
         ERR_INVALID);
     assert_non_null(strstr(err.text, "source 'generator-urn' is held out for the task 'urn_icl', "
                                      "but 'ST' would train on it"));
@@ -435,7 +456,7 @@ static void a_missing_corpus_names_its_package(void **state)
     size_t len;
     env.reader.read = no_wordnet;
     assert_int_equal(
-        file_read(TRIAD_SOURCE_DIR "/experiments/manifests/quickstart.yaml", 0, &bytes, &len, &err),
+        file_read(TRIAD_SOURCE_DIR "/experiments/manifests/one-family.yaml", 0, &bytes, &len, &err),
         ERR_OK);
     assert_int_equal(manifest_parse(bytes, len, "m", &manifest, &err), ERR_OK);
     assert_int_equal(plan_build(&manifest, &env, &plan, &err), ERR_NOT_FOUND);
@@ -449,7 +470,8 @@ static void a_missing_corpus_names_its_package(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(quickstart_keeps_its_promises),
+        cmocka_unit_test(one_family_keeps_its_promises),
+        cmocka_unit_test(the_quickstart_compares_three_families),
         cmocka_unit_test(formats_score_the_same_positions),
         cmocka_unit_test(workers_count_what_was_planned),
         cmocka_unit_test(planning_twice_gives_the_same_bytes),
@@ -461,5 +483,5 @@ int main(void)
         cmocka_unit_test(held_out_sources_are_refused),
         cmocka_unit_test(a_missing_corpus_names_its_package),
     };
-    return cmocka_run_group_tests(tests, plan_quickstart, release_quickstart);
+    return cmocka_run_group_tests(tests, plan_one_family, release_one_family);
 }

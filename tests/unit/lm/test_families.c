@@ -194,6 +194,100 @@ static void blocks_agree(void **state)
     }
 }
 
+/* ---- sampling ---- */
+
+/* The stated distribution of the token after the last row: softmax(logits / temperature), its top_k
+ * most probable, of these the fewest that reach top_p of their mass, made to add up to 1. */
+static void stated_distribution(const float *logits, int vocabulary,
+                                const struct sample_options *options, double *out)
+{
+    double mass = 0, kept = 0;
+    bool taken[IDS_MAX] = {false};
+    int order[IDS_MAX], count = options->top_k;
+    for (int k = 0; k < count; k++) {
+        int best = -1;
+        for (int i = 0; i < vocabulary; i++) {
+            if (!taken[i] && (best < 0 || logits[i] > logits[best]))
+                best = i;
+        }
+        taken[best] = true;
+        order[k] = best;
+        mass += exp((double)logits[best] / options->temperature);
+    }
+    memset(out, 0, (size_t)vocabulary * sizeof *out);
+    for (int k = 0; k < count && kept < options->top_p * mass; k++) {
+        out[order[k]] = exp((double)logits[order[k]] / options->temperature);
+        kept += out[order[k]];
+    }
+    for (int i = 0; i < vocabulary; i++)
+        out[i] /= kept;
+}
+
+/* Pearson's statistic of `draws` counts; its degrees of freedom into `freedom`. */
+static double chi_square(const int *counts, const double *expected, int vocabulary, int draws,
+                         int *freedom)
+{
+    double statistic = 0;
+    *freedom = -1;
+    for (int i = 0; i < vocabulary; i++) {
+        const double mean = draws * expected[i];
+        if (expected[i] > 0) {
+            statistic += (counts[i] - mean) * (counts[i] - mean) / mean;
+            ++*freedom;
+        } else if (counts[i] > 0) {
+            return INFINITY;
+        }
+    }
+    return statistic;
+}
+
+/* The 99.9 % point of chi-square (Wilson and Hilferty 1931); 0 for a certain outcome. */
+static double chi_square_limit(int freedom)
+{
+    if (freedom == 0)
+        return 0;
+    const double v = 2.0 / (9.0 * freedom);
+    return freedom * pow(1 - v + 3.0902 * sqrt(v), 3);
+}
+
+static void draws_follow_the_stated_distribution(void **state)
+{
+    (void)state;
+    enum { DRAWS = 20000 };
+    const struct sample_options options = {
+        .temperature = 1.6, .top_k = 20, .top_p = 0.9, .seed = 12};
+    for (size_t k = 0; k < LONG_COUNT; k++) {
+        struct bench b;
+        struct sampler *sampler = NULL;
+        struct err err;
+        int counts[IDS_MAX] = {0}, freedom = 0;
+        double stated[IDS_MAX], other[IDS_MAX];
+        setup(&b, &long_cases[k]);
+        const float *last = b.numpy + (size_t)(b.count - 1) * (size_t)b.vocabulary;
+        assert_int_equal(sampler_new(b.model, &options, &sampler, &err), ERR_OK);
+        feed(sampler, b.ids, b.count);
+        for (int i = 0; i < DRAWS; i++)
+            counts[sampler_choose(sampler)]++;
+        stated_distribution(last, b.vocabulary, &options, stated);
+        const double statistic = chi_square(counts, stated, b.vocabulary, DRAWS, &freedom);
+        assert_true(freedom >= 4 && freedom < options.top_k - 1); /* both cuts cut */
+        assert_true(statistic < chi_square_limit(freedom));
+        /* The same draws do not follow neighbouring settings. */
+        struct sample_options wrong[] = {options, options, options};
+        wrong[0].temperature = 1.45;
+        wrong[1].top_k = freedom; /* one less than were kept */
+        wrong[2].top_p = 0.75;
+        for (size_t i = 0; i < 3; i++) {
+            stated_distribution(last, b.vocabulary, &wrong[i], other);
+            const double elsewhere = chi_square(counts, other, b.vocabulary, DRAWS, &freedom);
+            if (!(elsewhere > chi_square_limit(freedom)))
+                fail_msg("%s, setting %zu: %g with %d", long_cases[k].name, i, elsewhere, freedom);
+        }
+        sampler_free(sampler);
+        teardown(&b);
+    }
+}
+
 /* ---- each ingredient, changed, must be visible in the logits ---- */
 
 static void other_theta(struct model_config *c)
@@ -277,6 +371,7 @@ int main(void)
         cmocka_unit_test(batches_agree),
         cmocka_unit_test(greedy_texts_are_identical),
         cmocka_unit_test(blocks_agree),
+        cmocka_unit_test(draws_follow_the_stated_distribution),
         cmocka_unit_test(every_ingredient_matters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
