@@ -469,6 +469,23 @@ static const struct field backup_state_fields[] = {
     NUMBER(U64, msg_backup_state, pages_done),
 };
 
+static const struct field get_allocs_fields[] = {
+    NUMBER(U64, msg_get_allocs, request),
+    NAME(msg_get_allocs, queue),
+};
+
+static const struct field alloc_act_fields[] = {
+    NUMBER(U64, msg_alloc_act, request),
+    ENUM(msg_alloc_act, action, ALLOC_WISH_COUNT),
+    NAME(msg_alloc_act, queue),
+    STRING(msg_alloc_act, options, ALLOC_OPTIONS_BYTES_MAX),
+};
+
+static const struct field allocs_fields[] = {
+    NUMBER(U64, msg_allocs, request),
+    STRING(msg_allocs, text, REPLY_BYTES_MAX),
+};
+
 static const struct field gc_state_fields[] = {
     NUMBER(U64, msg_gc_state, request),       NUMBER(BOOL, msg_gc_state, complete),
     NUMBER(BOOL, msg_gc_state, applied),      NUMBER(U64, msg_gc_state, kept),

@@ -31,6 +31,8 @@
 /* Travels in one frame, beside the first slice of the plan. */
 #define MANIFEST_BYTES_MAX    (128 * 1024)
 #define PLAN_JSON_BYTES_MAX   (16 * 1024 * 1024)
+/* A queue of allocations, as JSON: its arguments for sbatch among it. */
+#define ALLOC_OPTIONS_BYTES_MAX (32 * 1024)
 #define WORKERS_MAX           4096
 #define LEASES_PER_WORKER_MAX 256
 #define LIST_ROWS_PER_FRAME   200

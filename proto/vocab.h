@@ -526,6 +526,33 @@ struct msg_gc {
     bool apply;
 };
 
+/* What a person wants of the allocations of a batch system. */
+enum alloc_wish {
+    ALLOC_WISH_ADD,     /* `options`: the queue */
+    ALLOC_WISH_DRY_RUN, /* `options`; the batch system is asked whether it would run */
+    ALLOC_WISH_PAUSE,   /* `queue`; as in what follows */
+    ALLOC_WISH_RESUME,
+    ALLOC_WISH_REMOVE,
+    ALLOC_WISH_COUNT,
+};
+
+struct msg_get_allocs {
+    uint64_t request;
+    const char *queue; /* empty: all, without their allocations and notes */
+};
+
+struct msg_alloc_act {
+    uint64_t request;
+    enum alloc_wish action;
+    const char *queue;
+    const char *options; /* JSON, as alloc_options_parse() reads it; empty where not needed */
+};
+
+struct msg_allocs {
+    uint64_t request;
+    const char *text; /* GET_ALLOCS: JSON; ALLOC_ACT: a sentence */
+};
+
 struct msg_gc_state {
     uint64_t request;
     bool complete, applied;
@@ -644,7 +671,10 @@ struct msg_blob_written {
     X(GC, gc, 'C')                                                                                 \
     X(EXPLANATION, explanation, 'R')                                                               \
     X(BACKUP_STATE, backup_state, 'R')                                                             \
-    X(GC_STATE, gc_state, 'R')
+    X(GC_STATE, gc_state, 'R')                                                                     \
+    X(GET_ALLOCS, get_allocs, 'C')                                                                 \
+    X(ALLOC_ACT, alloc_act, 'C')                                                                   \
+    X(ALLOCS, allocs, 'R')
 
 enum msg_kind {
     MSG_NONE = 0,

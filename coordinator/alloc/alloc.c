@@ -9,6 +9,7 @@
 
 #include "alloc_state.h"
 #include "check.h"
+#include "labels.h"
 
 const char *alloc_state_name(enum alloc_state state)
 {
@@ -52,19 +53,33 @@ void alloc_free(struct alloc *alloc)
     free(alloc);
 }
 
+static const char *copy(const char *text)
+{
+    char *own = strdup(text != NULL ? text : "");
+    ASSERT(own != NULL);
+    return own;
+}
+
+static void drop(const char *text)
+{
+    free((char *)(uintptr_t)text);
+}
+
 struct alloc_queue *alloc_queue_new(const struct alloc_queue_options *options)
 {
     struct alloc_queue *queue = calloc(1, sizeof *queue);
     ASSERT(queue != NULL);
     queue->options = *options;
+    queue->options.labels = copy(options->labels);
+    queue->options.access = copy(options->access);
+    queue->options.folder = copy(options->folder);
     queue->options.arguments = NULL;
     if (options->argument_count > 0) {
         queue->options.arguments = calloc(options->argument_count, sizeof *options->arguments);
         ASSERT(queue->options.arguments != NULL);
     }
     for (size_t i = 0; i < options->argument_count; i++) {
-        queue->options.arguments[i] = strdup(options->arguments[i]);
-        ASSERT(queue->options.arguments[i] != NULL);
+        queue->options.arguments[i] = copy(options->arguments[i]);
     }
     return queue;
 }
@@ -72,9 +87,12 @@ struct alloc_queue *alloc_queue_new(const struct alloc_queue_options *options)
 void alloc_queue_free(struct alloc_queue *queue)
 {
     for (size_t i = 0; i < queue->options.argument_count; i++) {
-        free((char *)(uintptr_t)queue->options.arguments[i]);
+        drop(queue->options.arguments[i]);
     }
     free(queue->options.arguments);
+    drop(queue->options.labels);
+    drop(queue->options.access);
+    drop(queue->options.folder);
     free(queue->jobs);
     free(queue);
 }
@@ -165,6 +183,14 @@ enum err_code alloc_options_check(const struct alloc_queue_options *options, str
         options->backlog < 1 || options->backlog > options->workers_max) {
         return err_set(err, ERR_INVALID, "allow 1 to %d workers, and 1 to as many pending at once",
                        ALLOC_WORKERS_MAX);
+    }
+    if (options->labels != NULL && *options->labels != '\0') {
+        struct strbuf sorted = {0};
+        enum err_code rc = labels_parse(options->labels, &sorted, err);
+        strbuf_release(&sorted);
+        if (rc != ERR_OK) {
+            return rc;
+        }
     }
     if (options->argument_count > ALLOC_ARGUMENTS_MAX) {
         return err_set(err, ERR_LIMIT, "more than %d arguments for sbatch", ALLOC_ARGUMENTS_MAX);

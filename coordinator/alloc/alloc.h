@@ -72,6 +72,9 @@ struct alloc_queue_options {
     uint32_t workers_max;   /* allocations at once, pending ones included */
     uint32_t backlog;       /* allocations pending at once */
     int64_t idle_ms;        /* a worker without work leaves after this */
+    const char *labels;     /* of its workers, as labels_parse() writes them */
+    const char *access;     /* their access file, as compute nodes see it; "" for the default */
+    const char *folder;     /* where their folders go; "" for the default */
     const char **arguments; /* verbatim for sbatch */
     size_t argument_count;
 };
@@ -125,7 +128,8 @@ void alloc_job_name(const struct alloc *alloc, const struct alloc_queue *queue, 
 struct alloc_demand {
     uint32_t threads;
     uint64_t memory_bytes;
-    int64_t time_ms; /* 0: not stated */
+    int64_t time_ms;    /* 0: not stated */
+    const char *labels; /* that its worker must have; NULL: none */
     uint64_t jobs;
 };
 
@@ -189,8 +193,17 @@ void alloc_print(const struct alloc *alloc, struct strbuf *out);
 NODISCARD enum err_code alloc_parse(const char *text, size_t len, struct alloc **out,
                                     struct err *err);
 
+/* The queues as JSON for people (schema triad.alloc/1): with state names, the reasons and what is
+ * open; of the one called `queue` (NULL: all, briefly) also its latest allocations and notes. */
+void alloc_show(const struct alloc *alloc, const char *queue, struct strbuf *out);
+
 /* Check what a person asked for. */
 NODISCARD enum err_code alloc_options_check(const struct alloc_queue_options *options,
                                             struct err *err);
+/* What a person asked for, as JSON with the keys of `struct alloc_queue_options`, and back. The
+ * parsed options are checked; their strings and arrays live in `arena`. */
+void alloc_options_print(const struct alloc_queue_options *options, struct strbuf *out);
+NODISCARD enum err_code alloc_options_parse(const char *text, size_t len, struct arena *arena,
+                                            struct alloc_queue_options *out, struct err *err);
 
 #endif

@@ -54,19 +54,44 @@ static json_t *print_notes(const struct alloc_queue *queue)
     return list;
 }
 
+static json_t *print_options(const struct alloc_queue_options *o)
+{
+    json_t *object =
+        json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:o}", "name", o->name,
+                  "cores", whole(o->cores), "memory_bytes", whole(o->memory_bytes), "time_ms",
+                  (json_int_t)o->time_ms, "workers_max", whole(o->workers_max), "backlog",
+                  whole(o->backlog), "idle_ms", (json_int_t)o->idle_ms, "labels",
+                  o->labels ? o->labels : "", "access", o->access ? o->access : "", "folder",
+                  o->folder ? o->folder : "", "arguments", print_arguments(o));
+    ASSERT(object != NULL); /* texts are checked UTF-8 */
+    return object;
+}
+
 static json_t *print_queue(const struct alloc_queue *q)
 {
-    const struct alloc_queue_options *o = &q->options;
-    json_t *object = json_pack(
-        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:b, s:s, s:I, s:I, s:I, s:I, s:o, s:o}", "name",
-        o->name, "cores", whole(o->cores), "memory_bytes", whole(o->memory_bytes), "time_ms",
-        (json_int_t)o->time_ms, "workers_max", whole(o->workers_max), "backlog", whole(o->backlog),
-        "idle_ms", (json_int_t)o->idle_ms, "arguments", print_arguments(o), "paused", q->paused,
-        "reason", q->reason, "submit_errors", whole(q->submit_errors), "failures",
-        whole(q->failures), "not_before_ms", (json_int_t)q->not_before_ms, "surplus_since_ms",
-        (json_int_t)q->surplus_since_ms, "jobs", print_jobs(q), "notes", print_notes(q));
-    ASSERT(object != NULL); /* texts are cleaned to UTF-8 on their way in */
+    json_t *object = print_options(&q->options);
+    json_t *state = json_pack(
+        "{s:b, s:s, s:I, s:I, s:I, s:I, s:o, s:o}", "paused", q->paused, "reason", q->reason,
+        "submit_errors", whole(q->submit_errors), "failures", whole(q->failures), "not_before_ms",
+        (json_int_t)q->not_before_ms, "surplus_since_ms", (json_int_t)q->surplus_since_ms, "jobs",
+        print_jobs(q), "notes", print_notes(q));
+    ASSERT(state != NULL && json_object_update(object, state) == 0);
+    json_decref(state);
     return object;
+}
+
+static void dump(json_t *document, struct strbuf *out)
+{
+    char *text = json_dumps(document, JSON_COMPACT | JSON_SORT_KEYS);
+    ASSERT(text != NULL);
+    strbuf_puts(out, text);
+    free(text);
+    json_decref(document);
+}
+
+void alloc_options_print(const struct alloc_queue_options *options, struct strbuf *out)
+{
+    dump(print_options(options), out);
 }
 
 void alloc_print(const struct alloc *alloc, struct strbuf *out)
@@ -79,11 +104,7 @@ void alloc_print(const struct alloc *alloc, struct strbuf *out)
         json_pack("{s:i, s:s, s:I, s:o}", "triad_alloc", ALLOC_FORMAT, "tag", alloc->tag,
                   "number_last", whole(alloc->number_last), "queues", queues);
     ASSERT(document != NULL);
-    char *text = json_dumps(document, JSON_COMPACT | JSON_SORT_KEYS);
-    ASSERT(text != NULL);
-    strbuf_puts(out, text);
-    free(text);
-    json_decref(document);
+    dump(document, out);
 }
 
 /* ---- reading ---- */
@@ -136,18 +157,22 @@ static enum err_code parse_job(json_t *item, struct alloc_queue *queue, struct e
     return ERR_OK;
 }
 
-static enum err_code parse_options(json_t *item, struct alloc_queue_options *out, struct err *err)
+/* `arguments_out` holds ALLOC_ARGUMENTS_MAX; strings are borrowed from `item`. */
+static enum err_code parse_options(json_t *item, const char **arguments_out,
+                                   struct alloc_queue_options *out, struct err *err)
 {
     json_int_t cores, memory, time, workers, backlog, idle;
     json_t *arguments;
     const char *name;
-    if (json_unpack(item, "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "name", &name, "cores",
-                    &cores, "memory_bytes", &memory, "time_ms", &time, "workers_max", &workers,
-                    "backlog", &backlog, "idle_ms", &idle, "arguments", &arguments) != 0 ||
+    *out = (struct alloc_queue_options){.arguments = arguments_out};
+    if (json_unpack(item, "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:o}", "name", &name,
+                    "cores", &cores, "memory_bytes", &memory, "time_ms", &time, "workers_max",
+                    &workers, "backlog", &backlog, "idle_ms", &idle, "labels", &out->labels,
+                    "access", &out->access, "folder", &out->folder, "arguments", &arguments) != 0 ||
         !take(out->name, sizeof out->name, name) || !is_below(cores, UINT32_MAX) || memory < 0 ||
         !is_below(workers, UINT32_MAX) || !is_below(backlog, UINT32_MAX) || idle < 0 ||
         !json_is_array(arguments) || json_array_size(arguments) > ALLOC_ARGUMENTS_MAX) {
-        return corrupt(err, "a queue is damaged");
+        return err_set(err, ERR_INVALID, "the queue's description is incomplete or out of range");
     }
     out->cores = (uint32_t)cores;
     out->memory_bytes = (uint64_t)memory;
@@ -159,10 +184,30 @@ static enum err_code parse_options(json_t *item, struct alloc_queue_options *out
     for (size_t i = 0; i < out->argument_count; i++) {
         out->arguments[i] = json_string_value(json_array_get(arguments, i));
         if (out->arguments[i] == NULL) {
-            return corrupt(err, "an argument of a queue is no text");
+            return err_set(err, ERR_INVALID, "an argument of the queue is no text");
         }
     }
     return alloc_options_check(out, err);
+}
+
+enum err_code alloc_options_parse(const char *text, size_t len, struct arena *arena,
+                                  struct alloc_queue_options *out, struct err *err)
+{
+    const char **arguments = arena_array(arena, ALLOC_ARGUMENTS_MAX, sizeof *arguments);
+    json_t *item = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+    enum err_code rc = item != NULL
+                           ? parse_options(item, arguments, out, err)
+                           : err_set(err, ERR_INVALID, "the queue's description is no JSON");
+    if (rc == ERR_OK) {
+        out->labels = arena_strdup(arena, out->labels);
+        out->access = arena_strdup(arena, out->access);
+        out->folder = arena_strdup(arena, out->folder);
+        for (size_t i = 0; i < out->argument_count; i++) {
+            out->arguments[i] = arena_strdup(arena, out->arguments[i]);
+        }
+    }
+    json_decref(item);
+    return rc;
 }
 
 static enum err_code parse_state(json_t *item, struct alloc_queue *queue, struct err *err)
@@ -209,8 +254,13 @@ static enum err_code parse_state(json_t *item, struct alloc_queue *queue, struct
 static enum err_code parse_queue(json_t *item, struct alloc *alloc, struct err *err)
 {
     const char *arguments[ALLOC_ARGUMENTS_MAX];
-    struct alloc_queue_options options = {.arguments = arguments};
-    enum err_code rc = parse_options(item, &options, err);
+    struct alloc_queue_options options;
+    enum err_code rc = parse_options(item, arguments, &options, err);
+    if (rc != ERR_OK) {
+        err_wrap(err, "stored allocations");
+        err->code = ERR_CORRUPT;
+        return ERR_CORRUPT;
+    }
     if (rc == ERR_OK && alloc_queue_find(alloc, options.name) != NULL) {
         rc = corrupt(err, "two queues have one name");
     }
@@ -253,4 +303,58 @@ enum err_code alloc_parse(const char *text, size_t len, struct alloc **out, stru
     }
     *out = alloc;
     return ERR_OK;
+}
+
+/* ---- for people ---- */
+
+#define SHOWN_JOBS_MAX 300 /* the latest: a reply has one frame */
+
+static json_t *show_jobs(const struct alloc_queue *q)
+{
+    json_t *jobs = json_array();
+    size_t first = q->job_count > SHOWN_JOBS_MAX ? q->job_count - SHOWN_JOBS_MAX : 0;
+    for (size_t i = first; i < q->job_count; i++) {
+        const struct alloc_job *j = &q->jobs[i];
+        json_t *item = json_pack(
+            "{s:I, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:s}", "number", whole(j->number), "batch_id",
+            j->batch_id, "state", alloc_state_name(j->state), "end", alloc_end_name(j->end),
+            "registered", j->registered, "submitted_ms", (json_int_t)j->submitted_ms, "started_ms",
+            (json_int_t)j->started_ms, "ended_ms", (json_int_t)j->ended_ms, "text", j->text);
+        ASSERT(item != NULL);
+        json_array_append_new(jobs, item);
+    }
+    return jobs;
+}
+
+static json_t *show_queue(const struct alloc_queue *q, bool whole_of_it)
+{
+    json_int_t open[ALLOC_ENDED] = {0};
+    json_t *object = print_options(&q->options);
+    for (size_t i = 0; i < q->job_count; i++) {
+        if (q->jobs[i].state != ALLOC_ENDED) {
+            open[q->jobs[i].state]++;
+        }
+    }
+    json_t *state = json_pack("{s:b, s:s, s:I, s:I, s:I}", "paused", q->paused, "reason", q->reason,
+                              "submitting", open[ALLOC_SUBMITTING], "pending", open[ALLOC_PENDING],
+                              "running", open[ALLOC_RUNNING]);
+    ASSERT(state != NULL && json_object_update(object, state) == 0);
+    json_decref(state);
+    if (whole_of_it) {
+        json_object_set_new(object, "allocations", show_jobs(q));
+        json_object_set_new(object, "notes", print_notes(q));
+    }
+    return object;
+}
+
+void alloc_show(const struct alloc *alloc, const char *queue, struct strbuf *out)
+{
+    json_t *queues = json_array();
+    for (size_t i = 0; i < alloc->queue_count; i++) {
+        const struct alloc_queue *q = alloc->queues[i];
+        if (queue == NULL || strcmp(q->options.name, queue) == 0) {
+            json_array_append_new(queues, show_queue(q, queue != NULL));
+        }
+    }
+    dump(json_pack("{s:s, s:o}", "schema", "triad.alloc/1", "queues", queues), out);
 }

@@ -5,11 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "check.h"
+#include "labels.h"
 
 static bool fits(const struct alloc_queue_options *o, const struct alloc_demand *d)
 {
-    return d->threads <= o->cores && (o->memory_bytes == 0 || d->memory_bytes <= o->memory_bytes) &&
+    return labels_have(o->labels, d->labels != NULL ? d->labels : "") && d->threads <= o->cores &&
+           (o->memory_bytes == 0 || d->memory_bytes <= o->memory_bytes) &&
            d->time_ms <= o->time_ms - ALLOC_TIME_MARGIN_MS;
 }
 

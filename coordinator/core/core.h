@@ -371,6 +371,20 @@ struct core_counts {
 };
 struct core_counts core_counts(const struct core *core);
 
+/* Startable jobs that ask for the same; jobs of paused experiments are not among them. `labels` is
+ * borrowed until the next step. */
+struct core_demand {
+    uint32_t threads;
+    uint64_t memory_bytes;
+    uint32_t time_limit_s; /* 0: not stated */
+    const char *labels;
+    size_t jobs;
+};
+/* At most `max` kinds, how many there were is returned. */
+size_t core_demand(const struct core *core, struct core_demand *out, size_t max);
+/* Threads without work of workers that take jobs. */
+size_t core_idle_threads(const struct core *core);
+
 /* Everything that must survive a restart, as sorted text: two cores with equal dumps decide alike
  * but for clocks and connections. */
 void core_dump(const struct core *core, struct strbuf *out);

@@ -116,6 +116,35 @@ size_t core_workers(const struct core *core, struct worker_row *out, size_t work
     return count;
 }
 
+size_t core_demand(const struct core *core, struct core_demand *out, size_t max)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < core->shape_count && count < max; i++) {
+        const struct shape *shape = core->shapes[i];
+        if (!shape->experiment->paused) {
+            out[count++] = (struct core_demand){.threads = shape->threads,
+                                                .memory_bytes = shape->memory_asked,
+                                                .time_limit_s = shape->terms->time_limit_s,
+                                                .labels = shape->terms->labels,
+                                                .jobs = shape->job_count};
+        }
+    }
+    return count;
+}
+
+size_t core_idle_threads(const struct core *core)
+{
+    size_t idle = 0;
+    for (size_t i = 0; i < core->worker_count; i++) {
+        const struct worker *worker = core->workers[i];
+        if (worker->live && !worker->draining && !worker->drain_wanted &&
+            worker->threads > worker->threads_busy) {
+            idle += worker->threads - worker->threads_busy;
+        }
+    }
+    return idle;
+}
+
 struct core_counts core_counts(const struct core *core)
 {
     struct core_counts counts = {

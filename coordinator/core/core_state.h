@@ -152,6 +152,7 @@ struct shape {
     uint32_t threads;
     uint64_t memory_asked, memory_bytes;
     struct job *root;
+    size_t job_count;
 };
 
 struct core {

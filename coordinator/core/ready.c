@@ -77,6 +77,7 @@ void ready_insert(struct core *core, struct job *job)
     split(*place, job, &job->left, &job->right);
     *place = job;
     job->shape = shape;
+    shape->job_count++;
     core->ready_count++;
 }
 
@@ -109,6 +110,7 @@ void ready_remove(struct core *core, struct job *job)
     join(place, job->left, job->right);
     job->left = job->right = NULL;
     job->shape = NULL;
+    shape->job_count--;
     core->ready_count--;
     if (shape->root == NULL) {
         shape_free(core, shape);

@@ -64,6 +64,7 @@ static void release(struct batch_run *run)
     while (run->first != NULL) {
         struct command *command = run->first;
         run->first = command->next;
+        command->done(command->ctx, false, "stopped", strlen("stopped"));
         command_free(command);
     }
     free(run);

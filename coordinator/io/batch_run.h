@@ -19,8 +19,8 @@ typedef void batch_done_f(void *ctx, bool ok, const char *text, size_t len);
 
 /* `loop` is borrowed until batch_run_free() has run its course. */
 struct batch_run *batch_run_new(uv_loop_t *loop);
-/* Kill what runs, drop what waits without a word; the memory goes when the loop has closed the
- * handles. Accepts NULL. */
+/* Kill what runs; it and what waits end as not ok, once the loop has closed the handles. Accepts
+ * NULL. */
 void batch_run_free(struct batch_run *run);
 /* Queue a command: `argv` (ended by NULL) and `input` are copied. */
 void batch_run_add(struct batch_run *run, const char *const *argv, const char *input,

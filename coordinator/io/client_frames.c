@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "alloc_drive.h"
 #include "client_request.h"
 #include "digest_map.h"
 #include "log.h"
@@ -372,13 +373,15 @@ static request_f *const handlers[MSG_KIND_COUNT] = {
     [MSG_EXPLAIN_JOB] = client_explain_job,
     [MSG_BACKUP] = client_backup,
     [MSG_GC] = client_gc,
+    [MSG_GET_ALLOCS] = client_get_allocs,
+    [MSG_ALLOC_ACT] = client_alloc_act,
 };
 
 /* What a viewer may ask for: everything that changes nothing. */
 static const bool viewer_may[MSG_KIND_COUNT] = {
     [MSG_GET_STATUS] = true,   [MSG_LIST_JOBS] = true,   [MSG_SHOW_JOB] = true,
     [MSG_LIST_WORKERS] = true, [MSG_READ_STREAM] = true, [MSG_GET_EXPERIMENT] = true,
-    [MSG_GET_INFO] = true,
+    [MSG_GET_INFO] = true,     [MSG_GET_ALLOCS] = true,  [MSG_EXPLAIN_JOB] = true,
 };
 
 void client_frame(void *ctx, const struct net_peer *peer, enum net_role role, const char *user,

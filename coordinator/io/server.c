@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "codec.h"
 #include "file.h"
+#include "alloc_drive.h"
 #include "janitor.h"
 #include "log.h"
 #include "server_state.h"
@@ -82,6 +83,7 @@ static void on_tick(uv_timer_t *handle)
     int64_t now_ms = server_now_ms(server);
     staging_expire(&server->staging, clock_mono_ms());
     keys_watch_look(&server->keys, clock_mono_ms());
+    alloc_drive_tick(server);
     turn_retry(server);
     if (!server->in_trouble && now_ms >= server->wake_at_ms) {
         turn_begin(server);
@@ -180,6 +182,7 @@ enum err_code server_new(uv_loop_t *loop, const struct server_options *options, 
     uv_idle_init(loop, &server->turn_end);
     server->tick.data = server->turn_end.data = server;
     janitor_init(server);
+    code = code != ERR_OK ? code : alloc_drive_open(server, err);
     code = code != ERR_OK ? code : open_sockets(server, options, err);
     if (code != ERR_OK) {
         struct err later;
@@ -211,6 +214,7 @@ static void close_all(uv_idle_t *handle)
     turn_finish(server);
     uv_close((uv_handle_t *)&server->turn_end, NULL);
     uv_close((uv_handle_t *)&server->tick, NULL);
+    alloc_drive_close(server);
     janitor_close(server);
     if (server->net != NULL) {
         net_free(server->net, NULL, NULL);
@@ -237,6 +241,7 @@ enum err_code server_free(struct server *server, struct err *err)
     artifacts_free(server->artifacts);
     staging_clear(&server->staging);
     keys_watch_close(&server->keys);
+    alloc_drive_free(server);
     janitor_free(server);
     arena_release(&server->frames);
     arena_release(&server->answers);

@@ -25,6 +25,7 @@ enum server_socket { SOCKET_WORKER = 1, SOCKET_CLIENT, SOCKET_DATA, SOCKET_END }
  * costs no more memory than this and one frame's decoding budget. */
 #define TURN_BYTES_MAX ((size_t)4 * 1024 * 1024)
 
+struct alloc_drive;
 struct janitor;
 
 struct reply {
@@ -45,6 +46,7 @@ struct server {
     struct core *core;
     struct staging staging;
     struct janitor *janitor;
+    struct alloc_drive *alloc_drive;
     struct core_options core_options;
     char *state_dir;
     char *version;

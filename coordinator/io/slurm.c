@@ -68,6 +68,7 @@ static const char *quoted(const char *text, struct arena *arena)
 const char *slurm_script(const struct alloc_queue_options *queue, const struct slurm_worker *worker,
                          struct arena *arena)
 {
+    const bool has_labels = queue->labels != NULL && *queue->labels != '\0';
     const char *memory = queue->memory_bytes > 0
                              ? arena_printf(arena, " --memory %" PRIu64, queue->memory_bytes)
                              : "";
@@ -75,10 +76,12 @@ const char *slurm_script(const struct alloc_queue_options *queue, const struct s
     return arena_printf(arena,
                         "#!/bin/sh\n"
                         "exec %s --access %s --dir %s --name %s --threads %u%s \\\n"
-                        "    --drain-when-idle %" PRId64 " --grace %d\n",
+                        "    --drain-when-idle %" PRId64 " --grace %d%s%s\n",
                         quoted(worker->program, arena), quoted(worker->access, arena),
                         quoted(worker->folder, arena), quoted(worker->name, arena), queue->cores,
-                        memory, (queue->idle_ms + 999) / 1000, SIGNAL_S - 10);
+                        memory, (queue->idle_ms + 999) / 1000, SIGNAL_S - 10,
+                        has_labels ? " --label " : "",
+                        has_labels ? quoted(queue->labels, arena) : "");
 }
 
 const char *slurm_batch_id(const char *text, struct arena *arena)

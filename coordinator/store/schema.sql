@@ -172,3 +172,9 @@ CREATE TABLE events (
 );
 -- For what happened to one job.
 CREATE INDEX events_of_job ON events (job_id) WHERE job_id <> 0;
+
+-- State of parts that keep it as one text: 'allocations' (coordinator/alloc).
+CREATE TABLE documents (
+    name TEXT PRIMARY KEY,
+    body TEXT NOT NULL
+) WITHOUT ROWID;

@@ -43,6 +43,12 @@ void store_rollback(struct store *store);
 NODISCARD enum err_code store_note(struct store *store, int64_t time_ms, const char *what,
                                    const char *detail, struct err *err);
 
+/* Replace the document `name` as part of the turn; read it ("" when there is none). */
+NODISCARD enum err_code store_document_put(struct store *store, const char *name, const char *body,
+                                           struct err *err);
+NODISCARD enum err_code store_document(struct store *store, const char *name, struct arena *arena,
+                                       const char **body_out, struct err *err);
+
 struct store_counters {
     uint64_t commits;
     uint64_t records_committed;

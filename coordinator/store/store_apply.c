@@ -445,6 +445,20 @@ enum err_code store_apply(struct store *store, const struct core_op *ops, size_t
     return code;
 }
 
+enum err_code store_document_put(struct store *store, const char *name, const char *body,
+                                 struct err *err)
+{
+    enum err_code code = open_transaction(store, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    struct query q = query_begin(store, "INSERT INTO documents (name, body) VALUES (?1, ?2) "
+                                        "ON CONFLICT (name) DO UPDATE SET body = ?2");
+    query_bind_text(&q, name);
+    query_bind_text(&q, body);
+    return query_run(&q, err);
+}
+
 enum err_code store_note(struct store *store, int64_t time_ms, const char *what, const char *detail,
                          struct err *err)
 {

@@ -6,7 +6,7 @@
 
 #include "store.h"
 
-#define STORE_SCHEMA_VERSION 2
+#define STORE_SCHEMA_VERSION 3
 #define STORE_QUERIES_MAX    96
 
 extern const char store_schema_sql[];

@@ -337,3 +337,17 @@ enum err_code store_experiments(struct store *store, const char *experiment, str
     }
     return code;
 }
+
+enum err_code store_document(struct store *store, const char *name, struct arena *arena,
+                             const char **body_out, struct err *err)
+{
+    struct query q = query_begin(store, "SELECT body FROM documents WHERE name = ?");
+    bool more = false;
+    query_bind_text(&q, name);
+    enum err_code code = query_next(&q, &more, err);
+    if (code == ERR_OK) {
+        *body_out = more ? query_text(&q, arena) : "";
+        query_end(&q);
+    }
+    return code;
+}

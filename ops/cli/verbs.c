@@ -94,6 +94,21 @@ static const struct cli_option keys_options[] = {
     END_OF_OPTIONS,
 };
 
+static const struct cli_option alloc_add_options[] = {
+    {"name", "NAME", "slurm", "what to call this queue"},
+    {"cores", "N", NULL, "cores of one allocation"},
+    {"time", "DURATION", NULL, "wall time of one allocation, such as 4h or 1h30m"},
+    {"memory", "SIZE", NULL, "memory of one allocation (default: the partition's)"},
+    {"max-workers", "N", "16", "allocations at once, pending ones included"},
+    {"backlog", "N", "4", "allocations pending at once"},
+    {"idle", "DURATION", "5m", "a worker without work leaves after this"},
+    {"label", "WORDS", "", "labels of its workers, such as big,site=north"},
+    {"worker-access", "FILE", NULL, "the workers' access file (default STATE/worker.access)"},
+    {"worker-dir", "DIR", NULL, "where the workers' folders go (default STATE/alloc)"},
+    {"dry-run", NULL, NULL, "only ask the batch system whether it would take one"},
+    END_OF_OPTIONS,
+};
+
 static const struct cli_option export_key_options[] = {
     {"worker", NULL, NULL, "for a worker: may take and return work"},
     {"client", NULL, NULL, "for a person or script: may submit, look and act"},
@@ -224,6 +239,24 @@ const struct cli_verb cli_verbs[] = {
      "Columns: docs/records.md.", export_options, verb_records_export},
     {"metrics", "export", "JOB", 1, 1, "a training job's curves",
      "Columns: step, time, name, value.", NULL, verb_metrics_export},
+    {"alloc", "add", "slurm [-- ARG...]", 1, 65,
+     "get workers from a batch system when there is work",
+     "Adds a queue: while jobs could run and no worker is free for them, the coordinator submits\n"
+     "allocations with one worker each, never more than needed; workers without work leave. What "
+     "follows\n"
+     "-- goes to sbatch as it is. STATE must lie where compute nodes see it, or name "
+     "--worker-access\n"
+     "and --worker-dir; start the coordinator with --listen 0.0.0.0.",
+     alloc_add_options, verb_alloc_add},
+    {"alloc", "list", "", 0, 0, "queues of allocations, and the reason of their latest decision",
+     "", NULL, verb_alloc_list},
+    {"alloc", "show", "QUEUE", 1, 1, "its allocations, how they ended, and every decision", "",
+     NULL, verb_alloc_show},
+    {"alloc", "pause", "QUEUE", 1, 1, "ask for nothing more", "", NULL, verb_alloc_pause},
+    {"alloc", "resume", "QUEUE", 1, 1, "ask again, also after a pause for errors", "", NULL,
+     verb_alloc_resume},
+    {"alloc", "remove", "QUEUE", 1, 1, "cancel its allocations and forget it", "", NULL,
+     verb_alloc_remove},
     {"keys", "init", "", 0, 0, "make the keys of a coordinator, its clients and its workers", "",
      keys_options, verb_keys_init},
     {"keys", "list", "", 0, 0, "who may connect", "", keys_options, verb_keys_list},

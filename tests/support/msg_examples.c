@@ -266,6 +266,9 @@ static const struct msg examples[] = {
      .explanation = {5, "Label", "no worker has the labels", 17, 1500, explained,
                      COUNT(explained)}},
     {.kind = MSG_BACKUP_STATE, .backup_state = {5, true, 4000, 4000}},
+    {.kind = MSG_GET_ALLOCS, .get_allocs = {5, "long"}},
+    {.kind = MSG_ALLOC_ACT, .alloc_act = {5, ALLOC_WISH_PAUSE, "long", "{}"}},
+    {.kind = MSG_ALLOCS, .allocs = {5, "{\"queues\": []}"}},
     {.kind = MSG_GC_STATE, .gc_state = {5, true, false, 1, 2, 3, 4, 5, 6}},
     /* Edges: nothing in lists, nothing in texts, extreme numbers. */
     {.kind = MSG_HELLO,
