@@ -193,6 +193,25 @@ static const struct cli_option suite_sample_options[] = {
     END_OF_OPTIONS,
 };
 
+static const struct cli_option tokenize_options[] = {
+    {"text", "TEXT", NULL, "text to tokenize (default: standard input)"},
+    {"file", "FILE", NULL, "a file with the text"},
+    {"dataset", "FILE", NULL, "a dataset (docs/data.md): shows where the loss of a sequence falls"},
+    {"sequence", "N", "0", "which sequence of the dataset, by number from 0 or by id"},
+    {"special", NULL, NULL, "let the text give special tokens, as other programs do"},
+    {"bos", NULL, NULL, "begin with the token that begins a text"},
+    {"total", NULL, NULL, "only count"},
+    END_OF_OPTIONS,
+};
+
+static const struct cli_option tokenizer_train_options[] = {
+    {"out", "FOLDER", NULL, "folder to make, for tokenizer.json and tokenizer_config.json"},
+    {"vocabulary", "N", "8192", "entries in all: 256 bytes, learned ones and special tokens"},
+    {"specials", "LIST", NULL,
+     "special tokens, separated by commas (default: Llama 3's five turns)"},
+    END_OF_OPTIONS,
+};
+
 const struct cli_verb cli_verbs[] = {
     {NULL, "run", "MANIFEST", 1, 1, "plan, run here and report: needs nothing running",
      "Starts a private coordinator and local workers in the state folder, shows progress, prints "
@@ -292,6 +311,16 @@ const struct cli_verb cli_verbs[] = {
      suite_show_options, verb_suite_show},
     {"suite", "sample", "TASK", 1, 1, "sequences of a task in any format", "", suite_sample_options,
      verb_suite_sample},
+    {NULL, "tokenize", "MODEL", 1, 1, "pieces, ids and places of a text, and where the loss falls",
+     "MODEL is a folder with tokenizer.json, that file, or hf:ORG/NAME. Places are bytes of the "
+     "text. Text\n"
+     "gives special tokens only with --special; texts of datasets never do.",
+     tokenize_options, verb_tokenize},
+    {"tokenizer", "train", "FILE...", 1, 4096, "learn a byte-level BPE vocabulary from texts",
+     "Words never cross the pattern of Qwen3 (single digits). Equal texts give equal files in any "
+     "order;\n"
+     "other programs read them as they are.",
+     tokenizer_train_options, verb_tokenizer_train},
     {NULL, "completion", "SHELL", 1, 1, "print the completion script of a shell (bash)", "", NULL,
      verb_completion},
     {NULL, "man", "", 0, 0, "print the man page (roff)", "", NULL, verb_man},

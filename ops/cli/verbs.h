@@ -46,6 +46,8 @@ enum cli_exit verb_suite_sample(struct cli *cli);
 enum cli_exit verb_suite_check(struct cli *cli);
 enum cli_exit verb_suite_stats(struct cli *cli);
 enum cli_exit verb_suite_fetch(struct cli *cli);
+enum cli_exit verb_tokenize(struct cli *cli);
+enum cli_exit verb_tokenizer_train(struct cli *cli);
 enum cli_exit verb_completion(struct cli *cli);
 enum cli_exit verb_man(struct cli *cli);
 

@@ -163,7 +163,7 @@ static void mix_head(const struct sampler *s, int layer, int position, int key_h
         shape.window > 0 && position >= shape.window ? position - shape.window + 1 : 0;
     const float *keys = cache->keys + (size_t)key_head * (size_t)D;
     const float *values = cache->values + (size_t)key_head * (size_t)D;
-    double highest = -INFINITY, total = 0;
+    double highest = -(double)INFINITY, total = 0;
     for (int t = begin; t <= position; t++) {
         const float *key = keys + (size_t)(t % cache->limit) * cache_row(m);
         double dot = 0;

@@ -20,7 +20,7 @@ void text_map_begin(struct text_map *map, bool is_tracked)
 /* Room for the places of `len` more bytes; NULL when they are not tracked. */
 static struct text_place *more_places(struct text_map *map, size_t len)
 {
-    if (!map->is_tracked)
+    if (!map->is_tracked || len == 0)
         return NULL;
     size_t needed = map->text.len + len;
     if (needed > map->places_cap) {

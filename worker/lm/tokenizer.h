@@ -48,6 +48,7 @@ struct place_list {
 };
 
 void place_list_release(struct place_list *list);
+void place_list_append(struct place_list *list, struct text_place place);
 
 /* Read the text of a tokenizer.json. `source` (a path) is for messages. ERR_CORRUPT when it is not
  * JSON or contradicts itself, ERR_INVALID when it asks for what we do not do. The caller frees with

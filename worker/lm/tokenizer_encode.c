@@ -39,7 +39,7 @@ void place_list_release(struct place_list *list)
     *list = (struct place_list){0};
 }
 
-static void place_list_append(struct place_list *list, struct text_place place)
+void place_list_append(struct place_list *list, struct text_place place)
 {
     if (list->count == list->cap) {
         list->cap = list->cap ? list->cap * 2 : 256;

@@ -108,8 +108,8 @@ static bool sections_fit(const struct image_header *header)
             return false;
     }
     return is_power_of_two(header->word_slots) && is_power_of_two(header->pair_slots) &&
-           header->token_count > 0 && header->token_count <= INT32_MAX &&
-           (header->flags & ~(uint32_t)IMAGE_FLAGS_ALL) == 0 &&
+           header->merge_count <= header->pair_slots && header->token_count > 0 &&
+           header->token_count <= INT32_MAX && (header->flags & ~(uint32_t)IMAGE_FLAGS_ALL) == 0 &&
            header->pattern < SPLIT_PATTERN_COUNT;
 }
 
