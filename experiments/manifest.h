@@ -74,7 +74,28 @@ struct manifest_evaluate {
     int64_t k; /* 0: choose (docs/science.md section 4) */
     int64_t seed;
     double description_keep;
+    int64_t shard; /* sequences of one job; 0: as many as take a while (plan_cells.c) */
+    /* Scores: */
+    int64_t permutations; /* orders of every sequence's examples */
+    bool calibration;     /* keep the probable tokens of every answer */
+    int restrict_mode;    /* enum restrict_mode */
+    struct field_texts restrict_texts;
+    bool restrict_terminators;
+    /* Choices: */
+    bool terminator; /* a candidate counts with what ends it */
+    /* Samples: */
+    int64_t draws, top_k;
+    double top_p;
+    struct field_texts components;   /* of prompts: "description", "examples", "both" */
+    struct field_texts temperatures; /* checked to be numbers */
+    const struct yaml_node *sweep;   /* variant → further temperatures; or NULL */
 };
+
+/* The temperatures of a variant: the settings' own, then those of its sweep, each once. Returns how
+ * many there are, at most MANIFEST_TEMPERATURES_MAX. */
+enum { MANIFEST_TEMPERATURES_MAX = 64 };
+size_t manifest_temperatures(const struct manifest_evaluate *settings, const char *variant,
+                             double out[MANIFEST_TEMPERATURES_MAX]);
 
 struct manifest_family {
     const char *name;

@@ -1,6 +1,7 @@
 #include "manifest_keys.h"
 
 #include "check.h"
+#include "limits.h"
 
 const char *const manifest_test_names[] = {"paired-cluster", "paper-like", NULL};
 const char *const manifest_correction_names[] = {"none", "holm", "benjamini-hochberg", NULL};
@@ -213,9 +214,21 @@ const struct field_table manifest_stage_tables[] = {
 
 #define EVALUATE_KEYS(s)                                                                           \
     INTEGER_KEY("max_sequences", s, settings.max_sequences, 1, 1e7),                               \
-    NODE_KEY("k", s, k),                                                                           \
+    NODE_KEY("k", s, nodes.k),                                                                     \
     INTEGER_KEY("seed", s, settings.seed, 0, 4e15),                                                \
-    REAL_KEY("description_keep", s, settings.description_keep, 0, 1)
+    REAL_KEY("description_keep", s, settings.description_keep, 0, 1),                              \
+    INTEGER_KEY("shard", s, settings.shard, 0, 1e7),                                               \
+    INTEGER_KEY("permutations", s, settings.permutations, 1, 1000),                                \
+    BOOL_KEY("calibration", s, settings.calibration),                                              \
+    NODE_KEY("restrict", s, nodes.restrict_to),                                                    \
+    BOOL_KEY("restrict_terminators", s, settings.restrict_terminators),                            \
+    BOOL_KEY("terminator", s, settings.terminator),                                                \
+    INTEGER_KEY("draws", s, settings.draws, 1, DATASET_DRAWS_MAX),                                 \
+    INTEGER_KEY("top_k", s, settings.top_k, 0, INT32_MAX),                                         \
+    REAL_KEY("top_p", s, settings.top_p, 1e-9, 1),                                                 \
+    TEXTS_KEY("components", s, settings.components),                                               \
+    TEXTS_KEY("temperatures", s, settings.temperatures),                                           \
+    NODE_KEY("sweep", s, nodes.sweep)
 
 static const struct field settings[] = {EVALUATE_KEYS(manifest_settings_keys)};
 const struct field_table manifest_settings_table = TABLE(settings);

@@ -43,15 +43,21 @@ struct manifest_lora_keys {
     bool embeddings, head;
 };
 
+/* Settings that are looked into after the others were read. */
+struct manifest_settings_nodes {
+    const struct yaml_node *k, *restrict_to, *sweep;
+};
+
 struct manifest_suite_keys {
     struct manifest_suite suite;
     struct manifest_evaluate settings;
-    const struct yaml_node *k, *formats, *override;
+    struct manifest_settings_nodes nodes;
+    const struct yaml_node *formats, *override;
 };
 
 struct manifest_settings_keys {
     struct manifest_evaluate settings;
-    const struct yaml_node *k;
+    struct manifest_settings_nodes nodes;
 };
 
 struct manifest_resources_keys {

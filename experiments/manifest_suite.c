@@ -8,8 +8,22 @@
 
 enum { K_MAX = 10000 };
 
+static const char *built_in_components[] = {"description", "examples", "both"};
+static const char *built_in_temperatures[] = {"1"};
+static const struct yaml_node *no_nodes[ARRAY_COUNT(built_in_components)];
+
+/* Draws as published, but with no hidden cut (docs/science.md section 4). */
 static const struct manifest_evaluate built_in = {
-    .max_sequences = 1000, .k = 0, .seed = 42, .description_keep = 1.0};
+    .max_sequences = 1000,
+    .seed = 42,
+    .description_keep = 1.0,
+    .permutations = 1,
+    .calibration = true,
+    .draws = 100,
+    .top_p = 1.0,
+    .components = {built_in_components, no_nodes, ARRAY_COUNT(built_in_components)},
+    .temperatures = {built_in_temperatures, no_nodes, ARRAY_COUNT(built_in_temperatures)},
+};
 
 /* `k` is "auto" or a number. */
 static enum err_code read_k(struct manifest *m, const struct yaml_node *node, int64_t *k_out,
@@ -28,6 +42,138 @@ static enum err_code read_k(struct manifest *m, const struct yaml_node *node, in
     return ERR_OK;
 }
 
+/* `restrict` is "none", "auto" or a list of answers. */
+static enum err_code read_restrict(struct manifest *m, const struct yaml_node *node,
+                                   struct manifest_evaluate *settings, struct err *err)
+{
+    if (!node)
+        return ERR_OK;
+    if (node->kind == YAML_SCALAR && strcmp(node->text, "none") == 0) {
+        settings->restrict_mode = JOBSPEC_RESTRICT_NONE;
+        return ERR_OK;
+    }
+    if (node->kind == YAML_SCALAR && strcmp(node->text, "auto") == 0) {
+        settings->restrict_mode = JOBSPEC_RESTRICT_AUTO;
+        return ERR_OK;
+    }
+    if (node->kind != YAML_SEQUENCE || node->count == 0)
+        return yaml_fail(&m->doc, node, err, "'restrict' must be none, auto or a list of answers");
+    const char **texts = arena_array(&m->doc.arena, node->count, sizeof *texts);
+    for (size_t i = 0; i < node->count; i++) {
+        texts[i] = node->items[i]->text;
+        if (node->items[i]->kind != YAML_SCALAR || texts[i][0] == '\0')
+            return yaml_fail(&m->doc, node->items[i], err, "an answer must be a text");
+    }
+    settings->restrict_mode = JOBSPEC_RESTRICT_LIST;
+    settings->restrict_texts = (struct field_texts){texts, NULL, node->count};
+    return ERR_OK;
+}
+
+static bool is_temperature(const char *text, double *out)
+{
+    return str_to_double(text, out) && *out >= 0 && *out <= 100;
+}
+
+static enum err_code check_temperature(struct manifest *m, const struct yaml_node *node,
+                                       struct err *err)
+{
+    double value;
+    if (node->kind == YAML_SCALAR && is_temperature(node->text, &value))
+        return ERR_OK;
+    return yaml_fail(&m->doc, node, err, "a temperature must be a number from 0 to 100");
+}
+
+/* A variant's further temperatures: a list, or one number. */
+static enum err_code check_sweep(struct manifest *m, const struct yaml_node *node, struct err *err)
+{
+    if (!node)
+        return ERR_OK;
+    if (node->kind != YAML_MAPPING)
+        return yaml_fail(&m->doc, node, err, "'sweep' must map variants to temperatures");
+    if (!m->suites) /* variants are not known yet */
+        return yaml_fail(&m->doc, node, err, "'sweep' belongs into an entry of 'evaluate'");
+    for (size_t i = 0; i < node->count; i++) {
+        const struct yaml_node *list = node->items[i];
+        enum err_code code =
+            manifest_need_variant(m, node->keys[i], "sweep", node->keys[i]->text, err);
+        if (!code && list->kind != YAML_SEQUENCE)
+            code = check_temperature(m, list, err);
+        for (size_t t = 0; !code && list->kind == YAML_SEQUENCE && t < list->count; t++)
+            code = check_temperature(m, list->items[t], err);
+        if (code)
+            return code;
+    }
+    return ERR_OK;
+}
+
+static enum err_code check_draws(struct manifest *m, const struct manifest_evaluate *s,
+                                 struct err *err)
+{
+    for (size_t i = 0; i < s->temperatures.count; i++) {
+        enum err_code code =
+            s->temperatures.nodes[i] ? check_temperature(m, s->temperatures.nodes[i], err) : ERR_OK;
+        if (code)
+            return code;
+    }
+    for (size_t i = 0; i < s->components.count; i++) {
+        const char *name = s->components.items[i];
+        bool known = false;
+        for (size_t c = 0; c < ARRAY_COUNT(built_in_components); c++)
+            known = known || strcmp(built_in_components[c], name) == 0;
+        if (!known)
+            return yaml_fail(&m->doc, s->components.nodes[i], err,
+                             "'components' may be description, examples and both, not '%.64s'",
+                             name);
+    }
+    return ERR_OK;
+}
+
+static enum err_code read_nodes(struct manifest *m, const struct manifest_settings_nodes *nodes,
+                                struct manifest_evaluate *settings, struct err *err)
+{
+    enum err_code code = read_k(m, nodes->k, &settings->k, err);
+    if (!code)
+        code = read_restrict(m, nodes->restrict_to, settings, err);
+    if (!code)
+        code = check_sweep(m, nodes->sweep, err);
+    if (!code)
+        code = check_draws(m, settings, err);
+    if (nodes->sweep)
+        settings->sweep = nodes->sweep;
+    return code;
+}
+
+static size_t add_temperature(double *out, size_t count, const char *text)
+{
+    double value = 0.0;
+    if (count == MANIFEST_TEMPERATURES_MAX || !is_temperature(text, &value))
+        return count;
+    for (size_t i = 0; i < count; i++) {
+        if (!(out[i] < value) && !(out[i] > value))
+            return count;
+    }
+    out[count] = value;
+    return count + 1;
+}
+
+size_t manifest_temperatures(const struct manifest_evaluate *settings, const char *variant,
+                             double out[MANIFEST_TEMPERATURES_MAX])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < settings->temperatures.count; i++)
+        count = add_temperature(out, count, settings->temperatures.items[i]);
+    for (size_t i = 0; settings->sweep && i < settings->sweep->count; i++) {
+        const struct yaml_node *list = settings->sweep->items[i];
+        if (strcmp(settings->sweep->keys[i]->text, variant) != 0)
+            continue;
+        if (list->kind == YAML_SCALAR)
+            count = add_temperature(out, count, list->text);
+        for (size_t t = 0; list->kind == YAML_SEQUENCE && t < list->count; t++)
+            count = add_temperature(out, count, list->items[t]->text);
+    }
+    return count;
+}
+
 enum err_code manifest_read_settings(struct manifest *m, const struct yaml_node *node,
                                      const char *what, struct manifest_evaluate *settings,
                                      struct err *err)
@@ -35,7 +181,7 @@ enum err_code manifest_read_settings(struct manifest *m, const struct yaml_node 
     struct manifest_settings_keys keys = {.settings = *settings};
     enum err_code code = fields_read(&m->doc, node, what, &manifest_settings_table, &keys, err);
     if (!code)
-        code = read_k(m, keys.k, &keys.settings.k, err);
+        code = read_nodes(m, &keys.nodes, &keys.settings, err);
     if (!code)
         *settings = keys.settings;
     return code;
@@ -47,7 +193,7 @@ static enum err_code read_entry(struct manifest *m, const struct yaml_node *node
 {
     enum err_code code =
         fields_read(&m->doc, node, "an 'evaluate' entry", &manifest_suite_table, keys, err);
-    return code ? code : read_k(m, keys->k, &keys->settings.k, err);
+    return code ? code : read_nodes(m, &keys->nodes, &keys->settings, err);
 }
 
 /* Is there a variant of this name in any family? */

@@ -36,7 +36,8 @@ struct planner {
     struct suite suite;
     struct entry_task *entry_tasks;
     size_t entry_task_count;
-    size_t job_cap, blob_cap, task_cap, cell_cap, data_cap, checkpoint_cap, note_cap, warning_cap;
+    size_t job_cap, blob_cap, task_cap, cell_cap, data_cap, checkpoint_cap, validator_cap, note_cap,
+        warning_cap;
 };
 
 /* Room for one more element: returns the (possibly moved) array. */
@@ -102,7 +103,39 @@ NODISCARD enum err_code plan_match_tasks(struct planner *p, struct err *err);
 /* Does the manifest keep this cell (include and exclude)? */
 bool plan_keeps(const struct manifest *manifest, const char *family, const char *variant,
                 const char *task, uint64_t seed);
-/* Plan the evaluation of one task by all variants and seeds of a family. */
+/* What one variant is evaluated on, for plan_add_cell(). */
+struct cell_data {
+    struct family_plan *f;
+    const struct plan_task *task;
+    struct manifest_evaluate settings;
+    enum record_kind kind;
+    enum format format;
+    struct digest blob;    /* the data set */
+    uint32_t sequences;    /* in it */
+    const int64_t *items;  /* records of each sequence */
+    const int64_t *tokens; /* of each sequence, all that follows a prompt included */
+    int64_t tokens_max;    /* at once: a sequence, or a prompt with its longest continuation */
+    uint32_t last_position;
+    const struct plan_setting *settings_of; /* samples: of each sequence; in the plan's arena */
+};
+
+/* Add the cell of a variant and seed, and its jobs: shares of the data set, so that a long
+ * evaluation can be done by several workers and loses little when one dies. */
+void plan_add_cell(const struct cell_data *data, size_t variant, size_t seed);
+/* Does the manifest keep any cell of the task in this family? */
+bool plan_keeps_any(const struct family_plan *f, const struct task *task);
+/* Append the task to the plan's; sizes and pairing are the caller's to fill in. */
+struct plan_task *plan_new_task(struct family_plan *f, const struct entry_task *et);
+
+/* Plan the evaluation of one task by all variants and seeds of a family, as the suite demands:
+ * plan_task.c scores answers, plan_choices.c candidates, plan_samples.c draws texts. */
+NODISCARD enum err_code plan_choices(struct family_plan *f, const struct entry_task *et,
+                                     struct err *err);
+NODISCARD enum err_code plan_samples(struct family_plan *f, const struct entry_task *et,
+                                     struct err *err);
+NODISCARD enum err_code plan_scores(struct family_plan *f, const struct entry_task *et,
+                                    struct err *err);
+/* By the kind of the entry's suite (plan_cells.c). */
 NODISCARD enum err_code plan_evaluation(struct family_plan *f, const struct entry_task *et,
                                         struct err *err);
 

@@ -1,4 +1,4 @@
-/* What is evaluated: tasks matched, k chosen, data sets rendered, one job per cell. */
+/* Tasks matched; answers to be scored: k chosen, data sets rendered. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,9 +78,9 @@ struct evaluation {
     struct plan_task *task;
     struct format_options formats[FORMAT_COUNT];
     size_t format_count;
-    struct digest blobs[FORMAT_COUNT]; /* data set in each format, and what it holds */
-    struct build_counts counts[FORMAT_COUNT];
-    int64_t tokens[FORMAT_COUNT];
+    int64_t *items;                    /* of each chosen sequence, in every format */
+    struct digest blobs[FORMAT_COUNT]; /* data set in each format */
+    int64_t *tokens[FORMAT_COUNT];     /* of each of its sequences */
 };
 
 /* Every format some variant of the family uses, whether its cells are kept or not: k must not
@@ -143,6 +143,35 @@ static double truncated_share(const struct evaluation *e)
     return all > 0.0 ? 1.0 - kept / all : 0.0;
 }
 
+/* In place of every chosen sequence, so many that show its examples in other orders: the first as
+ * it was drawn. They follow each other, which is how statistics know that they belong together. */
+static void permute_chosen(struct evaluation *e)
+{
+    const uint32_t copies = (uint32_t)e->settings.permutations, count = e->task->sequences;
+    if (copies == 1)
+        return;
+    struct instance *all = arena_array(&e->arena, (size_t)count * copies, sizeof *all);
+    struct rng root = rng_new((uint64_t)e->settings.seed, "permutations");
+    for (uint32_t i = 0; i < count * copies; i++) {
+        const struct instance *from = &e->chosen[i / copies];
+        all[i] = *from;
+        if (i % copies == 0)
+            continue;
+        /* Only what is shown moves: an order of the first k + 1. */
+        const uint32_t shown = e->task->k + 1;
+        uint32_t *order = arena_array(&e->arena, shown, sizeof *order);
+        struct rng own = rng_child(&root, from->id, i % copies);
+        rng_permutation(&own, order, shown);
+        all[i].examples = arena_array(&e->arena, shown, sizeof *all[i].examples);
+        all[i].example_count = shown;
+        for (uint32_t j = 0; j < shown; j++)
+            all[i].examples[j] = from->examples[order[j]];
+        all[i].id = arena_printf(&e->arena, "%s/order-%u", from->id, i % copies);
+    }
+    e->chosen = all;
+    e->task->sequences = count * copies;
+}
+
 static enum err_code choose(struct evaluation *e, struct err *err)
 {
     struct plan_task *t = e->task;
@@ -164,15 +193,17 @@ static enum err_code choose(struct evaluation *e, struct err *err)
     e->chosen = arena_array(&e->arena, t->sequences, sizeof *e->chosen);
     for (uint32_t i = 0; i < t->sequences; i++)
         e->chosen[i] = e->pool[numbers[i]];
+    permute_chosen(e);
     t->pool = e->pool_count;
     t->truncated = truncated_share(e);
     return ERR_OK;
 }
 
-/* Tokens over all chosen sequences in a format, and the longest. */
+/* Tokens of every chosen sequence in a format, and the longest. */
 static enum err_code count_tokens(struct evaluation *e, size_t f, struct err *err)
 {
     enum err_code code = ERR_OK;
+    e->tokens[f] = arena_array(&e->arena, e->task->sequences, sizeof *e->tokens[f]);
     for (uint32_t i = 0; !code && i < e->task->sequences; i++) {
         struct arena scratch = {0};
         struct sequence sequence;
@@ -180,11 +211,23 @@ static enum err_code count_tokens(struct evaluation *e, size_t f, struct err *er
         format_render(&e->formats[f], &e->chosen[i], e->task->k + 1, &scratch, &sequence);
         code = token_counter_sequence(&e->f->counter, &sequence, &tokens, err);
         arena_release(&scratch);
-        e->tokens[f] += (int64_t)tokens;
+        e->tokens[f][i] = (int64_t)tokens;
         if ((int64_t)tokens > e->task->tokens_max)
             e->task->tokens_max = (int64_t)tokens;
     }
     return code;
+}
+
+/* The first answer of a sequence without a description is scored in no format (build.h). */
+static int64_t count_items(struct evaluation *e)
+{
+    int64_t total = 0;
+    e->items = arena_array(&e->arena, e->task->sequences, sizeof *e->items);
+    for (uint32_t i = 0; i < e->task->sequences; i++) {
+        e->items[i] = (int64_t)e->task->k + (e->chosen[i].description != NULL);
+        total += e->items[i];
+    }
+    return total;
 }
 
 static enum err_code render(struct evaluation *e, struct err *err)
@@ -193,10 +236,13 @@ static enum err_code render(struct evaluation *e, struct err *err)
     char hex[DIGEST_HEX_SIZE], what[200];
     struct digest pairing = build_pairing(e->chosen, e->task->sequences, e->task->k + 1);
     e->task->pairing = arena_strdup(&p->plan->arena, digest_hex(&pairing, hex));
+    const int64_t items = count_items(e);
     for (size_t f = 0; f < e->format_count; f++) {
         struct strbuf out = {0};
+        struct build_counts counts;
         build_evaluation(&e->formats[f], e->et->task->name, e->chosen, e->task->sequences,
-                         e->task->k + 1, &out, &e->counts[f]);
+                         e->task->k + 1, &out, &counts);
+        ASSERT(counts.items == (uint64_t)items);
         snprintf(what, sizeof what, "%s in %s for %s", e->et->task->name,
                  format_name(e->formats[f].format), e->f->family->name);
         size_t len = out.len;
@@ -208,112 +254,33 @@ static enum err_code render(struct evaluation *e, struct err *err)
     return ERR_OK;
 }
 
-/* The job of one cell, and the cell. */
-static void add_cell(struct evaluation *e, size_t variant, size_t seed)
+/* What a variant is evaluated on: the data set in its format. */
+static struct cell_data data_of(const struct evaluation *e, size_t variant)
 {
-    struct planner *p = e->f->planner;
-    struct arena *arena = &p->plan->arena;
-    const struct manifest_variant *v = &e->f->family->variants[variant];
-    uint64_t seed_value = (uint64_t)p->manifest->seeds[seed];
-    size_t model = e->f->model_job[variant * p->manifest->seed_count + seed];
-    enum format format = manifest_format(e->et->entry, v);
+    const enum format format = manifest_format(e->et->entry, &e->f->family->variants[variant]);
     size_t f = 0;
     while (e->formats[f].format != format)
         f++;
-    struct named_digest input = {"data", e->blobs[f]};
-    struct named_digest parent = {"model", p->plan->jobs[model].identity};
-    struct jobspec spec = {
-        .kind = JOB_EVALUATE,
-        .numerics_version = p->env->numerics_version,
-        .numerics = p->manifest->numerics,
-        .inputs = &input,
-        .input_count = 1,
-        .parents = &parent,
-        .parent_count = 1,
-        .evaluate = {.kind = RECORDS_SCORES,
-                     .task = e->task->task,
-                     .suite = e->task->suite,
-                     .format = format_name(format),
-                     .k = e->task->k,
-                     .sequences = e->task->sequences,
-                     .items = (int64_t)e->counts[f].items,
-                     .calibration = true},
-    };
-    struct plan_job job = {
-        .label = arena_printf(arena, "%s/%s/%s/%llu", e->f->family->name, v->name, e->task->task,
-                              (unsigned long long)seed_value),
-        .family = e->f->family->name,
-        .variant = v->name,
-        .task = e->task->task,
-        .format = format_name(format),
-        .seed = seed_value,
-        .threads = (uint32_t)p->manifest->evaluate_resources.threads,
-        .items = (int64_t)e->counts[f].items,
-        .tokens = e->tokens[f],
-    };
-    plan_cost_evaluation(p, &e->f->model, e->task->tokens_max, &job);
-    size_t index = plan_add_job(p, &spec, job);
-    struct plan *plan = p->plan;
-    plan->cells =
-        plan_grow(arena, plan->cells, plan->cell_count, &p->cell_cap, sizeof *plan->cells);
-    size_t *jobs = arena_array(arena, 1, sizeof *jobs);
-    jobs[0] = index;
-    plan->cells[plan->cell_count++] = (struct plan_cell){.family = job.family,
-                                                         .variant = job.variant,
-                                                         .format = job.format,
-                                                         .suite = e->task->suite,
-                                                         .task = job.task,
-                                                         .pairing = e->task->pairing,
-                                                         .seed = seed_value,
-                                                         .kind = RECORDS_SCORES,
-                                                         .k = e->task->k,
-                                                         .items = job.items,
-                                                         .jobs = jobs,
-                                                         .job_count = 1,
-                                                         .model_job = model};
+    return (struct cell_data){.f = e->f,
+                              .task = e->task,
+                              .settings = e->settings,
+                              .kind = RECORDS_SCORES,
+                              .format = format,
+                              .blob = e->blobs[f],
+                              .sequences = e->task->sequences,
+                              .items = e->items,
+                              .tokens = e->tokens[f],
+                              .tokens_max = e->task->tokens_max,
+                              .last_position = e->task->k};
 }
 
-static bool any_cell(const struct evaluation *e)
-{
-    const struct manifest *m = e->f->planner->manifest;
-    const struct manifest_family *family = e->f->family;
-    for (size_t v = 0; v < family->variant_count; v++) {
-        for (size_t s = 0; s < m->seed_count; s++) {
-            if (plan_keeps(m, family->name, family->variants[v].name, e->et->task->name,
-                           (uint64_t)m->seeds[s]))
-                return true;
-        }
-    }
-    return false;
-}
-
-static struct plan_task *new_task(struct evaluation *e)
-{
-    struct planner *p = e->f->planner;
-    struct plan *plan = p->plan;
-    struct arena *arena = &plan->arena;
-    plan->tasks =
-        plan_grow(arena, plan->tasks, plan->task_count, &p->task_cap, sizeof *plan->tasks);
-    struct plan_task *t = &plan->tasks[plan->task_count++];
-    *t = (struct plan_task){
-        .family = e->f->family->name,
-        .suite = e->et->entry->suite,
-        .task = arena_strdup(arena, e->et->task->name), /* the suite goes before the plan */
-        .source = arena_strdup(arena, e->et->task->source),
-        .licence = arena_strdup(arena, suite_licence(&p->suite, e->et->task)),
-    };
-    return t;
-}
-
-enum err_code plan_evaluation(struct family_plan *f, const struct entry_task *et, struct err *err)
+enum err_code plan_scores(struct family_plan *f, const struct entry_task *et, struct err *err)
 {
     struct evaluation e = {.f = f, .et = et};
     const struct manifest *m = f->planner->manifest;
-    if (!any_cell(&e))
-        return ERR_OK;
     e.settings =
         manifest_evaluate_settings(f->planner->manifest, f->family, et->entry, et->task->name);
-    e.task = new_task(&e);
+    e.task = plan_new_task(f, et);
     collect_formats(&e);
     enum err_code code = draw_pool(&e, err);
     if (!code)
@@ -321,11 +288,9 @@ enum err_code plan_evaluation(struct family_plan *f, const struct entry_task *et
     if (!code)
         code = render(&e, err);
     for (size_t v = 0; !code && v < f->family->variant_count; v++) {
-        for (size_t s = 0; s < m->seed_count; s++) {
-            if (plan_keeps(m, f->family->name, f->family->variants[v].name, et->task->name,
-                           (uint64_t)m->seeds[s]))
-                add_cell(&e, v, s);
-        }
+        const struct cell_data data = data_of(&e, v);
+        for (size_t s = 0; s < m->seed_count; s++)
+            plan_add_cell(&data, v, s);
     }
     arena_release(&e.arena);
     return code;

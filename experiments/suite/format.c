@@ -107,6 +107,24 @@ void format_prompt(const struct format_options *options, const struct instance *
     render(options, instance, example_count, true, arena, out);
 }
 
+void format_answer(const struct format_options *options, const char *text, struct arena *arena,
+                   struct segment **segments_out, uint32_t *count_out)
+{
+    const struct turn_style *style = options->style;
+    const bool colon = options->format == FORMAT_COLON;
+    const bool trims = colon || (options->format == FORMAT_CHAT && style->trims);
+    struct segment *segments = arena_array(arena, 2, sizeof *segments);
+    const char *content = trims ? format_trimmed(arena, text) : text;
+    if (colon)
+        content = arena_printf(arena, " %s", content);
+    segments[0] = (struct segment){SEGMENT_TEXT, LOSS_CONTENT, 0, str_from(content)};
+    segments[1] = colon
+                      ? (struct segment){SEGMENT_TEXT, LOSS_TERMINATOR, 0, str_from("\n\n")}
+                      : (struct segment){SEGMENT_SPECIAL, LOSS_TERMINATOR, 0, str_from(style->end)};
+    *segments_out = segments;
+    *count_out = 2;
+}
+
 const char *format_stop(const struct format_options *options)
 {
     return options->format == FORMAT_COLON ? NULL : options->style->end;

@@ -53,6 +53,10 @@ void format_render(const struct format_options *options, const struct instance *
  * loss. A model's answer ends with format_stop(). */
 void format_prompt(const struct format_options *options, const struct instance *instance,
                    uint32_t example_count, struct arena *arena, struct sequence *out);
+/* Render an answer as format_render() would after that prompt: its content, and what ends it. The
+ * segments are in `arena`, the text is borrowed. */
+void format_answer(const struct format_options *options, const char *text, struct arena *arena,
+                   struct segment **segments_out, uint32_t *count_out);
 /* The special token that ends an output; NULL for colon, whose outputs end with a line. */
 const char *format_stop(const struct format_options *options);
 
