@@ -11,7 +11,7 @@
 struct valid_keys {
     int rule;
     struct field_texts values;
-    const char *list;
+    const char *list, *digest;
     bool ignore_case, lenient;
     int64_t minimum, maximum;
 };
@@ -28,6 +28,7 @@ static const struct field valid_fields[] = {
      .choices = validity_rule_names, .required = true},
     {.key = "values", .kind = FIELD_TEXTS, .offset = offsetof(struct valid_keys, values)},
     {.key = "list", .kind = FIELD_TEXT, .offset = offsetof(struct valid_keys, list)},
+    {.key = "digest", .kind = FIELD_TEXT, .offset = offsetof(struct valid_keys, digest)},
     {.key = "ignore_case", .kind = FIELD_BOOL, .offset = offsetof(struct valid_keys, ignore_case)},
     {.key = "lenient", .kind = FIELD_BOOL, .offset = offsetof(struct valid_keys, lenient)},
     {.key = "minimum", .kind = FIELD_INTEGER, .offset = offsetof(struct valid_keys, minimum),
@@ -49,16 +50,22 @@ static const struct field_table coverage_table = {
     coverage_fields, sizeof coverage_fields / sizeof coverage_fields[0]};
 /* clang-format on */
 
-/* The lines of a list file, without their ends. */
+/* The lines of a list file, without their ends. With a `digest` (hex) it must be that file. */
 static enum err_code read_list(struct yaml_doc *doc, const struct yaml_node *node,
-                               const struct reader *reader, const char *path,
+                               const struct reader *reader, const char *path, const char *digest,
                                const char ***values_out, size_t *count_out, struct err *err)
 {
-    char *bytes = NULL;
+    char *bytes = NULL, hex[DIGEST_HEX_SIZE];
     size_t len = 0, lines = 1, count = 0;
     enum err_code code = reader->read(reader->ctx, path, LIST_BYTES_MAX, &bytes, &len, err);
     if (code)
         return err_wrap(err, "'list' of a coverage task");
+    const struct digest own = hash_bytes(bytes, len);
+    if (digest && strcmp(digest, digest_hex(&own, hex)) != 0) {
+        free(bytes);
+        return yaml_fail(doc, node, err,
+                         "the list '%.200s' is not the one with the digest that is given", path);
+    }
     if (!str_is_utf8(bytes, len)) {
         free(bytes);
         return yaml_fail(doc, node, err, "the list '%.200s' is not UTF-8", path);
@@ -95,7 +102,7 @@ static enum err_code read_valid(struct yaml_doc *doc, const struct yaml_node *no
         return yaml_fail(doc, node, err, "'valid' has both 'values' and 'list'; one is enough");
     if (keys.list)
         code = read_list(doc, node, reader, arena_printf(&doc->arena, "%s/%s", folder, keys.list),
-                         &values, &count, err);
+                         keys.digest, &values, &count, err);
     if (!code && listed && count == 0)
         code = yaml_fail(doc, node, err, "the rule '%s' needs 'values' or a 'list'",
                          validity_rule_names[keys.rule]);

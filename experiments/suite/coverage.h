@@ -5,7 +5,8 @@
  *       valid: {rule: member, list: lists/element_names.txt, ignore_case: true}
  *
  * Keys of `valid`: `rule` (validator.h), `values` or `list` (a file of values below the embedded
- * data, one a line), `ignore_case`, `lenient`, `minimum`, `maximum`. */
+ * data, one a line) with the `digest` it must have, `ignore_case`, `lenient`, `minimum`, `maximum`.
+ */
 #ifndef TRIAD_COVERAGE_H
 #define TRIAD_COVERAGE_H
 

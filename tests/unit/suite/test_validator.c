@@ -245,6 +245,8 @@ static void test_wrong_settings_are_refused(void **state)
         {"coverage: {max_tokens: 5, valid: {rule: member, values: [a], list: lists/x.txt}}",
          "one is enough"},
         {"coverage: {max_tokens: 5, valid: {rule: member, list: lists/y.txt}}", "no file"},
+        {"coverage: {max_tokens: 5, valid: {rule: member, list: lists/x.txt, digest: ab}}",
+         "not the one with the digest"},
         {"coverage: {max_tokens: 5, valid: {rule: integer, minimum: 5, maximum: 4}}", "above"},
         {"coverage: {max_tokens: 5, valid: {rule: any}, maxtokens: 3}", "max_tokens"},
     };
