@@ -15,6 +15,12 @@ struct plan_tokenizer;
 struct plan_model {
     int64_t layers, width, heads, kv_heads, head_dim, mlp, context, vocabulary;
     bool tied;
+    const char *kind; /* "llama": its family, as in manifests */
+};
+
+/* What a micro-batch of a training holds at most. */
+struct plan_batch {
+    int64_t sequences, tokens, sequence_tokens;
 };
 
 /* What the planner must know of a checkpoint's way to chat. */
@@ -31,6 +37,11 @@ struct plan_env {
     const char *data; /* the folder with a folder per source; NULL: none */
     int64_t numerics_version;
     double flops_per_thread_s; /* for estimates; 0: what plan_cost.c says */
+    /* Bytes that training takes, with activations computed twice or not, and what for in a line
+     * for people (`text` may be NULL). The member may be NULL: plan_cost.c estimates. */
+    int64_t (*training_memory)(void *ctx, const struct plan_model *model,
+                               const struct jobspec_train *train, const struct plan_batch *batch,
+                               bool again, struct strbuf *text);
 
     /* Learn a byte-level BPE from texts and append its tokenizer.json; `specials` end up last, in
      * order. Equal texts must give equal bytes. */
@@ -147,9 +158,11 @@ struct plan_validator {
 
 /* What one training job learns from. */
 struct plan_data {
-    const char *label;    /* of the job */
-    const char *what;     /* "mix 'pretrain-small'", "tasks coinflip, …" */
-    const char *how;      /* batch, rate, loss: plan_describe.c */
+    const char *label;  /* of the job */
+    const char *what;   /* "mix 'pretrain-small'", "tasks coinflip, …" */
+    const char *how;    /* batch, rate, loss: plan_describe.c */
+    const char *memory; /* by what; "" when nobody measured */
+    struct plan_batch batch;
     const char **sources; /* ids, sorted */
     size_t source_count;
     int64_t sequences, tokens, steps;

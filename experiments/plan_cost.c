@@ -35,13 +35,56 @@ void plan_cost_training(const struct planner *p, const struct plan_model *model,
                        (double)train->sequence_tokens;
     job->flops = (6.0 * (double)parameters + attention) * (double)job->tokens;
     job->hours = hours(p, job->flops, job->threads);
-    int64_t wanted = p->manifest->train_resources.memory_bytes;
-    /* Weights, gradients and two moments; activations of a micro-batch and its logits. */
-    int64_t state = 16 * (parameters + model->vocabulary * model->width);
+}
+
+/* Weights, gradients and two moments; activations of a micro-batch and its logits. */
+static int64_t estimated(const struct plan_model *model, const struct jobspec_train *train)
+{
+    int64_t state = 16 * (plan_parameters(model) + model->vocabulary * model->width);
     int64_t batch =
         train->batch_tokens > train->sequence_tokens ? train->batch_tokens : train->sequence_tokens;
-    int64_t activations = 4 * batch * (model->layers * layer_floats(model) + 2 * model->vocabulary);
-    job->memory_bytes = wanted ? wanted : PROGRAM_BYTES + state + activations;
+    return state + 4 * batch * (model->layers * layer_floats(model) + 2 * model->vocabulary);
+}
+
+/* What the job takes with activations kept or computed twice, the program and the moment when a
+ * second model is loaded to copy rows from included. */
+static int64_t needed(const struct planner *p, const struct plan_model *model,
+                      const struct jobspec_train *train, const struct plan_batch *batch, bool again,
+                      struct strbuf *text)
+{
+    const struct plan_env *env = p->env;
+    int64_t bytes =
+        env->training_memory ? env->training_memory(env->ctx, model, train, batch, again, text) : 0;
+    int64_t two_models = 8 * (plan_parameters(model) + model->vocabulary * model->width);
+    bytes = bytes ? bytes : estimated(model, train);
+    return PROGRAM_BYTES + (bytes > two_models ? bytes : two_models);
+}
+
+enum err_code plan_memory_training(const struct planner *p, const struct plan_model *model,
+                                   const struct manifest_stage *stage,
+                                   const struct jobspec_train *train, struct plan_job *job,
+                                   struct plan_data *data, struct err *err)
+{
+    const int64_t given = p->manifest->train_resources.memory_bytes;
+    const int64_t kept = needed(p, model, train, &data->batch, false, NULL);
+    const int64_t twice = needed(p, model, train, &data->batch, true, NULL);
+    const int64_t least = stage->recompute == RECOMPUTE_NEVER ? kept : twice;
+    bool again = stage->recompute == RECOMPUTE_ALWAYS ||
+                 (stage->recompute == RECOMPUTE_AUTO && given > 0 && given < kept);
+    struct strbuf text = {0};
+    needed(p, model, train, &data->batch, again, &text);
+    data->memory = arena_strdup(&p->plan->arena, strbuf_text(&text));
+    strbuf_release(&text);
+    job->memory_bytes = given ? given : again ? twice : kept;
+    if (given == 0 || given >= least)
+        return ERR_OK;
+    const struct yaml_node *at =
+        yaml_get(yaml_get(yaml_get(p->manifest->doc.root, "resources"), "train"), "memory");
+    return yaml_fail(&p->manifest->doc, at, err,
+                     "%s takes %lld MiB (%lld with activations computed twice), more than 'memory' "
+                     "gives; lower its 'batch_tokens' (%lld) or give it more",
+                     job->label, (long long)(kept >> 20), (long long)(twice >> 20),
+                     (long long)train->batch_tokens);
 }
 
 void plan_cost_evaluation(const struct planner *p, const struct plan_model *model,

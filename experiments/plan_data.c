@@ -15,7 +15,8 @@ enum { BARREN_MAX = 1000 };
  * the next one would pass batch_tokens; or a step is so many sequences. */
 struct packer {
     int64_t batch_tokens, batch_sequences, accumulate;
-    int64_t in_batch, batches, sequences;
+    int64_t in_batch, in_batch_sequences, batches, sequences;
+    struct plan_batch largest;
 };
 
 /* Would the next sequence open another micro-batch? */
@@ -24,14 +25,23 @@ static bool packer_is_full(const struct packer *p, int64_t tokens)
     return p->in_batch > 0 && p->in_batch + tokens > p->batch_tokens;
 }
 
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 static void packer_add(struct packer *p, int64_t tokens)
 {
     if (p->in_batch == 0 || packer_is_full(p, tokens)) {
         p->batches++;
-        p->in_batch = 0;
+        p->in_batch = p->in_batch_sequences = 0;
     }
     p->in_batch += tokens;
+    p->in_batch_sequences++;
     p->sequences++;
+    p->largest = (struct plan_batch){larger(p->largest.sequences, p->in_batch_sequences),
+                                     larger(p->largest.tokens, p->in_batch),
+                                     larger(p->largest.sequence_tokens, tokens)};
 }
 
 static int64_t packer_steps(const struct packer *p)
@@ -89,6 +99,7 @@ static void count_steps(struct training *t)
     const int64_t pass = packer_steps(&t->packer);
     t->data->steps = train->steps > 0 ? train->steps : train->epochs * pass;
     t->data->epochs = (double)t->data->steps / (double)(pass > 0 ? pass : 1);
+    t->data->batch = t->packer.largest;
 }
 
 /* Put the header in front and hand the bytes over as a blob. `name` says what the data are and not

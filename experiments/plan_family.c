@@ -106,9 +106,17 @@ static enum err_code open_built(struct planner *p, struct family_plan *f, struct
     f->tokenizer_blob = plan_add_blob(p, strbuf_take(&json), len, what);
     const struct jobspec_architecture *a = &f->family->architecture;
     f->model = (struct plan_model){
-        a->layers,   a->width, a->heads,   a->kv_heads,
-        a->head_dim, a->mlp,   a->context, p->env->tokenizer_vocabulary(p->env->ctx, f->tokenizer),
-        a->tied};
+        .layers = a->layers,
+        .width = a->width,
+        .heads = a->heads,
+        .kv_heads = a->kv_heads,
+        .head_dim = a->head_dim,
+        .mlp = a->mlp,
+        .context = a->context,
+        .vocabulary = p->env->tokenizer_vocabulary(p->env->ctx, f->tokenizer),
+        .tied = a->tied,
+        .kind = jobspec_architecture_names[a->kind],
+    };
     return ERR_OK;
 }
 
@@ -301,6 +309,9 @@ static enum err_code plan_stage(struct family_plan *f, const struct manifest_var
     job.tokens = data.tokens;
     data.how = plan_describe_training(&p->plan->arena, v, &spec.train);
     plan_cost_training(p, &f->model, &spec.train, &job);
+    code = plan_memory_training(p, &f->model, &v->stage, &spec.train, &job, &data, err);
+    if (code)
+        return code;
     keep_data(f, v, &data);
     *job_out = plan_add_job(p, &spec, job);
     return ERR_OK;

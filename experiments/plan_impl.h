@@ -155,6 +155,12 @@ void plan_add_source(struct arena *arena, const char ***sources, size_t *count, 
 int64_t plan_parameters(const struct plan_model *model);
 void plan_cost_training(const struct planner *p, const struct plan_model *model,
                         const struct jobspec_train *train, struct plan_job *job);
+/* Memory of a training job, as its `recompute` and the manifest's resources have it; `data->memory`
+ * says what for. ERR_INVALID, with the place in the manifest, when the memory given cannot do. */
+NODISCARD enum err_code
+plan_memory_training(const struct planner *p, const struct plan_model *model,
+                     const struct manifest_stage *stage, const struct jobspec_train *train,
+                     struct plan_job *job, struct plan_data *data, struct err *err);
 void plan_cost_evaluation(const struct planner *p, const struct plan_model *model,
                           int64_t tokens_max, struct plan_job *job);
 

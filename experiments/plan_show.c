@@ -118,6 +118,7 @@ static json_t *data_json(const struct plan_data *d)
     json_member_text(o, "label", d->label);
     json_member_text(o, "what", d->what);
     json_member_text(o, "how", d->how);
+    json_member_text(o, "memory", d->memory);
     json_object_set_new(o, "sources", text_list(d->sources, d->source_count));
     json_member_integer(o, "sequences", d->sequences);
     json_member_integer(o, "tokens", d->tokens);
@@ -282,10 +283,13 @@ static void put_data(const struct plan *plan, struct strbuf *out)
     for (size_t i = 0; i < plan->data_count; i++) {
         const struct plan_data *d = &plan->data[i];
         char tokens[32];
-        strbuf_printf(out, "  %s: %s; %lld sequences, %s tokens, %lld steps\n    %s\n    sources: ",
-                      d->label, d->what, (long long)d->sequences,
+        strbuf_printf(out, "  %s: %s; %lld sequences, %s tokens, %lld steps\n    %s\n", d->label,
+                      d->what, (long long)d->sequences,
                       quantity_count_text((double)d->tokens, tokens, sizeof tokens),
                       (long long)d->steps, d->how);
+        if (d->memory[0] != '\0')
+            strbuf_printf(out, "    memory %s\n", d->memory);
+        strbuf_puts(out, "    sources: ");
         for (size_t j = 0; j < d->source_count; j++)
             strbuf_printf(out, "%s%s", j ? ", " : "", d->sources[j]);
         strbuf_puts(out, "\n    none of them is held out\n");

@@ -8,7 +8,9 @@
 #include "file.h"
 #include "llama2c_tokenizer.h"
 #include "model_config.h"
+#include "model_family.h"
 #include "numerics_version.h"
+#include "plan_memory.h"
 #include "tokenizer.h"
 #include "tokenizer_train.h"
 
@@ -58,7 +60,8 @@ static struct plan_model model_of(const struct model_config *c)
                                .mlp = c->mlp_width,
                                .context = c->context,
                                .vocabulary = c->vocabulary,
-                               .tied = c->head_tied};
+                               .tied = c->head_tied,
+                               .kind = model_family(c->kind)->name};
 }
 
 static enum err_code read_config(const char *folder, struct plan_model *out, struct err *err)
@@ -95,9 +98,16 @@ static enum err_code read_llama2c_header(const char *path, struct plan_model *ou
             code = err_set(err, ERR_CORRUPT, "'%s' does not begin like llama2.c weights", path);
     }
     if (!code)
-        *out = (struct plan_model){h[2],        h[0], h[3], h[4],
-                                   h[0] / h[3], h[1], h[6], h[5] < 0 ? -(int64_t)h[5] : h[5],
-                                   h[5] > 0};
+        *out = (struct plan_model){.layers = h[2],
+                                   .width = h[0],
+                                   .heads = h[3],
+                                   .kv_heads = h[4],
+                                   .head_dim = h[0] / h[3],
+                                   .mlp = h[1],
+                                   .context = h[6],
+                                   .vocabulary = h[5] < 0 ? -(int64_t)h[5] : h[5],
+                                   .tied = h[5] > 0,
+                                   .kind = "llama"};
     free(bytes);
     return code;
 }
@@ -158,6 +168,7 @@ struct plan_env plan_lm_env(const char *root)
         .reader = reader_disk(),
         .root = root,
         .numerics_version = NUMERICS_VERSION,
+        .training_memory = plan_training_memory,
         .tokenizer_train = train,
         .tokenizer_open = open_json,
         .checkpoint_open = open_checkpoint,

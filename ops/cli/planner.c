@@ -14,7 +14,9 @@
 #include "hash.h"
 #include "limits.h"
 #include "llama2c_tokenizer.h"
+#include "model_family.h"
 #include "numerics_version.h"
+#include "plan_memory.h"
 #include "tokenizer.h"
 #include "tokenizer_train.h"
 
@@ -141,7 +143,8 @@ static struct plan_model model_of(const struct model_config *config)
                                .mlp = config->mlp_width,
                                .context = config->context,
                                .vocabulary = config->vocabulary,
-                               .tied = config->head_tied};
+                               .tied = config->head_tied,
+                               .kind = model_family(config->kind)->name};
 }
 
 static enum err_code open_huggingface(const char *folder, struct tokenizer **tokenizer_out,
@@ -292,6 +295,7 @@ static struct plan_env environment(struct planner_ctx *ctx, const char *root)
                              .root = root,
                              .data = cli_data_dir(ctx->cli),
                              .numerics_version = NUMERICS_VERSION,
+                             .training_memory = plan_training_memory,
                              .tokenizer_train = env_tokenizer_train,
                              .tokenizer_open = env_tokenizer_open,
                              .checkpoint_open = env_checkpoint_open,

@@ -84,3 +84,14 @@ void train_memory_print(const struct train_memory *m, size_t bytes_max, struct s
     put_row(out, m->again ? "activations (computed twice)" : "activations", m->activations);
     put_layers(out, m->layers, m->layer_activations, m->activations);
 }
+
+void train_memory_print_line(const struct train_memory *m, struct strbuf *out)
+{
+    strbuf_printf(out, "%.0f MiB: weights %.1f (%d layers of %.2f)", mib(m->all), mib(m->weights),
+                  m->layers, mib(m->layer_weights));
+    if (m->adapter > 0)
+        strbuf_printf(out, ", adapter %.1f", mib(m->adapter));
+    strbuf_printf(out, ", gradients %.1f, moments %.1f, activations %.1f (%d layers of %.2f%s)",
+                  mib(m->gradients), mib(m->moments), mib(m->activations), m->layers,
+                  mib(m->layer_activations), m->again ? ", computed twice" : "");
+}

@@ -28,5 +28,7 @@ struct train_memory train_memory_of(const struct model_config *config,
 
 /* Append a table for people; `bytes_max` is what there is, 0 when nobody said. */
 void train_memory_print(const struct train_memory *memory, size_t bytes_max, struct strbuf *out);
+/* The same in one line, in MiB. */
+void train_memory_print_line(const struct train_memory *memory, struct strbuf *out);
 
 #endif

@@ -13,6 +13,7 @@
 #include "plan_lm.h"
 #include "spec.h"
 #include "tokenizer.h"
+#include "train_memory.h"
 
 /* A manifest from a file, with some text replaced; the plan points to its manifest, so neither may
  * move. */
@@ -199,6 +200,41 @@ static void the_quickstart_compares_three_families(void **state)
     release(&p);
 }
 
+/* The memory planned for a training job is what the worker will take, and the program; what the
+ * planner does not know (which tokens have a loss) it takes at its largest. */
+static void check_memory(const struct planned *p, const struct plan_job *job,
+                         const struct batch_plan *batches, int vocabulary)
+{
+    const struct jobspec_architecture *a = &p->manifest.families[0].architecture;
+    struct model_config config = model_config_default();
+    config.layers = (int)a->layers;
+    config.width = (int)a->width;
+    config.heads = (int)a->heads;
+    config.kv_heads = (int)a->kv_heads;
+    config.head_dim = (int)a->head_dim;
+    config.mlp_width = (int)a->mlp;
+    config.context = (int)a->context;
+    config.vocabulary = vocabulary;
+    const struct micro_batch largest = batch_largest(batches, 0);
+    const struct model_capacity capacity = {
+        .sequences = largest.sequence_count,
+        .tokens = largest.token_count,
+        .loss_tokens = largest.loss_token_count,
+        .sequence_tokens = corpus_length_max(batches->corpus),
+    };
+    const struct train_memory memory = train_memory_of(&config, NULL, &capacity, false);
+    const int64_t program = 96 * 1024 * 1024;
+    assert_in_range(job->memory_bytes, memory.all, program + (int64_t)memory.all * 3 / 2);
+    for (size_t i = 0; i < p->plan.data_count; i++) {
+        const struct plan_data *d = &p->plan.data[i];
+        if (strcmp(d->label, job->label) != 0)
+            continue;
+        assert_in_range(d->batch.sequences, largest.sequence_count, largest.sequence_count + 1);
+        assert_int_equal(d->batch.tokens, largest.token_count);
+        assert_non_null(strstr(d->memory, "(4 layers of "));
+    }
+}
+
 /* Steps and tokens of a training job, as worker/lm counts them. */
 static void check_training(const struct planned *p, const struct plan_job *job,
                            struct tokenizer *tokenizer)
@@ -218,6 +254,7 @@ static void check_training(const struct planned *p, const struct plan_job *job,
                                  (uint32_t)spec.train.batch_sequences};
     assert_int_equal(corpus.dropped_count, 0);
     assert_int_equal(batch_steps_per_pass(&batches), job->steps);
+    check_memory(p, job, &batches, tokenizer_vocabulary(tokenizer));
     if (job->kind == JOB_PRETRAIN) { /* continued documents repeat one token each */
         assert_int_equal(spec.train.steps, 0);
         assert_in_range(corpus.starts[corpus.sequence_count] - (size_t)job->tokens, 0,
@@ -376,6 +413,33 @@ static void sequences_that_teach_nothing_are_left_out(void **state)
                                      "raise 'sequence_tokens' or 'context'"));
 }
 
+/* Too little memory is refused where it stands; a little too little computes activations twice. */
+static void memory_is_planned(void **state)
+{
+    (void)state;
+    struct planned p, same;
+    struct err err;
+    plan_of("one-family.yaml", "train: {threads: 2}", "train: {threads: 2, memory: 300MiB}", &p);
+    assert_int_equal(job_labelled(&p.plan, "llama-tiny/IT/42")->memory_bytes, 300 << 20);
+    assert_non_null(strstr(p.plan.data[1].memory, "computed twice"));
+    release(&p);
+    assert_int_equal(try_plan("one-family.yaml", "train: {threads: 2}",
+                              "train: {threads: 2, memory: 100MiB}", &p, &err),
+                     ERR_INVALID);
+    assert_non_null(strstr(err.text, "one-family.yaml:"));
+    assert_non_null(strstr(err.text, "MiB (1"));
+    assert_non_null(strstr(err.text, "with activations computed twice), more than 'memory' gives"));
+    plan_of("one-family.yaml", "train: {batch_tokens: 4096,",
+            "train: {batch_tokens: 4096, recompute: always,", &p);
+    assert_true(job_labelled(&p.plan, "llama-tiny/IT/42")->memory_bytes <
+                job_labelled(&one_family.plan, "llama-tiny/IT/42")->memory_bytes);
+    /* It changes no result, so no identity. */
+    plan_of("one-family.yaml", "train: {batch_tokens: 4096,", "train: {batch_tokens: 4096,", &same);
+    assert_true(same_identity(&p, &same, "llama-tiny/ST/42"));
+    release(&same);
+    release(&p);
+}
+
 /* A pass over everything: every person once, in random order; 'epochs' repeats it. */
 static void a_pass_takes_every_sequence_once(void **state)
 {
@@ -478,6 +542,7 @@ int main(void)
         cmocka_unit_test(an_edit_changes_only_what_follows),
         cmocka_unit_test(pretraining_shows_the_colon_labels),
         cmocka_unit_test(sequences_that_teach_nothing_are_left_out),
+        cmocka_unit_test(memory_is_planned),
         cmocka_unit_test(a_pass_takes_every_sequence_once),
         cmocka_unit_test(filters_prune_the_training_nobody_needs),
         cmocka_unit_test(held_out_sources_are_refused),
