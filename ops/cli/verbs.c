@@ -77,6 +77,22 @@ static const struct cli_option coordinator_start_options[] = {
     END_OF_OPTIONS,
 };
 
+static const struct cli_option model_get_options[] = {
+    {"checkpoint", NULL, NULL, "the last checkpoint instead, also of a job that did not succeed"},
+    END_OF_OPTIONS,
+};
+
+static const struct cli_option adapter_options[] = {
+    {"base", "NAME", NULL, "the model it belongs to, for adapter_config.json"},
+    END_OF_OPTIONS,
+};
+
+static const struct cli_option curves_options[] = {
+    {"rows", "N", "0", "about so many rows a job (0: 40 in a table, all in JSON and CSV)"},
+    {"plot", "FILE", NULL, "draw instead, into a .svg, .png or .pdf, with gnuplot"},
+    END_OF_OPTIONS,
+};
+
 static const struct cli_option export_options[] = {
     {"format", "csv|jsonl", "csv", "CSV with a header line, or one JSON object a line"},
     {"task", "GLOB", "*", "only tasks that match"},
@@ -256,6 +272,10 @@ const struct cli_verb cli_verbs[] = {
     {"coordinator", "info", "", 0, 0, "version, sizes, counters", "", NULL, verb_coordinator_info},
     {"records", "export", "EXPERIMENT", 1, 1, "every evaluated item, with documented columns",
      "Columns: docs/records.md.", export_options, verb_records_export},
+    {NULL, "curves", "JOB...", 1, 16, "loss, gradient norm, rate and speed of trainings, by step",
+     "One row a step, whatever interruptions there were; several jobs are set side by side in a\n"
+     "figure. MIB is what the training held in memory; JSON and CSV also say what it planned.",
+     curves_options, verb_curves},
     {"metrics", "export", "JOB", 1, 1, "a training job's curves",
      "Columns: step, time, name, value.", NULL, verb_metrics_export},
     {"alloc", "add", "slurm [-- ARG...]", 1, 65,
@@ -294,6 +314,19 @@ const struct cli_verb cli_verbs[] = {
      NULL, verb_doctor},
     {"model", "import", "FILE FOLDER", 2, 2, "make a Hugging Face folder from another layout", "",
      import_options, verb_model_import},
+    {"model", "get", "JOB FOLDER", 2, 2, "fetch the model that a training made, as a folder",
+     "The folder is one that Hugging Face's transformers load; a training with 'lora' leaves its\n"
+     "adapter in it, too (triad model adapter).",
+     model_get_options, verb_model_get},
+    {"model", "merge", "BASE ADAPTER FOLDER", 3, 3, "make one model of a model and a LoRA folder",
+     "ADAPTER is a folder as PEFT writes it: adapter_config.json and adapter_model.safetensors.",
+     NULL, verb_model_merge},
+    {"model", "adapter", "MODEL FOLDER", 2, 2,
+     "take the LoRA folder out of a trained model's folder",
+     "A training with 'lora' leaves a merged model, with its adapter beside it. The folder made "
+     "is\n"
+     "one that PEFT loads.",
+     adapter_options, verb_model_adapter},
     {"model", "inspect", "FOLDER", 1, 1,
      "what a checkpoint is, what memory it takes, and what may surprise",
      "FOLDER is a Hugging Face folder, or hf:ORG/NAME@REVISION in the hub's local cache.",

@@ -14,6 +14,8 @@ outputs() {
     triad job show toy/PT --state "$1" --output json 2>/dev/null >"$work/show"
     field "$work/show" resume_step
     field "$work/show" resume
+    # Its loss and gradient at every step, each once; times and speeds are not compared.
+    triad curves toy/PT --state "$1" --output csv 2>/dev/null | cut -d, -f2,5,6,7
 }
 outputs "$work/calm" >"$work/calm.outputs"
 

@@ -106,9 +106,8 @@ static struct scripted_job *lease_evaluate(struct scripted *s, struct digest mod
     return scripted_lease(s, JOB_EVALUATE, spec, &data, 1, &parent, 1);
 }
 
-/* A tiny model trained from nothing for `steps` steps; `rate` 1e6 makes it diverge. */
-static struct scripted_job *lease_pretrain(struct scripted *s, int steps, int checkpoint_steps,
-                                           const char *rate)
+/* Seven times the same text. */
+static struct digest training_data(struct scripted *s)
 {
     struct segment segment = {.loss = LOSS_CONTENT,
                               .example = -1,
@@ -124,24 +123,67 @@ static struct scripted_job *lease_pretrain(struct scripted *s, int steps, int ch
     dataset_write_header(&text, &dataset);
     for (int i = 0; i < 7; i++)
         dataset_write_sequence(&text, &sequence);
+    struct digest digest = put_text(s, &text);
+    strbuf_release(&text);
+    return digest;
+}
+
+/* How a training goes; `rate` 1e6 makes it diverge. */
+struct training {
+    int steps, checkpoint_steps;
+    const char *rate, *rise_max;
+    const char *lora; /* "\"lora\":{…}," or empty */
+};
+
+static char *train_object(struct scripted *s, const struct training *t)
+{
+    return arena_printf(
+        &s->arena,
+        "\"train\":{\"accumulate\":1,\"batch_sequences\":0,\"batch_tokens\":64,\"beta1\":0.9,"
+        "\"beta2\":0.95,\"checkpoint_steps\":%d,\"clip_norm\":0,\"epochs\":1,\"epsilon\":1e-08,"
+        "\"learning_rate\":%s,%s\"loss\":\"all\",\"loss_rise_max\":%s,\"minimum_lr_ratio\":0.1,"
+        "\"schedule\":\"constant\",\"seed\":7,\"sequence_tokens\":48,\"steps\":%d,"
+        "\"warmup_steps\":0,\"weight_decay\":0.1}",
+        t->checkpoint_steps, t->rate, t->lora, t->rise_max, t->steps);
+}
+
+/* A tiny model trained from nothing. */
+static struct scripted_job *lease_training(struct scripted *s, const struct training *t)
+{
     struct named_digest inputs[] = {
-        {"data", put_text(s, &text)},
+        {"data", training_data(s)},
         {"tokenizer", scripted_put_file(s, GOLDEN "tokenizer.json")},
     };
-    strbuf_release(&text);
     char *spec = arena_printf(
         &s->arena,
         "{\"architecture\":{\"context\":64,\"head_dim\":8,\"heads\":4,\"init_std\":0.02,\"kind\":"
         "\"llama\",\"kv_heads\":2,\"layers\":2,\"mlp\":64,\"norm_eps\":1e-05,\"rope_theta\":10000,"
         "\"tied\":true,\"width\":32},\"inputs\":{\"data\":\"%s\",\"tokenizer\":\"%s\"},\"kind\":"
-        "\"pretrain\"," NUMERICS ",\"parents\":{},\"train\":{\"accumulate\":1,"
-        "\"batch_sequences\":0,\"batch_tokens\":64,\"beta1\":0.9,\"beta2\":0.95,"
-        "\"checkpoint_steps\":%d,\"clip_norm\":0,\"epochs\":1,\"epsilon\":1e-08,"
-        "\"learning_rate\":%s,\"loss\":\"all\",\"loss_rise_max\":0,\"minimum_lr_ratio\":0.1,"
-        "\"schedule\":\"constant\","
-        "\"seed\":7,\"sequence_tokens\":48,\"steps\":%d,\"warmup_steps\":0,\"weight_decay\":0.1}}",
-        hex_of(s, inputs[0].digest), hex_of(s, inputs[1].digest), checkpoint_steps, rate, steps);
+        "\"pretrain\"," NUMERICS ",\"parents\":{},%s}",
+        hex_of(s, inputs[0].digest), hex_of(s, inputs[1].digest), train_object(s, t));
     return scripted_lease(s, JOB_PRETRAIN, spec, inputs, 2, NULL, 0);
+}
+
+static struct scripted_job *lease_pretrain(struct scripted *s, int steps, int checkpoint_steps,
+                                           const char *rate)
+{
+    const struct training t = {steps, checkpoint_steps, rate, "0", ""};
+    return lease_training(s, &t);
+}
+
+/* An adapter trained on a model. */
+static struct scripted_job *lease_adapter(struct scripted *s, struct digest model, int steps,
+                                          int checkpoint_steps)
+{
+    struct named_digest data = {"data", training_data(s)}, parent = {"start", model};
+    const struct training t = {steps, checkpoint_steps, "0.001", "3",
+                               "\"lora\":{\"alpha\":8,\"dropout\":0.1,\"embeddings\":false,"
+                               "\"head\":true,\"rank\":4,\"targets\":[\"q_proj\",\"down_proj\"]},"};
+    char *spec = arena_printf(&s->arena,
+                              "{\"embedding_tokens\":[],\"inputs\":{\"data\":\"%s\"},\"kind\":"
+                              "\"instruct\"," NUMERICS ",\"parents\":{\"start\":\"%s\"},%s}",
+                              hex_of(s, data.digest), hex_of(s, model), train_object(s, &t));
+    return scripted_lease(s, JOB_INSTRUCT, spec, &data, 1, &parent, 1);
 }
 
 /* ---- conditions ---- */
@@ -396,38 +438,79 @@ static void test_children_die_with_a_killed_worker(void **state)
 
 /* The heart of resuming: stopped by SIGTERM in the middle and continued by another process, the
  * weights are bit for bit those of the undisturbed run. */
+/* Run a job whole, then again until a checkpoint, stop the worker, and let another one with more
+ * threads resume it: the same artifact. */
+static void stop_and_resume(struct scripted *s, struct scripted_job *whole,
+                            uint64_t first_checkpoint)
+{
+    scripted_until(s, all_ended, 120);
+    expect_outcome(whole, OUTCOME_OK);
+    assert_int_equal(whole->result.start_step, 0);
+    struct digest artifact = whole->result.artifact;
+    scripted_until(s, nothing_held, 10);
+
+    scripted_lease_again(s, whole, 2);
+    scripted_until(s, has_checkpoint, 60);
+    int status = scripted_worker_stop(s, SIGTERM);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_true(said_bye(s));
+    expect_outcome(whole, OUTCOME_PREEMPTED);
+    assert_true(whole->checkpoint_step >= first_checkpoint);
+
+    uint64_t step = whole->checkpoint_step;
+    whole->lease.resume = whole->checkpoint;
+    whole->lease.resume_step = step;
+    s->session = 0;
+    scripted_worker_start(s, "2");
+    scripted_until(s, has_session, 30);
+    whole->lease.threads = 2;
+    scripted_lease_again(s, whole, 3);
+    scripted_until(s, all_ended, 120);
+    expect_outcome(whole, OUTCOME_OK);
+    assert_true(whole->result.start_step == step);
+    assert_true(digest_equal(&artifact, &whole->result.artifact));
+}
+
 static void test_a_stopped_training_resumes_bit_for_bit(void **state)
 {
     (void)state;
     struct scripted s;
     begin(&s, "1");
-    struct scripted_job *whole = lease_pretrain(&s, 600, 200, "0.001");
-    scripted_until(&s, all_ended, 120);
-    expect_outcome(whole, OUTCOME_OK);
-    assert_int_equal(whole->result.start_step, 0);
-    struct digest artifact = whole->result.artifact;
-    scripted_until(&s, nothing_held, 10);
+    stop_and_resume(&s, lease_pretrain(&s, 600, 200, "0.001"), 200);
+    scripted_end(&s);
+}
 
-    scripted_lease_again(&s, whole, 2);
-    scripted_until(&s, has_checkpoint, 60);
-    int status = scripted_worker_stop(&s, SIGTERM);
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    assert_true(said_bye(&s));
-    expect_outcome(whole, OUTCOME_PREEMPTED);
-    assert_true(whole->checkpoint_step >= 200);
+/* Its checkpoint holds the adapter alone: the model comes from the parent again. */
+static void test_a_stopped_adapter_resumes_bit_for_bit(void **state)
+{
+    (void)state;
+    struct scripted s;
+    begin(&s, "1");
+    struct scripted_job *import = lease_import(&s);
+    scripted_until(&s, all_ended, 60);
+    expect_outcome(import, OUTCOME_OK);
+    struct scripted_job *job = lease_adapter(&s, import->result.artifact, 300, 100);
+    stop_and_resume(&s, job, 100);
+    const char *log = strbuf_text(&job->streams[STREAM_LOG]);
+    assert_non_null(strstr(log, "memory plan: "));
+    assert_non_null(strstr(log, "  adapter "));
+    scripted_end(&s);
+}
 
-    uint64_t step = whole->checkpoint_step;
-    whole->lease.resume = whole->checkpoint;
-    whole->lease.resume_step = step;
-    s.session = 0;
-    scripted_worker_start(&s, "2");
-    scripted_until(&s, has_session, 30);
-    whole->lease.threads = 2;
-    scripted_lease_again(&s, whole, 3);
+/* Not NaN, but on the way up: stopped with the numbers, and with the last checkpoint from before.
+ */
+static void test_a_rising_loss_stops_with_its_checkpoint(void **state)
+{
+    (void)state;
+    struct scripted s;
+    begin(&s, "1");
+    const struct training t = {400, 1, "0.7", "0.4", ""};
+    struct scripted_job *job = lease_training(&s, &t);
     scripted_until(&s, all_ended, 120);
-    expect_outcome(whole, OUTCOME_OK);
-    assert_true(whole->result.start_step == step);
-    assert_true(digest_equal(&artifact, &whole->result.artifact));
+    expect_outcome(job, OUTCOME_DIVERGED);
+    assert_non_null(strstr(job->reason, "the loss rose: at step "));
+    assert_non_null(strstr(job->reason, "more than loss_rise_max 0.4; the checkpoint of step "));
+    assert_true(job->checkpoint_step > 0);
     scripted_end(&s);
 }
 
@@ -445,6 +528,8 @@ int main(void)
         cmocka_unit_test(test_a_killed_worker_delivers_after_its_restart),
         cmocka_unit_test(test_children_die_with_a_killed_worker),
         cmocka_unit_test(test_a_stopped_training_resumes_bit_for_bit),
+        cmocka_unit_test(test_a_stopped_adapter_resumes_bit_for_bit),
+        cmocka_unit_test(test_a_rising_loss_stops_with_its_checkpoint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
