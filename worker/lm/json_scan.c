@@ -227,7 +227,7 @@ enum err_code json_scan_value(struct json_scan *scan, struct str *raw_out, struc
     size_t begin = scan->at;
     while (scan->at < scan->text.len) {
         char c = scan->text.data[scan->at];
-        if (depth == 0 && scan->at > begin && is_delimiter(c))
+        if (depth == 0 && is_delimiter(c))
             break;
         scan->at++;
         if (c == '{' || c == '[') {

@@ -1,7 +1,9 @@
 #include "tokenizer_cache.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,7 +86,47 @@ enum err_code tokenizer_cache_open(const struct digest *source, struct tokenizer
         munmap(block, bytes);
         return err_wrap(err, "open '%s'", path);
     }
+    /* The time of its last use, for remove_oldest(); nothing depends on it. */
+    (void)!utimensat(AT_FDCWD, path, NULL, 0);
     return tokenizer_open_image(block, bytes, &image, tokenizer_out, err);
+}
+
+/* Is this the name of one of our files: digits of a digest, ".v" and a version? */
+static bool is_ours(const char *name)
+{
+    size_t digits = strspn(name, "0123456789abcdef");
+    return digits == DIGEST_HEX_SIZE - 1 && strncmp(name + digits, ".v", 2) == 0;
+}
+
+static bool is_before(const struct stat *a, const struct stat *b)
+{
+    if (a->st_mtim.tv_sec != b->st_mtim.tv_sec)
+        return a->st_mtim.tv_sec < b->st_mtim.tv_sec;
+    return a->st_mtim.tv_nsec < b->st_mtim.tv_nsec;
+}
+
+/* Remove the file that was used least lately, if there are more than may be. Whoever has it mapped
+ * keeps it. */
+static void remove_oldest(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    char oldest[NAME_MAX + 1] = "";
+    struct stat oldest_st = {0};
+    int count = 0;
+    if (!dir)
+        return;
+    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        struct stat st;
+        if (!is_ours(entry->d_name) || fstatat(dirfd(dir), entry->d_name, &st, 0) != 0)
+            continue;
+        if (count++ == 0 || is_before(&st, &oldest_st)) {
+            snprintf(oldest, sizeof oldest, "%s", entry->d_name);
+            oldest_st = st;
+        }
+    }
+    if (count > TOKENIZER_CACHE_FILES_MAX)
+        (void)!unlinkat(dirfd(dir), oldest, 0);
+    closedir(dir);
 }
 
 enum err_code tokenizer_cache_write(const struct tokenizer *tokenizer, struct err *err)
@@ -99,5 +141,7 @@ enum err_code tokenizer_cache_write(const struct tokenizer *tokenizer, struct er
     enum err_code rc = file_mkdirs(folder, 0700, err);
     if (rc == ERR_OK)
         rc = file_write_atomic(path, tokenizer->block, header->total_bytes, 0600, err);
+    if (rc == ERR_OK)
+        remove_oldest(folder);
     return rc;
 }

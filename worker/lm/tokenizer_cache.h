@@ -4,9 +4,13 @@
  * The folder is $XDG_CACHE_HOME/triad/tokenizers, or ~/.cache/triad/tokenizers. A file is named
  * after the digest of the tokenizer.json and after the version of the tables. It is only ever a
  * shortcut: one that is missing, damaged, of another machine or of another digest is as good as
- * none, and a folder that cannot be written costs time, nothing else. */
+ * none, and a folder that cannot be written costs time, nothing else. The folder keeps the
+ * TOKENIZER_CACHE_FILES_MAX files that were used last. */
 #ifndef TRIAD_TOKENIZER_CACHE_H
 #define TRIAD_TOKENIZER_CACHE_H
+
+#include <stdbool.h>
+#include <stddef.h>
 
 #include "err.h"
 #include "hash.h"
@@ -16,6 +20,8 @@ struct tokenizer;
 enum {
     /* Smaller ones are read in no time, and would litter the folder. */
     TOKENIZER_CACHE_BYTES_MIN = 1 << 20,
+    /* Of 12 to 25 MB each. */
+    TOKENIZER_CACHE_FILES_MAX = 16,
 };
 
 /* The file for a digest; false when the environment names no folder. */

@@ -14,6 +14,8 @@
 #include "tokenizer_impl.h"
 #include "tokenizer_layout.h"
 
+/* Truncation and padding are left behind by the last program that used the file; as everywhere
+ * else, who encodes says how long. */
 enum root_key {
     ROOT_VERSION,
     ROOT_TRUNCATION,
@@ -114,16 +116,6 @@ static enum err_code load(struct reading *r, struct str value, json_t **out, str
                       JSON_DECODE_ANY | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &fault);
     scan_at(r, value);
     return *out ? ERR_OK : json_scan_fault(&r->scan, fault.text, err);
-}
-
-static enum err_code must_be_null(const struct reading *r, enum root_key key, struct err *err)
-{
-    struct str value = r->root[key];
-    bool is_null = !value.data || str_equal(value, str_from("null"));
-    return is_null ? ERR_OK
-                   : err_set(err, ERR_INVALID,
-                             "%s %.*s is not supported (only null is: lengths are set elsewhere)",
-                             root_keys[key], (int)(value.len < 120 ? value.len : 120), value.data);
 }
 
 /* A member of the model that is true, false, null or absent. */
@@ -357,10 +349,6 @@ static enum err_code read_all(struct reading *r, const struct digest *source,
         scan_at(r, r->root[ROOT_MODEL]);
         rc = cut_object(r, "model ", model_keys, MODEL_COUNT, r->model, err);
     }
-    if (rc == ERR_OK)
-        rc = must_be_null(r, ROOT_TRUNCATION, err);
-    if (rc == ERR_OK)
-        rc = must_be_null(r, ROOT_PADDING, err);
     if (rc == ERR_OK)
         rc = check_model(r, &flags, err);
     if (rc == ERR_OK)

@@ -496,8 +496,6 @@ static void test_faulty_files_are_refused_by_name(void **state)
         {"\"ignore_merges\": false", "\"ignore_merges\": 1", ERR_INVALID, "ignore_merges"},
         {"\"ignore_merges\": false", "\"dropout\": null", ERR_CORRUPT, "twice"},
         {"\"ignore_merges\"", "\"ignore\"", ERR_INVALID, "model key 'ignore'"},
-        {"\"truncation\": null", "\"truncation\": {\"max_length\": 512}", ERR_INVALID,
-         "truncation"},
         {"\"padding\": null", "\"paddings\": null", ERR_INVALID, "key 'paddings'"},
         {"\"lstrip\": false", "\"lstrip\": true", ERR_INVALID, "'lstrip' of added token"},
         {"\"single_word\"", "\"single\"", ERR_INVALID, "'single' of added token"},
