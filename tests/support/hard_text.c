@@ -360,5 +360,6 @@ void hard_text_ids(uint32_t number, uint32_t vocabulary, int32_t ids[HARD_IDS])
     struct rng rng = rng_child(&root, "list", number);
     /* Single bytes have small ids in all families, and are what decoding is hard on. */
     for (int i = 0; i < HARD_IDS; i++)
-        ids[i] = (int32_t)rng_below(&rng, rng_below(&rng, 3) ? 600 : vocabulary);
+        ids[i] =
+            (int32_t)rng_below(&rng, rng_below(&rng, 3) && vocabulary > 600 ? 600 : vocabulary);
 }

@@ -246,7 +246,7 @@ bool text_join_marks(struct str text, bool prepend, struct text_map *out)
     if (!next && !prepend)
         return false;
     if (prepend)
-        text_map_put(out, " ", 1, place(0, 0));
+        text_map_put(out, " ", 1, place(0, 1));
     size_t done = 0;
     while (next) {
         size_t at = (size_t)(next - text.data);

@@ -27,7 +27,8 @@ void nfc_space_release(struct nfc_space *space);
 bool text_nfc(struct str text, struct nfc_space *space, struct text_map *out);
 
 /* A space for every U+2581, and one in front if `prepend` and there is text. (Tokenizers of this
- * kind write every space as U+2581; inside this program it is a space, which takes one byte.) */
+ * kind write every space as U+2581; inside this program it is a space, which takes one byte.) The
+ * one in front has the place of the first byte, as the reference library has it. */
 bool text_join_marks(struct str text, bool prepend, struct text_map *out);
 
 #endif

@@ -73,18 +73,12 @@ static struct text_place whole(struct str text, struct text_place part)
     return part;
 }
 
+/* `place` is in the repaired text and not empty. */
 static void put_place(struct run *run, struct text_place place)
 {
-    if (place.begin < place.end) {
-        place = whole(run->text, place);
-        if (run->is_repaired)
-            place = text_map_find(&run->t->repaired, place);
-    } else if (run->is_repaired && place.begin < run->text.len) {
-        place.begin =
-            text_map_find(&run->t->repaired, (struct text_place){place.begin, place.begin + 1})
-                .begin;
-        place.end = place.begin;
-    }
+    place = whole(run->text, place);
+    if (run->is_repaired)
+        place = text_map_find(&run->t->repaired, place);
     place_list_append(run->places, place);
 }
 
