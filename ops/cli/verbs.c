@@ -200,6 +200,22 @@ static const struct cli_option suite_list_options[] = {
     END_OF_OPTIONS,
 };
 
+static const struct cli_option suite_check_options[] = {
+    TASK_OPTIONS,
+    {"sequences", "N", "200", "how many sequences of each task to look at"},
+    END_OF_OPTIONS,
+};
+
+static const struct cli_option suite_stats_options[] = {
+    TASK_OPTIONS,
+    {"tokenizer", "FOLDER", NULL, "count its tokens (default: bytes)"},
+    {"context", "N", "1024", "how many tokens fit"},
+    {"sequences", "N", "1000", "how many sequences of each task to look at"},
+    {"keep-description", "P", "0.8", "probability that a sequence has its description"},
+    {"seed", "N", "42", "of the draws"},
+    END_OF_OPTIONS,
+};
+
 static const struct cli_option suite_show_options[] = {VIEW_OPTIONS, END_OF_OPTIONS};
 
 static const struct cli_option suite_sample_options[] = {
@@ -354,6 +370,15 @@ const struct cli_verb cli_verbs[] = {
      "order;\n"
      "other programs read them as they are.",
      tokenizer_train_options, verb_tokenizer_train},
+    {"suite", "check", "[TASK]...", 0, 1000, "look for what is wrong with tasks",
+     "Fields left in descriptions, repeated sequences, draws that do not differ, empty groups, "
+     "outputs\n"
+     "that are no candidates, and training examples that nearly occur in a test task. Exit code 3 "
+     "when\n"
+     "there is any. TASK is a name, a glob, or set:NAME.",
+     suite_check_options, verb_suite_check},
+    {"suite", "stats", "[TASK]...", 0, 1000, "sequences, examples and tokens of tasks",
+     "TASK is a name, a glob, or set:NAME.", suite_stats_options, verb_suite_stats},
     {NULL, "completion", "SHELL", 1, 1, "print the completion script of a shell (bash)", "", NULL,
      verb_completion},
     {NULL, "man", "", 0, 0, "print the man page (roff)", "", NULL, verb_man},
