@@ -216,6 +216,12 @@ static const struct cli_option suite_stats_options[] = {
     END_OF_OPTIONS,
 };
 
+static const struct cli_option suite_fetch_options[] = {
+    {"yes", NULL, NULL, "agree to the licences that are shown"},
+    {"accept-changed", NULL, NULL, "take files that are not those the tasks were tested on"},
+    END_OF_OPTIONS,
+};
+
 static const struct cli_option suite_show_options[] = {VIEW_OPTIONS, END_OF_OPTIONS};
 
 static const struct cli_option suite_sample_options[] = {
@@ -370,6 +376,10 @@ const struct cli_verb cli_verbs[] = {
      "order;\n"
      "other programs read them as they are.",
      tokenizer_train_options, verb_tokenizer_train},
+    {"suite", "fetch", "SOURCE...", 1, 100, "download what may be downloaded, into the data folder",
+     "SOURCE is a source or a task. Its licence is shown first and has to be agreed to. What broke "
+     "off is\ncontinued; what is there is kept.",
+     suite_fetch_options, verb_suite_fetch},
     {"suite", "check", "[TASK]...", 0, 1000, "look for what is wrong with tasks",
      "Fields left in descriptions, repeated sequences, draws that do not differ, empty groups, "
      "outputs\n"

@@ -10,7 +10,7 @@ predictive has a closed form, else the frequencies of eight million independent 
 import json
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 DRAWS = 8_000_000
 rng = np.random.default_rng(20261124)
@@ -99,6 +99,75 @@ def rows():
     p = balls / balls.sum(axis=1, keepdims=True)
     seen = (rng.multinomial(20, p) > 0).sum(axis=1)
     yield from_draws("urn", "urn_icl", "distinct_of_20", [1, 2, 3, 4], seen)
+    yield from sampler_rows()
+    yield from world_rows()
+
+
+def gp_draws(mean, size):
+    return np.maximum(1, rng.geometric(2 / mean, size) + rng.poisson(mean / 2, size))
+
+
+def sampler_rows():
+    # p ~ U(0,1): P(k) = B(2, k) = 1 / (k (k + 1)) on 1, 2, ...
+    edges = [1, 2, 3, 4, 6, 9, 14, 29, 99]
+    cdf = np.concatenate([[0], 1 - 1 / (np.asarray(edges) + 1.0), [1]])
+    for task in ("geometric", "geometric_beta"):
+        yield row(task, task, "first", edges, np.diff(cdf))
+    # r, p ~ U(0,1): failures before the r-th success.
+    m = 4_000_000
+    p = np.maximum(rng.random(m), 1e-9)
+    draws = rng.negative_binomial(np.maximum(rng.random(m), 1e-12), p)
+    yield from_draws("negative_binomial", "negative_binomial", "first", [0, 1, 2, 4, 9, 29], draws)
+    # N = GP(128), K and n uniform on 1 ... N.
+    size = gp_draws(128, m)
+    marked, taken = rng.integers(1, size + 1), rng.integers(1, size + 1)
+    draws = rng.hypergeometric(marked, size - marked, taken)
+    yield from_draws("hypergeometric", "hypergeometric", "first", [0, 2, 5, 9, 16, 26, 42, 66, 100], draws)
+    # Exponent uniform on 1 ... 2.5, by the zeta function.
+    a = 1 + 1e-6 + (np.arange(20000) + 0.5) / 20000 * (1.5 - 1e-6)
+    edges = [1, 2, 3, 5, 9, 20, 50, 200, 1000, 100000]
+    weight = 1 / special.zeta(a, 1)
+    cdf = [np.mean(1 - special.zeta(a, e + 1) * weight) for e in edges]
+    # Values that do not fit 63 bits are drawn again: the rest is divided by what is left.
+    left = np.mean(1 - special.zeta(a, 9.2e18) * weight)
+    assert left > 0.95
+    tail = 1 - special.zeta(a, 9.2e18) * weight
+    cdf = [np.mean((1 - special.zeta(a, e + 1) * weight) / tail) for e in edges]
+    yield row("zipfian", "zipfian", "first", edges, np.diff(np.concatenate([[0], cdf, [1]])))
+    # How many draws are counted: GP(32). And the first count, given K and shares as above.
+    yield from_pmf("multinomial", "multinomial", "sum_of_counts", [14, 18, 22, 26, 30, 36, 44, 60],
+                   gp_pmf(32, 4000))
+    m = 400_000
+    k = np.clip(gp_draws(12, m), 2, 64)
+    share = rng.exponential(size=(m, 64))
+    share[np.arange(64)[None, :] >= k[:, None]] = 0
+    first = rng.binomial(gp_draws(32, m), share[:, 0] / share.sum(axis=1))
+    yield from_draws("multinomial_first", "multinomial", "first_count", [0, 1, 2, 3, 5, 8, 12], first)
+
+
+def world_rows():
+    yield row("cards", "cards", "rank", range(12), np.full(13, 1 / 13))
+    # The full text of a flight says the same as the compact one: the first of equals wins.
+    m = 2_000_000
+    w = rng.integers(-2, 3, (m, 4)) / 2
+    w = w[(w != 0).any(axis=1)]
+    f = np.stack([rng.integers(0, 100, (len(w), 3)) / 99, rng.integers(0, 100, (len(w), 3)) / 99,
+                  rng.integers(0, 3, (len(w), 3)) / 2, rng.integers(0, 100, (len(w), 3)) / 99], axis=2)
+    best = np.argmax(np.round(np.einsum("rfk,rk->rf", f, w), 12), axis=1) + 1
+    yield from_draws("flight_full", "flight", "first", [1, 2], best)
+    # Stars: mean + taste + spice + waiting + price + noise, rounded half up, 1 to 5.
+    stars = (rng.uniform(2, 4, m) + rng.normal(0, 0.8, m) + rng.normal(0, 0.7, m) * rng.integers(-1, 2, m)
+             - rng.uniform(0, 0.06, m) * (5 * rng.integers(1, 10, m) - 25)
+             - rng.uniform(0, 0.12, m) * (rng.integers(6, 25, m) - 15) + rng.normal(0, 1, m) * rng.uniform(0.1, 0.6, m))
+    yield from_draws("raters", "synthetic_raters", "first", [1, 2, 3, 4], np.clip(np.floor(stars + 0.5), 1, 5))
+    # Members among ten things: a rule on one feature, or two joined by and / or; one answer of twenty is wrong.
+    accepted = rng.integers(1, 15, (m, 2))
+    join = rng.integers(0, 3, m)
+    share = np.array([bin(i).count("1") / 4 for i in range(16)])[accepted]
+    member = np.where(join == 0, share[:, 0],
+                      np.where(join == 1, share[:, 0] * share[:, 1], 1 - (1 - share[:, 0]) * (1 - share[:, 1])))
+    yes = rng.binomial(10, 0.95 * member + 0.05 * (1 - member))
+    yield from_draws("rules", "synthetic_rules", "yes_of_10", range(10), yes)
 
 
 print(json.dumps({"command": "tests/oracle/generators_scipy.py", "rows": list(rows())}, indent=1))

@@ -4,6 +4,7 @@
 #include "cmocka_all.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +46,44 @@ static int distinct(const struct instance *instance, uint32_t count)
     return found;
 }
 
+/* The counts of a multinomial output, either {"0": 3, …} or ["3", …]: their sum, or the first. */
+static double counts_of(const char *text, bool first_only)
+{
+    double sum = 0.0;
+    bool mapping = text[0] == '{';
+    for (const char *at = text; *at;) {
+        at += strcspn(at, mapping ? ":" : "0123456789");
+        at += strcspn(at, "0123456789");
+        if (!*at)
+            break;
+        char *end;
+        sum += strtod(at, &end);
+        at = end;
+        if (first_only)
+            break;
+    }
+    return sum;
+}
+
+static int rank_of(const char *card)
+{
+    static const char *const ranks[] = {"2", "3",  "4", "5", "6", "7", "8",
+                                        "9", "10", "J", "Q", "K", "A"};
+    for (int i = 12; i >= 0; i--) {
+        if (strncmp(card, ranks[i], strlen(ranks[i])) == 0)
+            return i;
+    }
+    return -1;
+}
+
+static int count_of(const struct instance *instance, const char *output, int among)
+{
+    int found = 0;
+    for (int i = 0; i < among; i++)
+        found += strcmp(instance->examples[i].output, output) == 0;
+    return found;
+}
+
 static double statistic(const char *name, const struct instance *instance)
 {
     const struct example *e = instance->examples;
@@ -56,11 +95,14 @@ static double statistic(const char *name, const struct instance *instance)
         return strcmp(e[0].output, e[1].output) == 0;
     if (strcmp(name, "distinct_of_20") == 0)
         return distinct(instance, 20);
+    if (strcmp(name, "sum_of_counts") == 0 || strcmp(name, "first_count") == 0)
+        return counts_of(e[0].output, name[0] == 'f');
+    if (strcmp(name, "rank") == 0)
+        return rank_of(e[0].output);
+    if (strcmp(name, "yes_of_10") == 0)
+        return count_of(instance, "yes", 10);
     assert_string_equal(name, "heads_of_10");
-    int heads = 0;
-    for (int i = 0; i < 10; i++)
-        heads += strcmp(e[i].output, "Heads") == 0;
-    return heads;
+    return count_of(instance, "Heads", 10);
 }
 
 /* The lengths that the statistics need, without disturbing the one that looks at lengths. */
@@ -124,7 +166,7 @@ static void generators_follow_their_priors(void **state)
     (void)state;
     size_t i;
     json_t *row;
-    assert_true(json_array_size(json_object_get(golden, "rows")) >= 9);
+    assert_true(json_array_size(json_object_get(golden, "rows")) >= 20);
     json_array_foreach(json_object_get(golden, "rows"), i, row)
     {
         double found = chi_square(row, json_string_value(json_object_get(row, "task")));
@@ -145,11 +187,92 @@ static void the_test_rejects_other_distributions(void **state)
     assert_true(chi_square(categorical, "flight_small") > 10 * critical);
 }
 
+/* Where the description tells a judge's weights, they explain the choices (up to their rounding).
+ */
+static void judges_choose_by_their_weights(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    int told = 0;
+    suite_set_data(&suite, TRIAD_SOURCE_DIR "/tests/data/suite");
+    struct task *task = suite_find(&suite, "helpsteer");
+    if (suite_ready(&suite, task, &err) != ERR_OK)
+        fail_msg("%s", err.text);
+    for (uint32_t i = 0; i < 100; i++) {
+        struct arena arena = {0};
+        struct instance instance;
+        struct instance_options options = {.root = rng_new(4, "judges"), .keep_description = 1.0};
+        double w[5];
+        task_instance(task, &options, i, &arena, &instance);
+        assert_int_equal(instance.example_count, 30); /* all pairs there are, each once */
+        const char *weights = strstr(instance.description, "helpfulness ");
+        if (weights && sscanf(weights,
+                              "helpfulness %lf, correctness %lf, coherence %lf, complexity %lf, "
+                              "verbosity %lf",
+                              &w[0], &w[1], &w[2], &w[3], &w[4]) == 5) {
+            told++;
+            for (uint32_t e = 0; e < instance.example_count; e++) {
+                /* The small file rates answers r = 0, 1 of prompt n: (n + r) % 5, (2n + r) % 5, 4,
+                 * r, 2r. */
+                const char *part = strstr(instance.examples[e].input, "part ");
+                assert_non_null(part);
+                int n = (int)strtol(part + 5, NULL, 10);
+                double gain = w[0] * (n % 5 - (n + 1) % 5) + w[1] * (2 * n % 5 - (2 * n + 1) % 5) -
+                              w[3] - 2 * w[4];
+                bool first = strcmp(instance.examples[e].output, "1") == 0;
+                assert_true(gain > -0.1 || !first);
+                assert_true(gain < 0.1 || first);
+            }
+        }
+        arena_release(&arena);
+    }
+    assert_in_range(told, 10, 60);
+}
+
+/* Names of the asked period, sex and rank, none twice. */
+static void names_are_those_described(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    suite_set_data(&suite, TRIAD_SOURCE_DIR "/tests/data/suite");
+    struct task *task = suite_find(&suite, "babynames");
+    if (suite_ready(&suite, task, &err) != ERR_OK)
+        fail_msg("%s", err.text);
+    int girls_only = 0, tens = 0;
+    for (uint32_t i = 0; i < 200; i++) {
+        struct arena arena = {0};
+        struct instance instance;
+        struct instance_options options = {.root = rng_new(4, "names"), .keep_description = 1.0};
+        task_instance(task, &options, i, &arena, &instance);
+        bool both = strstr(instance.description, "girls and boys");
+        bool girls = !both && strstr(instance.description, "girls");
+        bool ten = strstr(instance.description, " 10 most");
+        girls_only += girls;
+        tens += ten;
+        for (uint32_t e = 0; e < instance.example_count; e++) {
+            /* The small files call them Fa … and Ma …, the first ones the most frequent. */
+            const char *name = instance.examples[e].output;
+            assert_true(both || name[0] == (girls ? 'F' : 'M'));
+            assert_true(!ten || strtol(name + 2, NULL, 10) < 10);
+            assert_int_equal(count_of(&instance, name, (int)instance.example_count), 1);
+        }
+        /* One description of three does not tell how many names there are to draw from. */
+        bool told = strstr(instance.description, " most ");
+        uint32_t all = both ? 60 : 30;
+        assert_true(instance.example_count == (ten ? 10 : all) ||
+                    (!told && instance.example_count == 10));
+        arena_release(&arena);
+    }
+    assert_true(girls_only > 20 && tens > 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(generators_follow_their_priors),
         cmocka_unit_test(the_test_rejects_other_distributions),
+        cmocka_unit_test(judges_choose_by_their_weights),
+        cmocka_unit_test(names_are_those_described),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }
