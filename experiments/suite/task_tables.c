@@ -105,7 +105,7 @@ static int guess_format(const char *path)
     for (size_t i = 0; i < ARRAY_COUNT(known); i++) {
         size_t n = strlen(known[i].ending);
         if (len > n && strncmp(path + len - n, known[i].ending, n) == 0)
-            return known[i].format;
+            return (int)known[i].format;
     }
     return -1;
 }

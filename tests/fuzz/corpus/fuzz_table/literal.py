@@ -1,0 +1,1 @@
+defaultdict(<class 'list'>, {'a b': [0.5, 1e-05, True], 'c': (None, "d'")})
