@@ -37,7 +37,8 @@ char *human_count(double count, char out[HUMAN_SIZE])
 {
     static const char *const units[] = {"", "k", "M", "G", "T"};
     size_t unit = 0;
-    while (count >= 1000 && unit + 1 < ARRAY_COUNT(units)) {
+    while (count >= 999.5 &&
+           unit + 1 < ARRAY_COUNT(units)) { /* 999.9 million are 1G in three digits */
         count /= 1000;
         unit++;
     }

@@ -13,6 +13,7 @@
 #include "model.h"
 #include "model_family.h"
 #include "rows.h"
+#include "special_tokens.h"
 #include "tokenizer.h"
 #include "verbs.h"
 
@@ -152,7 +153,7 @@ static void look_at_tokenizer(struct inspection *in)
 {
     const int tokens = tokenizer_vocabulary(in->tokenizer), rows = in->config->vocabulary;
     const int bos = tokenizer_bos(in->tokenizer);
-    if (tokens > rows)
+    if (!special_tokens_fit(in->tokenizer, rows))
         warn(in, arena_printf(&in->cli->arena,
                               "the tokenizer has %d entries, but the model only %d rows: it cannot "
                               "be used as it is",
@@ -222,7 +223,7 @@ static void print_model(const struct inspection *in)
 /* Long lists (Gemma has 6,415 added tokens) are cut for people. */
 static void print_specials(const struct tokenizer *tokenizer)
 {
-    enum { SHOWN = 24 };
+    enum { SHOWN = 12 };
     int count = 0;
     printf("specials    ");
     for (int32_t id = 0; id < tokenizer_vocabulary(tokenizer); id++) {

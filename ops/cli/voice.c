@@ -9,6 +9,7 @@
 #include "file.h"
 #include "hf_cache.h"
 #include "kernels.h"
+#include "special_tokens.h"
 
 #define CONFIG_BYTES_MAX ((size_t)1 << 20)
 
@@ -38,7 +39,7 @@ enum err_code voice_open(struct cli *cli, const char *name, struct voice *out, s
         return rc;
     const int tokens = tokenizer_vocabulary(out->tokenizer);
     const int rows = model_shape(out->model)->vocabulary;
-    if (tokens > rows)
+    if (!special_tokens_fit(out->tokenizer, rows))
         return err_set(err, ERR_INVALID,
                        "'%s': the tokenizer has %d entries, but the model only %d rows",
                        out->folder, tokens, rows);

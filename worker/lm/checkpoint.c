@@ -10,6 +10,7 @@
 #include "file.h"
 #include "intern.h"
 #include "model_family.h"
+#include "special_tokens.h"
 #include "tokenizer.h"
 
 enum { CONFIG_BYTES_MAX = 1 << 20, FILE_MODE = 0644, FOLDER_MODE = 0755 };
@@ -309,7 +310,7 @@ static enum err_code write_model(const char *folder, const char *like,
     char path[4096];
     if (snprintf(path, sizeof path, "%s/model.safetensors", folder) >= (int)sizeof path)
         return err_set(err, ERR_LIMIT, "write checkpoint '%s': path too long", folder);
-    if (tokenizer && tokenizer_vocabulary(tokenizer) > config->vocabulary)
+    if (tokenizer && !special_tokens_fit(tokenizer, config->vocabulary))
         return err_set(err, ERR_INVALID,
                        "write checkpoint '%s': the tokenizer has %d entries, the model %d", folder,
                        tokenizer_vocabulary(tokenizer), config->vocabulary);

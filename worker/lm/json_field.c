@@ -25,7 +25,11 @@ enum err_code json_parse_object(const char *text, size_t len, const char *path, 
                                 struct err *err)
 {
     json_error_t fault;
-    json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &fault);
+    const size_t flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL;
+    json_t *root = json_loadb(text, len, flags, &fault);
+    /* Tokenizers without a limit say "model_max_length": 1000000000000000019884624838656. */
+    if (!root && json_error_code(&fault) == json_error_numeric_overflow)
+        root = json_loadb(text, len, flags | JSON_DECODE_INT_AS_REAL, &fault);
     if (!root)
         return err_set(err, ERR_CORRUPT, "parse '%s': %d:%d: %s", path, fault.line, fault.column,
                        fault.text);

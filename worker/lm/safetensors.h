@@ -83,5 +83,12 @@ NODISCARD enum err_code tensor_view_read_f32(const struct tensor_view *view, flo
  * durably (a crash leaves the old or the new one). Equal input gives equal bytes. */
 NODISCARD enum err_code safetensors_write(const char *path, const struct tensor_spec *specs,
                                           size_t count, enum tensor_dtype dtype, struct err *err);
+/* The same with values that `fill` makes piece by piece, in order, for models larger than memory:
+ * elements start … start + count - 1 of a tensor. */
+typedef void tensor_fill_f(void *ctx, const struct tensor_spec *spec, size_t start, size_t count,
+                           float *out);
+NODISCARD enum err_code safetensors_write_filled(const char *path, const struct tensor_spec *specs,
+                                                 size_t count, enum tensor_dtype dtype,
+                                                 tensor_fill_f *fill, void *ctx, struct err *err);
 
 #endif

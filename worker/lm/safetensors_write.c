@@ -62,48 +62,75 @@ static void print_header(const struct tensor_spec *specs, size_t count, enum ten
     put_little((uint8_t *)out->data, out->len - LENGTH_BYTES, LENGTH_BYTES);
 }
 
-static enum err_code write_tensor(int fd, const struct tensor_spec *spec, enum tensor_dtype dtype,
-                                  uint8_t *chunk, const char *path, struct err *err)
+/* What a file is made of. */
+struct content {
+    const struct tensor_spec *specs;
+    size_t count;
+    enum tensor_dtype dtype;
+    tensor_fill_f *fill;
+    void *ctx;
+    const char *path;
+};
+
+static enum err_code write_tensor(int fd, const struct content *c, const struct tensor_spec *spec,
+                                  uint8_t *chunk, float *values, struct err *err)
 {
     size_t elements = tensor_spec_elements(spec);
-    size_t each = element_bytes(dtype);
+    size_t each = element_bytes(c->dtype);
     for (size_t start = 0; start < elements; start += CHUNK_ELEMENTS) {
         size_t n = elements - start < CHUNK_ELEMENTS ? elements - start : CHUNK_ELEMENTS;
+        c->fill(c->ctx, spec, start, n, values);
         for (size_t i = 0; i < n; i++) {
-            float value = spec->data[start + i];
-            uint32_t bits = dtype == TENSOR_F32 ? float_bits(value) : bfloat16_from_float(value);
+            uint32_t bits =
+                c->dtype == TENSOR_F32 ? float_bits(values[i]) : bfloat16_from_float(values[i]);
             put_little(chunk + each * i, bits, each);
         }
-        enum err_code rc = file_write_all(fd, chunk, n * each, path, err);
+        enum err_code rc = file_write_all(fd, chunk, n * each, c->path, err);
         if (rc != ERR_OK)
             return rc;
     }
     return ERR_OK;
 }
 
-static enum err_code write_content(int fd, const char *path, const struct tensor_spec *specs,
-                                   size_t count, enum tensor_dtype dtype, struct err *err)
+static enum err_code write_content(int fd, const struct content *c, struct err *err)
 {
     struct strbuf header = {0};
-    print_header(specs, count, dtype, &header);
-    uint8_t *chunk = malloc((size_t)CHUNK_ELEMENTS * element_bytes(dtype));
-    ASSERT(chunk != NULL);
-    enum err_code rc = file_write_all(fd, header.data, header.len, path, err);
-    for (size_t i = 0; rc == ERR_OK && i < count; i++)
-        rc = write_tensor(fd, &specs[i], dtype, chunk, path, err);
+    print_header(c->specs, c->count, c->dtype, &header);
+    uint8_t *chunk = malloc((size_t)CHUNK_ELEMENTS * element_bytes(c->dtype));
+    float *values = malloc((size_t)CHUNK_ELEMENTS * sizeof *values);
+    ASSERT(chunk != NULL && values != NULL);
+    enum err_code rc = file_write_all(fd, header.data, header.len, c->path, err);
+    for (size_t i = 0; rc == ERR_OK && i < c->count; i++)
+        rc = write_tensor(fd, c, &c->specs[i], chunk, values, err);
+    free(values);
     free(chunk);
     strbuf_release(&header);
     return rc;
 }
 
-enum err_code safetensors_write(const char *path, const struct tensor_spec *specs, size_t count,
-                                enum tensor_dtype dtype, struct err *err)
+static void fill_from_data(void *ctx, const struct tensor_spec *spec, size_t start, size_t count,
+                           float *out)
+{
+    (void)ctx;
+    memcpy(out, spec->data + start, count * sizeof *out);
+}
+
+enum err_code safetensors_write_filled(const char *path, const struct tensor_spec *specs,
+                                       size_t count, enum tensor_dtype dtype, tensor_fill_f *fill,
+                                       void *ctx, struct err *err)
 {
     ASSERT(dtype == TENSOR_F32 || dtype == TENSOR_BF16);
+    const struct content content = {specs, count, dtype, fill, ctx, path};
     struct file_replacement replacement;
     enum err_code rc = file_replace_begin(path, &replacement, err);
     if (rc != ERR_OK)
         return rc;
-    rc = write_content(replacement.fd, path, specs, count, dtype, err);
+    rc = write_content(replacement.fd, &content, err);
     return file_replace_end(&replacement, FILE_MODE, rc, err);
+}
+
+enum err_code safetensors_write(const char *path, const struct tensor_spec *specs, size_t count,
+                                enum tensor_dtype dtype, struct err *err)
+{
+    return safetensors_write_filled(path, specs, count, dtype, fill_from_data, NULL, err);
 }

@@ -72,10 +72,19 @@ static void fill_rows(const struct tensor_spec *spec, const struct tokenizer *to
     free(means);
 }
 
+bool special_tokens_fit(const struct tokenizer *tokenizer, int rows)
+{
+    for (int32_t id = rows; id < tokenizer_vocabulary(tokenizer); id++) {
+        if (!tokenizer_is_special(tokenizer, id))
+            return false;
+    }
+    return true;
+}
+
 static enum err_code check_rows(const struct checkpoint_weights *weights,
                                 const struct tokenizer *tokenizer, struct err *err)
 {
-    if (tokenizer_vocabulary(tokenizer) <= weights->config.vocabulary)
+    if (special_tokens_fit(tokenizer, weights->config.vocabulary))
         return ERR_OK;
     return err_set(err, ERR_INVALID, "the tokenizer has %d entries, but the model only %d rows",
                    tokenizer_vocabulary(tokenizer), weights->config.vocabulary);
@@ -124,15 +133,18 @@ enum err_code special_tokens_append(struct checkpoint_weights *weights, struct t
                                     struct strbuf *added, struct err *err)
 {
     int missing = 0;
-    int32_t first = tokenizer_vocabulary(tokenizer);
+    const int32_t entries = tokenizer_vocabulary(tokenizer);
+    const int32_t rows = weights->config.vocabulary;
+    const int32_t first = entries < rows ? entries : rows; /* the first row that no token had */
     enum err_code rc = check_rows(weights, tokenizer, err);
     if (rc == ERR_OK)
         rc = special_tokens_missing(tokenizer, names, count, &missing, err);
     if (rc != ERR_OK || missing == 0)
         return rc;
-    if (first + missing > weights->config.vocabulary) {
+    const int32_t end = entries + missing;
+    if (end > rows) {
         struct checkpoint_weights grown;
-        rc = grow_vocabulary(weights, first + missing, &grown, err);
+        rc = grow_vocabulary(weights, end, &grown, err);
         if (rc != ERR_OK)
             return rc;
         checkpoint_weights_release(weights);
@@ -146,9 +158,9 @@ enum err_code special_tokens_append(struct checkpoint_weights *weights, struct t
         ASSERT(entered == ERR_OK); /* special_tokens_missing() asked */
         strbuf_printf(added, "%s\n", names[i]);
     }
-    fill_rows(input_end(weights), tokenizer, first, first + missing, seed);
+    fill_rows(input_end(weights), tokenizer, first, end, seed);
     if (!weights->config.head_tied)
-        fill_rows(output_end(weights), tokenizer, first, first + missing, seed);
+        fill_rows(output_end(weights), tokenizer, first, end, seed);
     return ERR_OK;
 }
 
@@ -170,6 +182,12 @@ static void copy_token(struct special_tokens_side to, struct special_tokens_side
     strbuf_putc(copied, '\n');
 }
 
+static bool has_row(struct special_tokens_side side, const char *name)
+{
+    int32_t id = tokenizer_special(side.tokenizer, name);
+    return id != TOKEN_NONE && id < side.weights->config.vocabulary;
+}
+
 static void copy_shared(struct special_tokens_side to, struct special_tokens_side from,
                         struct strbuf *copied)
 {
@@ -179,7 +197,7 @@ static void copy_shared(struct special_tokens_side to, struct special_tokens_sid
         struct str text = tokenizer_token(to.tokenizer, id);
         struct strbuf name = {0};
         strbuf_append(&name, text.data, text.len);
-        if (tokenizer_special(from.tokenizer, name.data) != TOKEN_NONE)
+        if (has_row(to, name.data) && has_row(from, name.data))
             copy_token(to, from, name.data, copied);
         strbuf_release(&name);
     }
@@ -203,8 +221,8 @@ enum err_code special_tokens_copy(struct special_tokens_side to, struct special_
         return ERR_OK;
     }
     for (size_t i = 0; i < count; i++) {
-        bool in_to = tokenizer_special(to.tokenizer, names[i]) != TOKEN_NONE;
-        bool in_from = tokenizer_special(from.tokenizer, names[i]) != TOKEN_NONE;
+        bool in_to = has_row(to, names[i]);
+        bool in_from = has_row(from, names[i]);
         if (!in_to || !in_from)
             return err_set(err, ERR_INVALID,
                            "copy special token '%s': the model %s has no such token", names[i],

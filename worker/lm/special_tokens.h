@@ -2,6 +2,7 @@
 #ifndef TRIAD_SPECIAL_TOKENS_H
 #define TRIAD_SPECIAL_TOKENS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,10 @@ NODISCARD enum err_code special_tokens_append(struct checkpoint_weights *weights
                                               struct tokenizer *tokenizer, const char *const *names,
                                               size_t count, uint64_t seed, struct strbuf *added,
                                               struct err *err);
+
+/* Has every token a row among `rows`? Special tokens at the end may be without: the tokenizer of
+ * Gemma 3's text-only models knows one for images. */
+bool special_tokens_fit(const struct tokenizer *tokenizer, int rows);
 
 /* How many of the named tokens special_tokens_append() would append; ERR_CONFLICT as there. */
 NODISCARD enum err_code special_tokens_missing(const struct tokenizer *tokenizer,

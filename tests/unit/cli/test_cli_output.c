@@ -101,6 +101,7 @@ static void test_quantities(void **state)
     assert_string_equal(human_count(950, text), "950");
     assert_string_equal(human_count(12345, text), "12.3k");
     assert_string_equal(human_count(4.56e6, text), "4.56M");
+    assert_string_equal(human_count(999.9e6, text), "1G");
 }
 
 static void test_progress_lines(void **state)

@@ -322,6 +322,11 @@ static void templates_are_read_from_three_places(void **state)
     put("t/chat_template.jinja", "j\n");
     must(chat_template_read(path("t"), &arena, &text, &err), &err);
     assert_string_equal(text, "j\n");
+    /* As tokenizers without a limit have it. */
+    static const char big[] = "{\"model_max_length\": 1000000000000000019884624838656, "
+                              "\"chat_template\": \"x\"}";
+    must(chat_template_of_config(big, strlen(big), "t.json", &arena, &text, &err), &err);
+    assert_string_equal(text, "x");
     static const char wrong[] = "{\"chat_template\":7}";
     assert_int_equal(chat_template_of_config(wrong, strlen(wrong), "t.json", &arena, &text, &err),
                      ERR_INVALID);

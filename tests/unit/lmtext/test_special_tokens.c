@@ -106,6 +106,34 @@ static void test_noise_depends_on_seed_and_text_only(void **state)
     assert_true(values[0] != values[2]);
 }
 
+/* Gemma 3's text-only models: their tokenizer knows a special token that has no row. */
+static void test_special_tokens_at_the_end_may_lack_rows(void **state)
+{
+    (void)state;
+    struct err err;
+    static const char *const image[] = {"<|image|>"}, *const added[] = {"<|new|>"};
+    struct tokenizer *t = load_tokenizer();
+    struct checkpoint_weights w = random_weights(false, STORY_VOCABULARY, 1);
+    struct strbuf names = {0};
+    int32_t id = 0;
+    assert_true(special_tokens_fit(t, STORY_VOCABULARY));
+    assert_false(special_tokens_fit(t, STORY_VOCABULARY - 1));
+    must(tokenizer_add_special(t, image[0], &id, &err), &err);
+    assert_true(special_tokens_fit(t, STORY_VOCABULARY));
+    struct special_tokens_side side = {&w, t};
+    assert_int_equal(special_tokens_copy(side, side, image, 1, &names, &err), ERR_INVALID);
+    must(special_tokens_copy(side, side, NULL, 0, &names, &err), &err);
+    assert_null(strstr(strbuf_text(&names), image[0]));
+    /* A further one gets its row, and so does the first. */
+    must(special_tokens_append(&w, t, added, 1, 9, &names, &err), &err);
+    assert_int_equal(w.config.vocabulary, STORY_VOCABULARY + 2);
+    assert_true(row(&w, TENSOR_EMBEDDING, STORY_VOCABULARY)[0] != 0);
+    assert_true(row(&w, TENSOR_HEAD, STORY_VOCABULARY + 1)[0] != 0);
+    strbuf_release(&names);
+    checkpoint_weights_release(&w);
+    tokenizer_free(t);
+}
+
 static void test_rows_of_a_padded_vocabulary_are_used_first(void **state)
 {
     (void)state;
@@ -176,6 +204,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_new_rows_are_the_mean_and_a_little_noise),
         cmocka_unit_test(test_noise_depends_on_seed_and_text_only),
+        cmocka_unit_test(test_special_tokens_at_the_end_may_lack_rows),
         cmocka_unit_test(test_rows_of_a_padded_vocabulary_are_used_first),
         cmocka_unit_test(test_rows_are_copied_by_text),
     };
