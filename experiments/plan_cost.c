@@ -90,7 +90,8 @@ enum err_code plan_memory_training(const struct planner *p, const struct plan_mo
 void plan_cost_evaluation(const struct planner *p, const struct plan_model *model,
                           int64_t tokens_max, struct plan_job *job)
 {
-    enum { SCORING_BATCH_TOKENS = 8192 };
+    enum { SCORING_BATCH_TOKENS = 4096 };
+    const int64_t logits_max = 256 * 1024 * 1024; /* more are computed in pieces */
     int64_t parameters = plan_parameters(model);
     double attention =
         2.0 * (double)(model->layers * model->heads * model->head_dim) * (double)tokens_max;
@@ -98,6 +99,8 @@ void plan_cost_evaluation(const struct planner *p, const struct plan_model *mode
     job->hours = hours(p, job->flops, job->threads);
     int64_t wanted = p->manifest->evaluate_resources.memory_bytes;
     int64_t batch = tokens_max > SCORING_BATCH_TOKENS ? tokens_max : SCORING_BATCH_TOKENS;
-    int64_t activations = 4 * batch * (2 * layer_floats(model) + model->vocabulary);
+    int64_t logits = 4 * batch * model->vocabulary;
+    int64_t activations =
+        8 * batch * layer_floats(model) + (logits < logits_max ? logits : logits_max);
     job->memory_bytes = wanted ? wanted : PROGRAM_BYTES + 4 * parameters + activations;
 }

@@ -95,6 +95,7 @@ static enum cli_exit exit_for(enum err_code code)
         return EXIT_OK;
     case ERR_INVALID:
     case ERR_VERSION:
+    case ERR_CORRUPT:
         return EXIT_INPUT;
     case ERR_NOT_FOUND:
         return EXIT_NOT_FOUND;
@@ -110,7 +111,6 @@ static enum cli_exit exit_for(enum err_code code)
         return EXIT_INTERRUPTED;
     case ERR_LIMIT:
     case ERR_IO:
-    case ERR_CORRUPT:
         return EXIT_INTERNAL;
     }
     return EXIT_INTERNAL;

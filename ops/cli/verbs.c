@@ -165,6 +165,11 @@ static const struct cli_option generate_options[] = {
     END_OF_OPTIONS,
 };
 
+static const struct cli_option dtype_options[] = {
+    {"dtype", "TYPE", NULL, "f32 or bf16 (default: as it is, with the same bytes)"},
+    END_OF_OPTIONS,
+};
+
 static const struct cli_option inspect_options[] = {
     {"tensors", NULL, NULL, "also list every tensor"},
     {"check", NULL, NULL, "also read all weights and look for infinities and NaN"},
@@ -349,6 +354,12 @@ const struct cli_verb cli_verbs[] = {
      "is\n"
      "one that PEFT loads.",
      adapter_options, verb_model_adapter},
+    {"model", "convert", "FROM FOLDER", 2, 2, "write a checkpoint again, as f32 or bf16",
+     "FROM is a Hugging Face folder, or hf:ORG/NAME@REVISION. Tokenizer, template and the other "
+     "small\n"
+     "files go along unchanged; of a multimodal model the text half is written. Takes little "
+     "memory.",
+     dtype_options, verb_model_convert},
     {"model", "inspect", "FOLDER", 1, 1,
      "what a checkpoint is, what memory it takes, and what may surprise",
      "FOLDER is a Hugging Face folder, or hf:ORG/NAME@REVISION in the hub's local cache.",

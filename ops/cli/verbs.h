@@ -41,6 +41,7 @@ enum cli_exit verb_keys_revoke(struct cli *cli);
 enum cli_exit verb_keys_rotate(struct cli *cli);
 enum cli_exit verb_doctor(struct cli *cli);
 enum cli_exit verb_model_import(struct cli *cli);
+enum cli_exit verb_model_convert(struct cli *cli);
 enum cli_exit verb_model_inspect(struct cli *cli);
 enum cli_exit verb_generate(struct cli *cli);
 enum cli_exit verb_score(struct cli *cli);

@@ -57,6 +57,12 @@ NODISCARD enum err_code checkpoint_write_like(const char *folder, const char *li
                                               const struct tokenizer *tokenizer,
                                               enum tensor_dtype dtype, struct err *err);
 
+/* Write the model of `from` again in another type (TENSOR_F32 or TENSOR_BF16), with all that is
+ * carried through (checkpoint_write_like()), in little memory. Of a multimodal model the text half
+ * is written. ERR_INVALID when a number is infinite or NaN. */
+NODISCARD enum err_code checkpoint_convert(const char *from, const char *folder,
+                                           enum tensor_dtype dtype, struct err *err);
+
 /* A whole model in memory: for converters and for work on tokens. Free with
  * checkpoint_weights_release(), which also accepts a zeroed struct. */
 struct checkpoint_weights {

@@ -149,7 +149,9 @@ enum err_code checkpoint_carry(const char *from, const char *to, const char *con
     return rc;
 }
 
-/* The file that `path` names, through any symbolic links. */
+typedef enum err_code place_file_f(const char *path, const char *to, struct err *err);
+
+/* A second name for the file that `path` names, through any symbolic links. */
 static enum err_code link_file(const char *path, const char *to, struct err *err)
 {
     char *real = realpath(path, NULL);
@@ -162,7 +164,13 @@ static enum err_code link_file(const char *path, const char *to, struct err *err
     return rc;
 }
 
-enum err_code checkpoint_link(const char *from, const char *to, struct err *err)
+static enum err_code copy_file(const char *path, const char *to, struct err *err)
+{
+    return file_copy(path, to, FILE_MODE, err);
+}
+
+static enum err_code place_all(const char *from, const char *to, place_file_f *place_file,
+                               struct err *err)
 {
     struct arena arena = {0};
     const char **names = NULL;
@@ -171,10 +179,20 @@ enum err_code checkpoint_link(const char *from, const char *to, struct err *err)
     if (rc == ERR_OK)
         rc = file_mkdirs(to, FOLDER_MODE, err);
     for (size_t i = 0; rc == ERR_OK && i < count; i++)
-        rc = link_file(arena_printf(&arena, "%s/%s", from, names[i]),
-                       arena_printf(&arena, "%s/%s", to, names[i]), err);
+        rc = place_file(arena_printf(&arena, "%s/%s", from, names[i]),
+                        arena_printf(&arena, "%s/%s", to, names[i]), err);
     arena_release(&arena);
     return rc;
+}
+
+enum err_code checkpoint_link(const char *from, const char *to, struct err *err)
+{
+    return place_all(from, to, link_file, err);
+}
+
+enum err_code checkpoint_copy(const char *from, const char *to, struct err *err)
+{
+    return place_all(from, to, copy_file, err);
 }
 
 /* ---- config.json ---- */

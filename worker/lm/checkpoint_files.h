@@ -27,6 +27,8 @@ NODISCARD enum err_code checkpoint_carry(const char *from, const char *to,
 /* Give `to` all files of the model in `from`, weights included: as second names of the same files
  * where the file system allows, else as copies. */
 NODISCARD enum err_code checkpoint_link(const char *from, const char *to, struct err *err);
+/* The same as files of its own, which take no room where the file system has reflinks. */
+NODISCARD enum err_code checkpoint_copy(const char *from, const char *to, struct err *err);
 
 /* Append the config.json of `folder` as it must read beside weights in `dtype` of `config`: the
  * same bytes when nothing differs; otherwise with type and vocabulary changed and every other key

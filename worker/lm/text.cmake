@@ -3,6 +3,7 @@ list(APPEND TRIAD_LM_SOURCES
     bpe.c
     chat_template.c
     checkpoint.c
+    checkpoint_convert.c
     checkpoint_files.c
     convert_llama2c.c
     family_gemma3.c
