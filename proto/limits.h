@@ -29,13 +29,13 @@
 #define SUBMIT_JOBS_PER_FRAME    64
 #define SUBMIT_JOBS_MAX          1000000
 /* Travels in one frame, beside the first slice of the plan. */
-#define MANIFEST_BYTES_MAX    (128 * 1024)
-#define PLAN_JSON_BYTES_MAX   (16 * 1024 * 1024)
+#define MANIFEST_BYTES_MAX  (128 * 1024)
+#define PLAN_JSON_BYTES_MAX (16 * 1024 * 1024)
 /* A queue of allocations, as JSON: its arguments for sbatch among it. */
 #define ALLOC_OPTIONS_BYTES_MAX (32 * 1024)
-#define WORKERS_MAX           4096
-#define LEASES_PER_WORKER_MAX 256
-#define LIST_ROWS_PER_FRAME   200
+#define WORKERS_MAX             4096
+#define LEASES_PER_WORKER_MAX   256
+#define LIST_ROWS_PER_FRAME     200
 /* What a list or document may fill of a reply frame: the rest is room for headers. */
 #define REPLY_BYTES_MAX       (FRAME_BYTES_MAX - 16 * 1024)
 #define BATCHES_PER_FRAME_MAX 256
