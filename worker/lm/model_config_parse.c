@@ -271,7 +271,12 @@ static enum err_code read_windows(struct json_source from, struct model_config *
     /* Transformers writes the pattern with an underscore since layer_types replaced it. */
     enum err_code rc = json_field_int(from, "_sliding_window_pattern", false, 1,
                                       MODEL_LAYERS_MAX + 1, &c->window_period, err);
-    return rc == ERR_OK ? read_layer_types(from, c, err) : rc;
+    if (rc == ERR_OK)
+        rc = read_layer_types(from, c, err);
+    /* One number for "never", whichever key said so. */
+    if (c->window_period > c->layers)
+        c->window_period = c->layers + 1;
+    return rc;
 }
 
 /* ---- the rest ---- */

@@ -130,6 +130,7 @@ static void every_gradient_agrees_with_pytorch(void **state)
         setup(&b, golden_cases[k]);
         model_forward(b.run, b.sequences, b.sequence_count, b.scores);
         model_backward(b.run, 1.0 / (double)b.golden.corpus.loss_token_count, &b.gradients);
+        double worst = 0;
         for (size_t t = 0; t < b.gradients.tensor_count; t++) {
             struct tensor_spec *spec = &b.gradients.tensors[t];
             char name[TENSOR_NAME_SIZE + 8];
@@ -138,6 +139,7 @@ static void every_gradient_agrees_with_pytorch(void **state)
             const float *expected = golden_tensor(&b.golden, name, &count);
             assert_int_equal(count, tensor_spec_elements(spec));
             double distance = relative_distance(spec->data, expected, count);
+            worst = fmax(worst, distance);
             if (!(distance < gradient_tolerance))
                 fail_msg("%s %s: relative distance %g", golden_cases[k], name, distance);
             /* Negative control: one value off by a thousandth of the norm must be noticed. */
@@ -147,6 +149,7 @@ static void every_gradient_agrees_with_pytorch(void **state)
             spec->data[count / 2] += (float)(1e-3 * sqrt(size));
             assert_true(relative_distance(spec->data, expected, count) > gradient_tolerance);
         }
+        print_message("%s: gradients differ by %.1e of their norm\n", golden_cases[k], worst);
         teardown(&b);
     }
 }
