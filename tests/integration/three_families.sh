@@ -15,10 +15,18 @@ for family in llama-tiny qwen3-tiny gemma3-tiny; do
 done
 grep -q 'housevotes, 3 families' "$work/report/report.md" || fail "no summary across families"
 
-note "what was made"
-# Every model's config.json is a blob of the state; the tensors tell the architecture, too.
-kinds=$(find "$state/blobs" -type f -size -8k -exec grep -lE '"model_type": ' {} + | xargs grep -ohE '"model_type": "[a-z0-9_]+"' | sort -u)
-[ "$kinds" = "$(printf '"model_type": "%s"\n' gemma3_text llama qwen3)" ] || fail "models of other types: $kinds"
+note "what was made: folders that can be looked at, scored with and listened to"
+for family in llama qwen3 gemma3; do
+    expect_status 0 triad model get "$family-tiny/ST" "$work/$family"
+    expect_status 0 triad model inspect "$work/$family"
+    said "model +$family"
+    expect_status 0 triad score "$work/$family" --text "A bird is an animal."
+    said 'nats over'
+    expect_status 0 triad generate "$work/$family" --prompt "A bird" --tokens 5 --seed 1
+done
+expect_status 9 triad model get llama-tiny/PT "$work/llama"
+expect_status 4 triad model get llama-tiny/PT/urn_icl "$work/none"
+[ ! -e "$work/none" ] || fail "an evaluation left a folder"
 
 note "nothing is done twice"
 expect_status 0 triad run "$manifest" --report-dir "$work/again"
