@@ -104,6 +104,8 @@ static enum err_code fetch_source(struct cli *cli, const struct source *source, 
             *err = problem;
         }
     }
+    if (rc == ERR_OK && first == ERR_OK && source->how)
+        cli_note(cli, "%s", source->how);
     if (rc == ERR_OK && first == ERR_OK && source->convert)
         cli_note(cli, "now convert them, in %s:\n  %s", folder, source->convert);
     return rc != ERR_OK ? rc : first;
