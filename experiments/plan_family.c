@@ -7,6 +7,8 @@
 #include "plan_impl.h"
 #include "tree.h"
 
+#define IMPORT_BYTES ((int64_t)256 * 1024 * 1024) /* program and tokenizer */
+
 static enum err_code count_tokens(void *ctx, struct str text, size_t *count_out, struct err *err)
 {
     struct family_plan *f = ctx;
@@ -84,6 +86,7 @@ static enum err_code check_specials(struct family_plan *f, struct err *err)
                   "new row (mean of the existing rows plus small seeded noise).",
                   f->family->name, names[i]);
         f->model.vocabulary++;
+        f->missing_tokens++;
     }
     return ERR_OK;
 }
@@ -189,7 +192,9 @@ static enum err_code plan_import(struct family_plan *f, const struct manifest_va
     };
     struct plan_job job = new_job(f, v, seed);
     job.threads = 1;
-    job.memory_bytes = 64 * 1024 * 1024 + 8 * plan_parameters(&f->model);
+    /* A checkpoint that lacks nothing is only looked through; otherwise it is held as float. */
+    const bool as_is = v->layout != CHECKPOINT_LLAMA2C && f->missing_tokens == 0;
+    job.memory_bytes = IMPORT_BYTES + (as_is ? 0 : 8 * plan_parameters(&f->model));
     *job_out = plan_add_job(p, &spec, job);
     return ERR_OK;
 }

@@ -18,6 +18,7 @@ struct family_plan {
     struct plan_tokenizer *tokenizer;
     struct token_counter counter; /* on that tokenizer */
     struct plan_model model;
+    int missing_tokens;           /* of its turns, in a checkpoint's tokenizer */
     struct digest tokenizer_blob; /* none when the tokenizer comes with a checkpoint */
     bool *needed;                 /* [variant * seeds + seed]: some kept cell needs this model */
     size_t *model_job;            /* the same; NO_JOB while not planned */

@@ -10,6 +10,7 @@
 #include "checkpoint.h"
 #include "checkpoint_env.h"
 #include "convert_llama2c.h"
+#include "digest_cache.h"
 #include "file.h"
 #include "hash.h"
 #include "limits.h"
@@ -32,6 +33,7 @@ struct plan_tokenizer {
 struct planner_ctx {
     struct cli *cli;
     const char *cache; /* folder */
+    struct digest_cache digests;
 };
 
 /* ---- the environment's side of struct plan_env ---- */
@@ -290,22 +292,24 @@ enum err_code planner_root(struct cli *cli, const char *manifest_path, const cha
 
 static struct plan_env environment(struct planner_ctx *ctx, const char *root)
 {
-    return (struct plan_env){.ctx = ctx,
-                             .reader = reader_disk(),
-                             .root = root,
-                             .data = cli_data_dir(ctx->cli),
-                             .numerics_version = NUMERICS_VERSION,
-                             .training_memory = plan_training_memory,
-                             .tokenizer_train = env_tokenizer_train,
-                             .tokenizer_open = env_tokenizer_open,
-                             .checkpoint_open = env_checkpoint_open,
-                             .checkpoint_find = checkpoint_env_find,
-                             .checkpoint_files = checkpoint_env_files,
-                             .checkpoint_chat = checkpoint_env_chat,
-                             .tokenizer_count = env_tokenizer_count,
-                             .tokenizer_vocabulary = env_tokenizer_vocabulary,
-                             .tokenizer_special = env_tokenizer_special,
-                             .tokenizer_close = env_tokenizer_close};
+    return (struct plan_env){
+        .ctx = ctx,
+        .reader = digest_cache_reader(&ctx->digests,
+                                      arena_printf(&ctx->cli->arena, "%s/digests", ctx->cache)),
+        .root = root,
+        .data = cli_data_dir(ctx->cli),
+        .numerics_version = NUMERICS_VERSION,
+        .training_memory = plan_training_memory,
+        .tokenizer_train = env_tokenizer_train,
+        .tokenizer_open = env_tokenizer_open,
+        .checkpoint_open = env_checkpoint_open,
+        .checkpoint_find = checkpoint_env_find,
+        .checkpoint_files = checkpoint_env_files,
+        .checkpoint_chat = checkpoint_env_chat,
+        .tokenizer_count = env_tokenizer_count,
+        .tokenizer_vocabulary = env_tokenizer_vocabulary,
+        .tokenizer_special = env_tokenizer_special,
+        .tokenizer_close = env_tokenizer_close};
 }
 
 enum err_code planner_make(struct cli *cli, const char *manifest_path, struct planned *out,

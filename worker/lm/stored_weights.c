@@ -175,6 +175,11 @@ void stored_weights_close(struct stored_weights *weights)
     free(weights);
 }
 
+void stored_weights_stream(struct stored_weights *weights, bool on)
+{
+    weights->streams = on;
+}
+
 const struct params *stored_weights_params(const struct stored_weights *weights)
 {
     return &weights->params;
@@ -183,7 +188,7 @@ const struct params *stored_weights_params(const struct stored_weights *weights)
 /* ---- layers ---- */
 
 /* What comes next is read ahead, what was just used may go. */
-static void stream(const struct stored_weights *w, int layer)
+static void stream_layer(const struct stored_weights *w, int layer)
 {
     for (size_t i = 0; w->streams && i < w->params.tensor_count; i++) {
         if (w->params.tensors[i].layer == w->layer && w->layer != NO_LAYER)
@@ -197,7 +202,7 @@ void stored_weights_layer(struct stored_weights *weights, int layer)
 {
     if (layer == weights->layer)
         return;
-    stream(weights, layer);
+    stream_layer(weights, layer);
     for (size_t i = 0; i < weights->params.tensor_count; i++) {
         const struct tensor_spec *t = &weights->params.tensors[i];
         if (t->layer == layer && !is_in_place(weights->views[i]))

@@ -7,6 +7,7 @@
 #ifndef TRIAD_STORED_WEIGHTS_H
 #define TRIAD_STORED_WEIGHTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,6 +31,9 @@ struct stored_weights;
 NODISCARD enum err_code stored_weights_open(const char *folder, struct stored_weights **weights_out,
                                             struct model_config *config_out, struct err *err);
 void stored_weights_close(struct stored_weights *weights); /* accepts NULL */
+/* Read layers ahead and let them go after use, as is done by itself where the weights are more than
+ * half of the machine's memory. */
+void stored_weights_stream(struct stored_weights *weights, bool on);
 const struct params *stored_weights_params(const struct stored_weights *weights);
 
 /* Make the data of a layer's tensors those of layer `layer`; they stay so until the next call for

@@ -233,6 +233,36 @@ static void weights_can_be_seen_as_they_are_stored(void **state)
     stored_weights_close(weights);
 }
 
+/* As with weights larger than memory: pages come and go, numbers stay. */
+static void streamed_layers_come_back(void **state)
+{
+    (void)state;
+    struct err err;
+    struct stored_weights *weights = NULL;
+    struct model_config config = config_of(MODEL_QWEN3, true), read;
+    static const enum tensor_dtype dtypes[] = {TENSOR_BF16, TENSOR_F32};
+    const size_t count = (size_t)96 * WIDTH;
+    float *first = malloc(3 * count * sizeof *first);
+    assert_non_null(first);
+    for (int d = 0; d < 2; d++) {
+        write_checkpoint(&config, dtypes[d]);
+        must(stored_weights_open(folder, &weights, &read, &err), &err);
+        const struct params *params = stored_weights_params(weights);
+        for (int pass = 0; pass < 3; pass++) {
+            stored_weights_stream(weights, pass > 0);
+            for (int layer = 0; layer < 3; layer++) {
+                stored_weights_layer(weights, layer);
+                const float *here = params_data(params, TENSOR_MLP_UP, layer);
+                if (pass == 0)
+                    memcpy(first + (size_t)layer * count, here, count * sizeof *here);
+                assert_memory_equal(first + (size_t)layer * count, here, count * sizeof *here);
+            }
+        }
+        stored_weights_close(weights);
+    }
+    free(first);
+}
+
 static void damaged_weights_are_not_opened(void **state)
 {
     (void)state;
@@ -261,6 +291,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(mapped_weights_give_the_bits_of_loaded_ones, begin, end),
         cmocka_unit_test_setup_teardown(so_do_f16_and_f32_aligned_or_not, begin, end),
         cmocka_unit_test_setup_teardown(weights_can_be_seen_as_they_are_stored, begin, end),
+        cmocka_unit_test_setup_teardown(streamed_layers_come_back, begin, end),
         cmocka_unit_test_setup_teardown(damaged_weights_are_not_opened, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
