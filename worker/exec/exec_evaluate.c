@@ -102,12 +102,14 @@ static enum err_code restrict_answers(const struct exec_context *c, struct corpu
 {
     const struct spec_restrict *r = &c->spec->evaluate.restrict_to;
     struct tokenizer *tokenizer = c->warm->tokenizer;
+    const int32_t rows = model_shape(c->warm->model)->vocabulary;
+    const int32_t entries = tokenizer_vocabulary(tokenizer);
+    const int32_t vocabulary = rows > entries ? rows : entries;
     enum err_code code = ERR_OK;
     if (strcmp(r->mode, "auto") == 0)
-        code = restriction_automatic(corpus, model_shape(c->warm->model)->vocabulary,
-                                     r->terminators, out, err);
+        code = restriction_automatic(corpus, vocabulary, r->terminators, out, err);
     else if (strcmp(r->mode, "list") == 0)
-        code = restriction_listed(corpus, tokenizer, r->texts.items, r->texts.count,
+        code = restriction_listed(corpus, tokenizer, vocabulary, r->texts.items, r->texts.count,
                                   strcmp(c->spec->evaluate.format, "colon") == 0 ? " " : "",
                                   r->terminators, out, err);
     if (!code && out->allowed)

@@ -104,10 +104,11 @@ static enum err_code allow_first(struct restriction *r, struct tokenizer *tokeni
 }
 
 enum err_code restriction_listed(struct corpus *corpus, struct tokenizer *tokenizer,
-                                 const char *const *texts, size_t count, const char *prefix,
-                                 bool terminators, struct restriction *out, struct err *err)
+                                 int32_t vocabulary, const char *const *texts, size_t count,
+                                 const char *prefix, bool terminators, struct restriction *out,
+                                 struct err *err)
 {
-    struct restriction r = {.allowed = calloc((size_t)tokenizer_vocabulary(tokenizer), 1)};
+    struct restriction r = {.allowed = calloc((size_t)vocabulary, 1)};
     enum err_code code = ERR_OK;
     ASSERT(r.allowed != NULL);
     for (size_t i = 0; i < count && !code; i++)

@@ -14,7 +14,9 @@
 #define RESTRICTION_TOKENS_MAX 30
 
 struct restriction {
-    uint8_t *allowed; /* a flag per id of the vocabulary; free() it */
+    /* A flag per id, of the model's rows and of the tokenizer's entries: either may have more.
+     * free() it. */
+    uint8_t *allowed;
     size_t token_count;
 };
 
@@ -26,8 +28,8 @@ NODISCARD enum err_code restriction_automatic(struct corpus *corpus, int32_t voc
 /* Allow the first token of each text, with `prefix` before it (" " where answers begin with a
  * space). ERR_INVALID when two texts begin alike. */
 NODISCARD enum err_code restriction_listed(struct corpus *corpus, struct tokenizer *tokenizer,
-                                           const char *const *texts, size_t count,
-                                           const char *prefix, bool terminators,
+                                           int32_t vocabulary, const char *const *texts,
+                                           size_t count, const char *prefix, bool terminators,
                                            struct restriction *out, struct err *err);
 
 /* Both take the loss from every token of the corpus that is not allowed, and say ERR_INVALID when

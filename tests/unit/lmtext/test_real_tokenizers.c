@@ -385,6 +385,9 @@ static void test_special_tokens_are_found_in_all_families(void **state)
         assert_int_equal(tokenizer_special(t, cases[i].text), cases[i].id);
         assert_true(tokenizer_is_special(t, cases[i].id));
     }
+    /* <image_soft_token> is one more than google/gemma-3-1b-it has rows. */
+    assert_int_equal(tokenizer_vocabulary(loaded[0].tokenizer), 262145);
+    assert_true(tokenizer_is_special(loaded[0].tokenizer, 262144));
     static const int32_t bos[REAL] = {2, TOKEN_NONE, 128000};
     for (int k = 0; k < REAL; k++) {
         assert_int_equal(tokenizer_bos(loaded[k].tokenizer), bos[k]);

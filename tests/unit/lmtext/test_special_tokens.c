@@ -199,6 +199,40 @@ static void test_rows_are_copied_by_text(void **state)
     tokenizer_free(from_tokenizer);
 }
 
+/* As Gemma 3's smallest: one special token of the file has no row in the model. */
+static void test_a_special_token_without_a_row_is_in_nobodys_way(void **state)
+{
+    (void)state;
+    struct err err;
+    int32_t id = 0;
+    static const char *const without[] = {"<|no row|>"};
+    static const char *const next[] = {"<|next|>"};
+    struct tokenizer *t = load_tokenizer();
+    must(tokenizer_add_special(t, without[0], &id, &err), &err);
+    assert_int_equal(id, STORY_VOCABULARY);
+    assert_true(special_tokens_fit(t, STORY_VOCABULARY));
+    assert_false(special_tokens_fit(t, STORY_VOCABULARY - 1));
+    struct checkpoint_weights w = random_weights(true, STORY_VOCABULARY, 1);
+    struct checkpoint_weights other = random_weights(true, STORY_VOCABULARY, 2);
+    struct special_tokens_side to = {&w, t};
+    struct special_tokens_side from = {&other, t};
+    struct strbuf out = {0};
+    must(special_tokens_copy(to, from, NULL, 0, &out, &err), &err);
+    assert_string_equal(out.data, "<unk>\n<s>\n</s>\n");
+    assert_int_equal(special_tokens_copy(to, from, without, 1, &out, &err), ERR_INVALID);
+    strbuf_clear(&out);
+    must(special_tokens_append(&w, t, next, 1, 9, &out, &err), &err);
+    assert_string_equal(out.data, "<|next|>\n");
+    assert_int_equal(w.config.vocabulary, STORY_VOCABULARY + 2);
+    /* The rows begin around 5 (random_weights()); both new ones are filled, not zero. */
+    for (int32_t i = STORY_VOCABULARY; i < STORY_VOCABULARY + 2; i++)
+        assert_true(fabs((double)row(&w, TENSOR_EMBEDDING, i)[0] - 5) < 1);
+    strbuf_release(&out);
+    checkpoint_weights_release(&w);
+    checkpoint_weights_release(&other);
+    tokenizer_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +241,7 @@ int main(void)
         cmocka_unit_test(test_special_tokens_at_the_end_may_lack_rows),
         cmocka_unit_test(test_rows_of_a_padded_vocabulary_are_used_first),
         cmocka_unit_test(test_rows_are_copied_by_text),
+        cmocka_unit_test(test_a_special_token_without_a_row_is_in_nobodys_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
