@@ -166,6 +166,9 @@ extern const struct kernel_ops kernels_ref;
 extern const struct kernel_ops_f64 kernels_ref_f64;
 extern const struct kernel_ops kernels_blas;   /* products on OpenBLAS */
 extern const struct kernel_ops kernels_packed; /* products of our own */
+/* The same with the factors of matmul_* rounded to bf16, sums in f32; attention and all else in
+ * f32. Errors are those of rounding to 8 bits: bounds in tests/kernels/test_half.c. */
+extern const struct kernel_ops kernels_half;
 
 /* ---- choice, threads, and whether the contract holds here ---- */
 
@@ -173,15 +176,28 @@ extern const struct kernel_ops kernels_packed; /* products of our own */
  * OpenBLAS to one thread, once. */
 const struct kernel_ops *kernel_select(void);
 
-/* Choose for the whole process, before anything is computed: "packed/f32" or "blas/f32". False when
+/* Choose for the whole process, before anything is computed: "packed/f32", "packed/bf16" or
+ * "blas/f32". False when
  * there is no such choice. */
 bool kernel_use(const char *name);
+
+/* Compute with this table (borrowed) in place of kernel_select()'s until it is called with NULL:
+ * for measuring. */
+void kernel_override(const struct kernel_ops *ops);
 
 /* "packed/f32/fma": backend, precision and what else decides the bits, which is for OpenBLAS its
  * core type ("blas/f32/SkylakeX"). Borrowed. */
 const char *kernel_class(void);
 /* Build and run-time configuration of OpenBLAS, for provenance. Borrowed. */
 const char *kernel_library(void);
+
+/* Rate of size^3 products by OpenBLAS, what benchmarks compare with: the best of `rounds` on
+ * kernel_threads() threads of its own, in GFLOP/s, and of as many on one thread by the processor's
+ * time, which other work on the machine does not change much. 0 when there is no memory. */
+struct kernel_rate {
+    double wall, cpu;
+};
+struct kernel_rate kernel_sgemm_rate(int size, int rounds);
 
 /* Threads of the one pool (at least 1). Not to be changed while an operation runs, nor between
  * attention_bytes() and the operations that use that work space. */

@@ -39,7 +39,8 @@ static int parts_of(int count, int size)
 /* Where the panels of the depth block at `k` begin in the packed chunk. */
 static float *block_panels(const struct product *p, int k)
 {
-    return p->panels + gemm_right_count(p->cols, 1) * (size_t)(k - p->first_k);
+    const int before = gemm_words(p->right.precision, k - p->first_k);
+    return p->panels + gemm_right_count(p->cols, before);
 }
 
 static int chunk_end(const struct product *p)
@@ -60,19 +61,21 @@ static void product_task(void *ctx, int index, int thread)
     (void)thread;
     for (int k = p->first_k; k < chunk_end(p); k += GEMM_DEPTH) {
         const int depth = min_int(GEMM_DEPTH, chunk_end(p) - k);
+        const int words = gemm_words(p->right.precision, depth);
         const enum gemm_mode mode = p->add || k > 0 ? GEMM_ADD : GEMM_SET;
         float *out = p->out + (size_t)row * p->stride + (size_t)(p->first_col + first);
         gemm_pack_left(left, &p->left, row, rows, k, depth);
         if (p->panels) {
             gemm_block(out, p->stride, left, rows,
-                       block_panels(p, k) + (size_t)first * (size_t)depth, gemm_panel(depth), cols,
-                       depth, mode);
+                       block_panels(p, k) + (size_t)first * (size_t)words, gemm_panel(words), cols,
+                       words, p->right.precision, mode);
             continue;
         }
         for (int col = 0; col < cols; col += width) {
             const int now = min_int(width, cols - col);
             gemm_pack_right(own, &p->right, p->first_col + first + col, now, k, depth);
-            gemm_block(out + col, p->stride, left, rows, own, gemm_panel(depth), now, depth, mode);
+            gemm_block(out + col, p->stride, left, rows, own, gemm_panel(words), now, words,
+                       p->right.precision, mode);
         }
     }
 }
@@ -86,8 +89,9 @@ static void chunk_task(void *ctx, int index, int thread)
     (void)thread;
     for (int k = p->first_k; k < chunk_end(p); k += GEMM_DEPTH) {
         const int depth = min_int(GEMM_DEPTH, chunk_end(p) - k);
-        gemm_pack_right(block_panels(p, k) + (size_t)col * (size_t)depth, &p->right,
-                        p->first_col + col, cols, k, depth);
+        gemm_pack_right(block_panels(p, k) +
+                            (size_t)col * (size_t)gemm_words(p->right.precision, depth),
+                        &p->right, p->first_col + col, cols, k, depth);
     }
 }
 

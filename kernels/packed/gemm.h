@@ -4,12 +4,15 @@
  *                 (a chain of fused multiply-adds over the block's k, in order, from 0)
  *
  * whatever M and N, wherever the element lies, on any number of threads and with any vector width:
- * AVX2 and AVX-512 give the same bits. The order of the loops is Goto and van de Geijn's (2008). */
+ * AVX2 and AVX-512 give the same bits. Factors may be rounded to bf16 (gemm_tile.h); sums are f32.
+ * The order of the loops is Goto and van de Geijn's (2008). */
 #ifndef TRIAD_GEMM_H
 #define TRIAD_GEMM_H
 
 #include <stdbool.h>
 #include <stddef.h>
+
+#include "gemm_tile.h"
 
 /* Terms of one chain. Long sums lose fewer bits in blocks, and a block of rows stays in the cache.
  */
@@ -20,6 +23,7 @@ struct gemm_factor {
     const float *data;
     size_t stride;   /* between its rows in memory */
     bool transposed; /* rows in memory run along k of the right factor, along i of the left one */
+    enum gemm_precision precision; /* its values are rounded to; the same for both factors */
 };
 
 /* out[M][N] = left * right, or += when `add`; K at least 1; `stride` between rows of out. Spread

@@ -1,8 +1,11 @@
 #include "gemm_pack.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "vector_math.h"
 
 float *gemm_scratch_need(struct gemm_scratch *scratch, size_t count)
 {
@@ -32,6 +35,92 @@ static void pack_straight(float *restrict to, const float *restrict from, size_t
     }
 }
 
+/* ---- bf16 ---- */
+
+int gemm_words(enum gemm_precision precision, int depth)
+{
+    return precision == GEMM_BF16 ? (depth + 1) / 2 : depth;
+}
+
+/* Rounded to the nearest bf16, ties to even; NaN stays NaN. */
+KERNEL_INLINE uint32_t half_bits(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    const uint32_t rounded = (bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16;
+    return x != x ? (bits >> 16) | 0x40u : rounded;
+}
+
+/* A line of `depth` values as pairs. */
+KERNEL_CLONES
+static void pair_line(uint32_t *restrict to, const float *restrict from, int depth)
+{
+    for (int k = 0; k < depth / 2; k++)
+        to[k] = half_bits(from[2 * k]) | half_bits(from[2 * k + 1]) << 16;
+    if (depth % 2)
+        to[depth / 2] = half_bits(from[depth - 1]);
+}
+
+/* Two rows of `count` values as pairs. */
+KERNEL_CLONES
+static void pair_rows(uint32_t *restrict to, const float *restrict first,
+                      const float *restrict second, int count)
+{
+    for (int i = 0; i < count; i++)
+        to[i] = half_bits(first[i]) | half_bits(second[i]) << 16;
+}
+
+KERNEL_CLONES
+static void pair_row(uint32_t *restrict to, const float *restrict first, int count)
+{
+    for (int i = 0; i < count; i++)
+        to[i] = half_bits(first[i]);
+}
+
+/* Lines that are contiguous along the depth. */
+static void turn_pairs(float *to, const float *from, size_t stride, int lines, int width, int depth)
+{
+    static _Thread_local struct gemm_scratch scratch;
+    const int words = gemm_words(GEMM_BF16, depth);
+    float *pairs = gemm_scratch_need(&scratch, (size_t)lines * (size_t)words);
+    for (int i = 0; i < lines; i++)
+        pair_line((uint32_t *)pairs + (size_t)i * (size_t)words, from + (size_t)i * stride, depth);
+    gemm_tiles()->turn(to, pairs, (size_t)words, lines, width, words);
+}
+
+/* Lines that lie side by side. */
+static void pair_straight(float *to, const float *from, size_t stride, int lines, int width,
+                          int depth)
+{
+    for (int k = 0; k < depth; k += 2) {
+        const float *row = from + (size_t)k * stride;
+        if (k + 1 < depth)
+            pair_rows((uint32_t *)to, row, row + stride, lines);
+        else
+            pair_row((uint32_t *)to, row, lines);
+        memset(to + lines, 0, (size_t)(width - lines) * sizeof *to);
+        to += width;
+    }
+}
+
+/* `lines` lines of a factor into a panel of `width`; `turned`: they are contiguous along the depth.
+ */
+static void pack_lines(float *to, const float *from, const struct gemm_factor *f, bool turned,
+                       int lines, int width, int depth)
+{
+    const bool half = f->precision == GEMM_BF16;
+    if (turned && half)
+        turn_pairs(to, from, f->stride, lines, width, depth);
+    else if (turned)
+        gemm_tiles()->turn(to, from, f->stride, lines, width, depth);
+    else if (half)
+        pair_straight(to, from, f->stride, lines, width, depth);
+    else
+        pack_straight(to, from, f->stride, lines, width, depth);
+}
+
+/* ---- panels ---- */
+
 static int tile_count(int rows)
 {
     return (rows + gemm_tiles()->rows - 1) / gemm_tiles()->rows;
@@ -43,48 +132,66 @@ static int tile_begin(int rows, int tiles, int index)
     return (int)((long)rows * index / tiles);
 }
 
-void gemm_pack_left(float *to, const struct gemm_factor *left, int row, int rows, int k, int depth)
+/* Lines that lie side by side, in bf16: pairs are made of whole rows, then dealt out to the panels.
+ */
+static void pack_left_pairs(float *to, const struct gemm_factor *left, int row, int rows, int k,
+                            int depth)
 {
-    const int tiles = tile_count(rows);
-    for (int t = 0; t < tiles; t++) {
-        const int first = tile_begin(rows, tiles, t);
-        const int height = tile_begin(rows, tiles, t + 1) - first;
-        float *panel = to + (size_t)first * (size_t)depth;
-        if (left->transposed)
-            pack_straight(panel, left->data + (size_t)k * left->stride + (size_t)(row + first),
-                          left->stride, height, height, depth);
-        else
-            gemm_tiles()->turn(panel, left->data + (size_t)(row + first) * left->stride + (size_t)k,
-                               left->stride, height, height, depth);
+    static _Thread_local struct gemm_scratch scratch;
+    const int tiles = tile_count(rows), words = gemm_words(GEMM_BF16, depth);
+    float *pairs = gemm_scratch_need(&scratch, (size_t)rows);
+    for (int word = 0; word < words; word++) {
+        pair_straight(pairs, left->data + (size_t)(k + 2 * word) * left->stride + (size_t)row,
+                      left->stride, rows, rows, depth - 2 * word < 2 ? 1 : 2);
+        for (int t = 0; t < tiles; t++) {
+            const int first = tile_begin(rows, tiles, t);
+            const int height = tile_begin(rows, tiles, t + 1) - first;
+            float *line = to + (size_t)first * (size_t)words + (size_t)word * (size_t)height;
+            for (int i = 0; i < height; i++)
+                line[i] = pairs[first + i];
+        }
     }
 }
 
-size_t gemm_right_count(int cols, int depth)
+void gemm_pack_left(float *to, const struct gemm_factor *left, int row, int rows, int k, int depth)
+{
+    if (left->transposed && left->precision == GEMM_BF16) {
+        pack_left_pairs(to, left, row, rows, k, depth);
+        return;
+    }
+    const int tiles = tile_count(rows), words = gemm_words(left->precision, depth);
+    for (int t = 0; t < tiles; t++) {
+        const int first = tile_begin(rows, tiles, t);
+        const int height = tile_begin(rows, tiles, t + 1) - first;
+        const size_t at = left->transposed ? (size_t)k * left->stride + (size_t)(row + first)
+                                           : (size_t)(row + first) * left->stride + (size_t)k;
+        pack_lines(to + (size_t)first * (size_t)words, left->data + at, left, !left->transposed,
+                   height, height, depth);
+    }
+}
+
+size_t gemm_right_count(int cols, int words)
 {
     const int width = gemm_tiles()->cols;
-    return (size_t)((cols + width - 1) / width * width) * (size_t)depth;
+    return (size_t)((cols + width - 1) / width * width) * (size_t)words;
 }
 
 void gemm_pack_right(float *to, const struct gemm_factor *right, int col, int cols, int k,
                      int depth)
 {
-    const int width = gemm_tiles()->cols;
+    const int width = gemm_tiles()->cols, words = gemm_words(right->precision, depth);
     for (int first = 0; first < cols; first += width) {
         const int lines = cols - first < width ? cols - first : width;
-        float *panel = to + (size_t)first * (size_t)depth;
-        if (right->transposed)
-            gemm_tiles()->turn(panel,
-                               right->data + (size_t)(col + first) * right->stride + (size_t)k,
-                               right->stride, lines, width, depth);
-        else
-            pack_straight(panel, right->data + (size_t)k * right->stride + (size_t)(col + first),
-                          right->stride, lines, width, depth);
+        const size_t at = right->transposed ? (size_t)(col + first) * right->stride + (size_t)k
+                                            : (size_t)k * right->stride + (size_t)(col + first);
+        pack_lines(to + (size_t)first * (size_t)words, right->data + at, right, right->transposed,
+                   lines, width, depth);
     }
 }
 
 /* The last columns are fewer than a tile has: through a buffer. */
 static void narrow_tile(float *out, size_t stride, const float *left, int rows, const float *right,
-                        int cols, int depth, enum gemm_mode mode)
+                        int cols, int words, enum gemm_precision precision, enum gemm_mode mode)
 {
     float whole[GEMM_TILE_ROWS_MAX * GEMM_TILE_COLS_MAX];
     const size_t width = (size_t)gemm_tiles()->cols, bytes = (size_t)cols * sizeof *out;
@@ -92,18 +199,19 @@ static void narrow_tile(float *out, size_t stride, const float *left, int rows, 
         memset(whole, 0, sizeof whole);
     for (int i = 0; i < rows && mode != GEMM_SET; i++)
         memcpy(whole + (size_t)i * width, out + (size_t)i * stride, bytes);
-    gemm_tiles()->tile[rows](whole, width, left, right, depth, mode);
+    gemm_tiles()->tile[precision][rows](whole, width, left, right, words, mode);
     for (int i = 0; i < rows; i++)
         memcpy(out + (size_t)i * stride, whole + (size_t)i * width, bytes);
 }
 
-size_t gemm_panel(int depth)
+size_t gemm_panel(int words)
 {
-    return (size_t)gemm_tiles()->cols * (size_t)depth;
+    return (size_t)gemm_tiles()->cols * (size_t)words;
 }
 
 void gemm_block(float *out, size_t stride, const float *left, int rows, const float *right,
-                size_t panel, int cols, int depth, enum gemm_mode mode)
+                size_t panel, int cols, int words, enum gemm_precision precision,
+                enum gemm_mode mode)
 {
     const int tiles = tile_count(rows), width = gemm_tiles()->cols;
     for (int col = 0; col < cols; col += width) {
@@ -112,11 +220,12 @@ void gemm_block(float *out, size_t stride, const float *left, int rows, const fl
             const int first = tile_begin(rows, tiles, t);
             const int height = tile_begin(rows, tiles, t + 1) - first;
             float *tile = out + (size_t)first * stride + (size_t)col;
-            const float *rows_now = left + (size_t)first * (size_t)depth;
+            const float *rows_now = left + (size_t)first * (size_t)words;
             if (cols - col < width)
-                narrow_tile(tile, stride, rows_now, height, lines, cols - col, depth, mode);
+                narrow_tile(tile, stride, rows_now, height, lines, cols - col, words, precision,
+                            mode);
             else
-                gemm_tiles()->tile[height](tile, stride, rows_now, lines, depth, mode);
+                gemm_tiles()->tile[precision][height](tile, stride, rows_now, lines, words, mode);
         }
     }
 }

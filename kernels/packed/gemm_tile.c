@@ -3,13 +3,16 @@
 #include <math.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
-/* A tile of ROWS rows and two vectors of columns: one accumulator each, in registers. */
-#define TILE(NAME, TARGET, VECTOR, LANES, ROWS, ZERO, LOAD, LOADU, STOREU, SPREAD, FMA, ADD)       \
+/* A tile of ROWS rows and two vectors of columns: one accumulator each, in registers. FACTOR is a
+ * vector of the right factor (in bf16: of pairs), MULTIPLY(x, right, sum) adds a product. */
+#define TILE(NAME, TARGET, VECTOR, LANES, ROWS, ZERO, LOADU, STOREU, ADD, FACTOR, LOAD, SPREAD,    \
+             MULTIPLY)                                                                             \
     __attribute__((target(TARGET))) static void NAME##_##ROWS(                                     \
         float *out, size_t stride, const float *left, const float *right, int depth,               \
         enum gemm_mode mode)                                                                       \
@@ -22,12 +25,12 @@
             sum[i][1] = mode == GEMM_CHAIN ? LOADU(row + (LANES)) : ZERO();                        \
         }                                                                                          \
         for (int k = 0; k < depth; k++) {                                                          \
-            const VECTOR right0 = LOAD(right), right1 = LOAD(right + (LANES));                     \
+            const FACTOR right0 = LOAD(right), right1 = LOAD(right + (LANES));                     \
             _Pragma("GCC unroll 14") for (int i = 0; i < (ROWS); i++)                              \
             {                                                                                      \
-                const VECTOR x = SPREAD(left[i]);                                                  \
-                sum[i][0] = FMA(x, right0, sum[i][0]);                                             \
-                sum[i][1] = FMA(x, right1, sum[i][1]);                                             \
+                const FACTOR x = SPREAD(left + i);                                                 \
+                sum[i][0] = MULTIPLY(x, right0, sum[i][0]);                                        \
+                sum[i][1] = MULTIPLY(x, right1, sum[i][1]);                                        \
             }                                                                                      \
             left += (ROWS);                                                                        \
             right += 2 * (LANES);                                                                  \
@@ -44,34 +47,93 @@
         }                                                                                          \
     }
 
-#if defined(__x86_64__)
-#define TILE512(ROWS)                                                                              \
-    TILE(tile512, "avx512f", __m512, 16, ROWS, _mm512_setzero_ps, _mm512_load_ps, _mm512_loadu_ps, \
-         _mm512_storeu_ps, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_add_ps)
-TILE512(1)
-TILE512(2)
-TILE512(3)
-TILE512(4)
-TILE512(5)
-TILE512(6)
-TILE512(7)
-TILE512(8)
-TILE512(9)
-TILE512(10)
-TILE512(11)
-TILE512(12)
-TILE512(13)
-TILE512(14)
+/* Every height of a tile, and their table. */
+#define HEIGHTS_6(TILE_OF) TILE_OF(1) TILE_OF(2) TILE_OF(3) TILE_OF(4) TILE_OF(5) TILE_OF(6)
+#define HEIGHTS_14(TILE_OF)                                                                        \
+    HEIGHTS_6(TILE_OF)                                                                             \
+    TILE_OF(7) TILE_OF(8) TILE_OF(9) TILE_OF(10) TILE_OF(11) TILE_OF(12) TILE_OF(13) TILE_OF(14)
+#define TABLE_6(NAME) NULL, NAME##_1, NAME##_2, NAME##_3, NAME##_4, NAME##_5, NAME##_6
+#define TABLE_14(NAME)                                                                             \
+    TABLE_6(NAME), NAME##_7, NAME##_8, NAME##_9, NAME##_10, NAME##_11, NAME##_12, NAME##_13,       \
+        NAME##_14
 
+#if defined(__x86_64__)
+#define INLINE(TARGET) __attribute__((target(TARGET), always_inline)) static inline
+#define UPPER_HALF     ((int)0xFFFF0000)
+
+INLINE("avx512f") __m512 spread512(const float *x)
+{
+    return _mm512_set1_ps(*x);
+}
+#define TILE512(ROWS)                                                                              \
+    TILE(tile512, "avx512f", __m512, 16, ROWS, _mm512_setzero_ps, _mm512_loadu_ps,                 \
+         _mm512_storeu_ps, _mm512_add_ps, __m512, _mm512_load_ps, spread512, _mm512_fmadd_ps)
+HEIGHTS_14(TILE512)
+
+INLINE("avx2,fma") __m256 spread256(const float *x)
+{
+    return _mm256_set1_ps(*x);
+}
 #define TILE256(ROWS)                                                                              \
-    TILE(tile256, "avx2,fma", __m256, 8, ROWS, _mm256_setzero_ps, _mm256_load_ps, _mm256_loadu_ps, \
-         _mm256_storeu_ps, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_add_ps)
-TILE256(1)
-TILE256(2)
-TILE256(3)
-TILE256(4)
-TILE256(5)
-TILE256(6)
+    TILE(tile256, "avx2,fma", __m256, 8, ROWS, _mm256_setzero_ps, _mm256_loadu_ps,                 \
+         _mm256_storeu_ps, _mm256_add_ps, __m256, _mm256_load_ps, spread256, _mm256_fmadd_ps)
+HEIGHTS_6(TILE256)
+
+/* bf16: pairs of bf16 in 32-bit words. */
+INLINE("avx512f") __m512i pairs512(const float *x)
+{
+    return _mm512_load_si512(x);
+}
+INLINE("avx512f") __m512i spread_pair512(const float *x)
+{
+    int pair;
+    memcpy(&pair, x, sizeof pair);
+    return _mm512_set1_epi32(pair);
+}
+INLINE("avx512f,avx512bf16") __m512 dot_pair512(__m512i x, __m512i right, __m512 sum)
+{
+    return _mm512_dpbf16_ps(sum, (__m512bh)x, (__m512bh)right);
+}
+#define TILE512_HALF(ROWS)                                                                         \
+    TILE(tile512_half, "avx512f,avx512bf16", __m512, 16, ROWS, _mm512_setzero_ps, _mm512_loadu_ps, \
+         _mm512_storeu_ps, _mm512_add_ps, __m512i, pairs512, spread_pair512, dot_pair512)
+HEIGHTS_14(TILE512_HALF)
+
+INLINE("avx512f") __m512 fused_pair512(__m512i x, __m512i right, __m512 sum)
+{
+    const __m512i upper = _mm512_set1_epi32(UPPER_HALF);
+    sum = _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_and_si512(x, upper)),
+                          _mm512_castsi512_ps(_mm512_and_si512(right, upper)), sum);
+    return _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_slli_epi32(x, 16)),
+                           _mm512_castsi512_ps(_mm512_slli_epi32(right, 16)), sum);
+}
+#define TILE512_FUSED(ROWS)                                                                        \
+    TILE(tile512_fused, "avx512f", __m512, 16, ROWS, _mm512_setzero_ps, _mm512_loadu_ps,           \
+         _mm512_storeu_ps, _mm512_add_ps, __m512i, pairs512, spread_pair512, fused_pair512)
+HEIGHTS_14(TILE512_FUSED)
+
+INLINE("avx2,fma") __m256i pairs256(const float *x)
+{
+    return _mm256_load_si256((const __m256i *)(const void *)x);
+}
+INLINE("avx2,fma") __m256i spread_pair256(const float *x)
+{
+    int pair;
+    memcpy(&pair, x, sizeof pair);
+    return _mm256_set1_epi32(pair);
+}
+INLINE("avx2,fma") __m256 fused_pair256(__m256i x, __m256i right, __m256 sum)
+{
+    const __m256i upper = _mm256_set1_epi32(UPPER_HALF);
+    sum = _mm256_fmadd_ps(_mm256_castsi256_ps(_mm256_and_si256(x, upper)),
+                          _mm256_castsi256_ps(_mm256_and_si256(right, upper)), sum);
+    return _mm256_fmadd_ps(_mm256_castsi256_ps(_mm256_slli_epi32(x, 16)),
+                           _mm256_castsi256_ps(_mm256_slli_epi32(right, 16)), sum);
+}
+#define TILE256_FUSED(ROWS)                                                                        \
+    TILE(tile256_fused, "avx2,fma", __m256, 8, ROWS, _mm256_setzero_ps, _mm256_loadu_ps,           \
+         _mm256_storeu_ps, _mm256_add_ps, __m256i, pairs256, spread_pair256, fused_pair256)
+HEIGHTS_6(TILE256_FUSED)
 
 /* Eight lines of eight values, turned. */
 __attribute__((target("avx2"), always_inline)) static inline void turn8(__m256 x[8])
@@ -120,19 +182,25 @@ __attribute__((target("avx2"))) static void turn256(float *to, const float *from
                 i < lines ? from[(size_t)i * stride + (size_t)k] : 0;
 }
 
+static const struct gemm_tiles tiles512_half = {
+    .name = "AVX-512 with bf16",
+    .rows = 14,
+    .cols = 32,
+    .tile = {{TABLE_14(tile512)}, {TABLE_14(tile512_half)}},
+    .turn = turn256,
+};
 static const struct gemm_tiles tiles512 = {
     .name = "AVX-512",
     .rows = 14,
     .cols = 32,
-    .tile = {NULL, tile512_1, tile512_2, tile512_3, tile512_4, tile512_5, tile512_6, tile512_7,
-             tile512_8, tile512_9, tile512_10, tile512_11, tile512_12, tile512_13, tile512_14},
+    .tile = {{TABLE_14(tile512)}, {TABLE_14(tile512_fused)}},
     .turn = turn256,
 };
 static const struct gemm_tiles tiles256 = {
     .name = "AVX2",
     .rows = 6,
     .cols = 16,
-    .tile = {NULL, tile256_1, tile256_2, tile256_3, tile256_4, tile256_5, tile256_6},
+    .tile = {{TABLE_6(tile256)}, {TABLE_6(tile256_fused)}},
     .turn = turn256,
 };
 #endif
@@ -153,6 +221,34 @@ static void tile_plain(float *out, size_t stride, const float *left, const float
         out[j] = mode == GEMM_ADD ? out[j] + sum[j] : sum[j];
 }
 
+static float half_of(uint32_t pair, bool upper)
+{
+    const uint32_t bits = upper ? pair & 0xFFFF0000u : pair << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static void tile_plain_half(float *out, size_t stride, const float *left, const float *right,
+                            int depth, enum gemm_mode mode)
+{
+    enum { COLS = 16 };
+    float sum[COLS] = {0};
+    (void)stride;
+    if (mode == GEMM_CHAIN)
+        memcpy(sum, out, sizeof sum);
+    for (int k = 0; k < depth; k++)
+        for (int j = 0; j < COLS; j++) {
+            uint32_t x, y;
+            memcpy(&x, &left[k], sizeof x);
+            memcpy(&y, &right[k * COLS + j], sizeof y);
+            sum[j] = fmaf(half_of(x, true), half_of(y, true), sum[j]);
+            sum[j] = fmaf(half_of(x, false), half_of(y, false), sum[j]);
+        }
+    for (int j = 0; j < COLS; j++)
+        out[j] = mode == GEMM_ADD ? out[j] + sum[j] : sum[j];
+}
+
 static void turn_plain(float *to, const float *from, size_t stride, int lines, int width, int depth)
 {
     for (int k = 0; k < depth; k++)
@@ -162,13 +258,20 @@ static void turn_plain(float *to, const float *from, size_t stride, int lines, i
 }
 
 static const struct gemm_tiles tiles_plain = {
-    .name = "plain", .rows = 1, .cols = 16, .tile = {NULL, tile_plain}, .turn = turn_plain};
+    .name = "plain",
+    .rows = 1,
+    .cols = 16,
+    .tile = {{NULL, tile_plain}, {NULL, tile_plain_half}},
+    .turn = turn_plain,
+};
 
 const struct gemm_tiles *gemm_tiles_at(size_t index)
 {
-    const struct gemm_tiles *sets[4] = {NULL};
+    const struct gemm_tiles *sets[5] = {NULL};
     size_t count = 0;
 #if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bf16"))
+        sets[count++] = &tiles512_half;
     if (__builtin_cpu_supports("avx512f"))
         sets[count++] = &tiles512;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))

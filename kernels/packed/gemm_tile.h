@@ -17,6 +17,13 @@ enum gemm_mode {
  * values, aligned to 64 bytes. */
 typedef void gemm_tile_f(float *out, size_t stride, const float *left, const float *right,
                          int depth, enum gemm_mode mode);
+/* The precision of the factors. With bf16 a panel holds pairs of values of neighbouring depth, the
+ * earlier one in the lower half of a word; an odd depth is filled up with zeros. A pair adds its
+ * later product, then its earlier one, each fused, to a sum in f32: what the processors'
+ * instruction does, and what its emulation here does on others, bit for bit, but for numbers below
+ * 2^-126, which the instruction takes as zero. */
+enum gemm_precision { GEMM_F32, GEMM_BF16, GEMM_PRECISIONS };
+
 /* to[depth][width] from `lines` ≤ width lines of `depth` values; missing lines become zero. May
  * write up to 7 values behind the end when width is no multiple of 8. */
 typedef void gemm_turn_f(float *to, const float *from, size_t stride, int lines, int width,
@@ -26,7 +33,8 @@ struct gemm_tiles {
     const char *name;
     int rows; /* of the tallest tile */
     int cols;
-    gemm_tile_f *tile[GEMM_TILE_ROWS_MAX + 1]; /* by its number of rows, 1 … rows */
+    /* By precision and number of rows, 1 … rows; the depth of bf16 counts pairs. */
+    gemm_tile_f *tile[GEMM_PRECISIONS][GEMM_TILE_ROWS_MAX + 1];
     gemm_turn_f *turn;
 };
 

@@ -82,14 +82,15 @@ static struct gemm_factor rows_of(const struct attention *a, const float *x, int
                                   int first, bool turned)
 {
     const size_t row = (size_t)a->G * (size_t)a->D;
-    return (struct gemm_factor){
-        x + (size_t)(a->batch->start[b] + first) * row + (size_t)g * (size_t)a->D, row, turned};
+    return (struct gemm_factor){x + (size_t)(a->batch->start[b] + first) * row +
+                                    (size_t)g * (size_t)a->D,
+                                row, turned, GEMM_F32};
 }
 
 static void pack_queries(const struct attention *a, const float *x, const struct query_block *q,
                          float *to)
 {
-    const struct gemm_factor rows = {x + q->at, (size_t)(a->H * a->D), false};
+    const struct gemm_factor rows = {x + q->at, (size_t)(a->H * a->D), false, GEMM_F32};
     gemm_pack_left(to, &rows, 0, q->rows, 0, a->D);
 }
 
@@ -106,7 +107,7 @@ static void block_scores(const struct attention *a, float *scores, int stride, c
 {
     const int from = panel_start(q->key - packed);
     gemm_block(scores, (size_t)stride, left, q->rows, panels + (size_t)from * (size_t)a->D,
-               gemm_panel(a->D), q->key + q->columns - packed - from, a->D, GEMM_SET);
+               gemm_panel(a->D), q->key + q->columns - packed - from, a->D, GEMM_F32, GEMM_SET);
 }
 
 /* ---- forward ---- */
@@ -148,11 +149,11 @@ static void forward_block(const struct attention *a, const struct attention_work
     pack_queries(a, a->q, q, w->left);
     block_scores(a, w->scores, depth, w->left, w->keys, packed, q);
     block_softmax(a, w->scores, depth, origin, sums, q);
-    const struct gemm_factor weights = {w->scores, (size_t)depth, false};
+    const struct gemm_factor weights = {w->scores, (size_t)depth, false, GEMM_F32};
     gemm_pack_left(w->left, &weights, 0, q->rows, 0, depth);
     gemm_block(a->out_w + q->at, row, w->left, q->rows,
                w->values + (size_t)from * (size_t)gemm_tiles()->cols, gemm_panel(count), a->D,
-               depth, GEMM_SET);
+               depth, GEMM_F32, GEMM_SET);
     divide_rows(a->out_w + q->at, row, sums, q->rows, a->D);
 }
 
@@ -264,12 +265,12 @@ static void add_turned(const struct attention *a, const struct attention_work *w
                        const float *weights, int columns, const float *x,
                        const struct query_block *q)
 {
-    const struct gemm_factor left = {weights, (size_t)columns, true};
-    const struct gemm_factor right = {x + q->at, (size_t)(a->H * a->D), false};
+    const struct gemm_factor left = {weights, (size_t)columns, true, GEMM_F32};
+    const struct gemm_factor right = {x + q->at, (size_t)(a->H * a->D), false, GEMM_F32};
     gemm_pack_right(w->right, &right, 0, a->D, 0, q->rows);
     gemm_pack_left(w->left, &left, 0, columns, 0, q->rows);
     gemm_block(target, (size_t)(a->G * a->D), w->left, columns, w->right, gemm_panel(q->rows), a->D,
-               q->rows, GEMM_ADD);
+               q->rows, GEMM_F32, GEMM_ADD);
 }
 
 /* One query block of one head: adds to the keys' and values' gradients of its group, whose first
@@ -287,11 +288,11 @@ static void backward_block(const struct attention *a, const struct attention_wor
     block_gradients(a, w, origin, columns, q);
     add_turned(a, w, a->grad_v + target, w->scores, columns, a->grad_out, q);
     add_turned(a, w, a->grad_k + target, w->gradients, columns, a->q, q);
-    const struct gemm_factor gradients = {w->gradients, (size_t)columns, false};
+    const struct gemm_factor gradients = {w->gradients, (size_t)columns, false, GEMM_F32};
     gemm_pack_left(w->left, &gradients, 0, q->rows, 0, columns);
     gemm_block(a->grad_q + q->at, (size_t)(a->H * a->D), w->left, q->rows,
                w->values + (size_t)origin * (size_t)gemm_tiles()->cols, gemm_panel(len), a->D,
-               columns, GEMM_SET);
+               columns, GEMM_F32, GEMM_SET);
 }
 
 /* A task: one key/value head of one sequence, its query heads and blocks in order. */

@@ -92,11 +92,11 @@ static void branch_block(const struct branch_task *a, const struct attention_wor
     const size_t query_row = (size_t)(a->H * a->D), key_row = (size_t)(a->G * a->D);
     const size_t head = (size_t)(h / (a->H / a->G) * a->D);
     const size_t at = (size_t)first * query_row + (size_t)(h * a->D);
-    const struct gemm_factor queries = {a->q + at, query_row, false};
+    const struct gemm_factor queries = {a->q + at, query_row, false, GEMM_F32};
     float sums[BLOCK];
     gemm_pack_left(w->left, &queries, 0, BLOCK, 0, a->D);
     gemm_block(w->scores, (size_t)a->stride, w->left, BLOCK, w->keys, gemm_panel(a->D), a->shared,
-               a->D, GEMM_SET);
+               a->D, GEMM_F32, GEMM_SET);
     for (int r = 0; r < BLOCK; r++) {
         float *row = w->scores + (size_t)r * (size_t)a->stride;
         sums[r] = 1;
@@ -105,10 +105,10 @@ static void branch_block(const struct branch_task *a, const struct attention_wor
         else
             memset(row, 0, (size_t)a->shared * sizeof *row);
     }
-    const struct gemm_factor weights = {w->scores, (size_t)a->stride, false};
+    const struct gemm_factor weights = {w->scores, (size_t)a->stride, false, GEMM_F32};
     gemm_pack_left(w->left, &weights, 0, BLOCK, 0, a->shared);
     gemm_block(a->out + at, query_row, w->left, BLOCK, w->values, gemm_panel(a->shared), a->D,
-               a->shared, GEMM_SET);
+               a->shared, GEMM_F32, GEMM_SET);
     for (int r = 0; r < BLOCK; r++) {
         const size_t keys = (size_t)b->own_first[first + r] * key_row + head;
         own_mix(a->out + at + (size_t)r * query_row,
@@ -130,8 +130,8 @@ static void branch_rows(void *ctx, int index, int thread)
                                                                   : a->branch->rows;
     const size_t key_row = (size_t)(a->G * a->D);
     const size_t offset = (size_t)a->skipped * key_row + (size_t)(g * a->D);
-    const struct gemm_factor keys = {a->shared_k + offset, key_row, true};
-    const struct gemm_factor values = {a->shared_v + offset, key_row, false};
+    const struct gemm_factor keys = {a->shared_k + offset, key_row, true, GEMM_F32};
+    const struct gemm_factor values = {a->shared_v + offset, key_row, false, GEMM_F32};
     gemm_pack_right(w.keys, &keys, 0, a->shared, 0, a->D);
     gemm_pack_right(w.values, &values, 0, a->D, 0, a->shared);
     for (int h = g * per_group; h < (g + 1) * per_group; h++)

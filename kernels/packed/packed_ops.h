@@ -12,6 +12,13 @@ void packed_matmul_backward_input(float *grad_in, const float *grad_out, const f
 void packed_matmul_backward_weight(float *grad_weight, const float *grad_out, const float *in,
                                    int N, int C, int O);
 
+/* The same with factors rounded to bf16. */
+void half_matmul_forward(float *out, const float *in, const float *weight, int N, int C, int O);
+void half_matmul_backward_input(float *grad_in, const float *grad_out, const float *weight, int N,
+                                int C, int O, bool add);
+void half_matmul_backward_weight(float *grad_weight, const float *grad_out, const float *in, int N,
+                                 int C, int O);
+
 /* packed_attention.c */
 void packed_attention_forward(float *out, float *lse, const float *q, const float *k,
                               const float *v, const struct kernel_batch *batch,

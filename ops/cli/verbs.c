@@ -18,6 +18,43 @@ const struct cli_option cli_global_options[] = {
     END_OF_OPTIONS,
 };
 
+#define BENCH_OPTIONS(SHAPE, TOKENS, ROUNDS)                                                       \
+    {"shape", "NAME", SHAPE, "quickstart, llama-124m, qwen3-0.6b-32k or gemma3-1b"},               \
+        {"tokens", "N", TOKENS, "of a sequence, or of the prompt"},                                \
+        {"rounds", "N", ROUNDS, "how often to measure"},                                           \
+        {"precision", "NAME", "f32", "of products: f32 or bf16"},                                  \
+        {"threads", "N", NULL, "cores to use (default: all)"},                                     \
+    {                                                                                              \
+        "json", "FILE", NULL, "also write what is found to FILE"                                   \
+    }
+
+static const struct cli_option bench_kernels_options[] = {
+    BENCH_OPTIONS("llama-124m", "1024", "5"),
+    END_OF_OPTIONS,
+};
+
+static const struct cli_option bench_train_options[] = {
+    BENCH_OPTIONS("llama-124m", "512", "4"),
+    {"step-tokens", "N", "4096", "of a training step"},
+    END_OF_OPTIONS,
+};
+
+static const struct cli_option bench_score_options[] = {
+    BENCH_OPTIONS("qwen3-0.6b-32k", "1000", "3"),
+    {"loss-percent", "N", "100", "also with a loss at this share of the positions only"},
+    {"model", "FOLDER", NULL, "the checkpoint to score, of that shape (default: random weights)"},
+    {"save", "FOLDER", NULL, "write the weights, and the ids into ids.bin, for other programs"},
+    END_OF_OPTIONS,
+};
+
+static const struct cli_option bench_generate_options[] = {
+    BENCH_OPTIONS("qwen3-0.6b-32k", "200", "1"),
+    {"candidates", "N", "50", "candidates to score after the prompt (0: none)"},
+    {"texts", "N", "100", "texts to sample after the prompt (0: none)"},
+    {"text-tokens", "N", "32", "of a text"},
+    END_OF_OPTIONS,
+};
+
 static const struct cli_option run_options[] = {
     {"workers", "N", "1", "local workers to start; they share the cores"},
     {"threads", "N", NULL, "cores to use in all (default: all)"},
@@ -337,6 +374,14 @@ const struct cli_verb cli_verbs[] = {
      "with it\n"
      "can be restarted one by one.",
      rotate_options, verb_keys_rotate},
+    {"bench", "kernels", "", 0, 0, "rate of a shape's matrix products, beside OpenBLAS", "",
+     bench_kernels_options, verb_bench_kernels},
+    {"bench", "train", "", 0, 0, "training steps of a shape: share of sgemm, time by operation", "",
+     bench_train_options, verb_bench_train},
+    {"bench", "score", "", 0, 0, "scoring one sequence with a shape: rate, time by operation", "",
+     bench_score_options, verb_bench_score},
+    {"bench", "generate", "", 0, 0, "candidates and texts after one prompt, against one at a time",
+     "", bench_generate_options, verb_bench_generate},
     {NULL, "doctor", "", 0, 0, "look at this machine: cores, memory, numerics, disk, keys", "",
      NULL, verb_doctor},
     {"model", "import", "FILE FOLDER", 2, 2, "make a Hugging Face folder from another layout", "",

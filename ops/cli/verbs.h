@@ -5,6 +5,10 @@
 
 #include "cli.h"
 
+enum cli_exit verb_bench_kernels(struct cli *cli);
+enum cli_exit verb_bench_train(struct cli *cli);
+enum cli_exit verb_bench_score(struct cli *cli);
+enum cli_exit verb_bench_generate(struct cli *cli);
 enum cli_exit verb_run(struct cli *cli);
 enum cli_exit verb_plan(struct cli *cli);
 enum cli_exit verb_submit(struct cli *cli);
