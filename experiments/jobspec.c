@@ -7,6 +7,7 @@
 const char *const jobspec_schedule_names[] = {"linear", "cosine", "constant", NULL};
 const char *const jobspec_loss_names[] = {"outputs", "all", "first", "last", NULL};
 const char *const jobspec_numerics_names[] = {"strict", "fast", NULL};
+const char *const jobspec_precision_names[] = {"f32", "bf16", NULL};
 
 const char *const jobspec_lora_target_names[] = {"q_proj",    "k_proj",  "v_proj",    "o_proj",
                                                  "gate_proj", "up_proj", "down_proj", NULL};
@@ -17,7 +18,7 @@ static json_t *numerics(const struct jobspec *spec)
     json_t *object = json_object();
     json_member_text(object, "backend", "packed");
     json_member_text(object, "mode", jobspec_numerics_names[spec->numerics]);
-    json_member_text(object, "precision", "f32");
+    json_member_text(object, "precision", jobspec_precision_names[spec->precision]);
     json_member_text(object, "core_type", ""); /* fixed for the experiment by its first attempt */
     return object;
 }

@@ -19,6 +19,7 @@ enum loss_kind {
     JOBSPEC_LOSS_LAST,
 };
 enum numerics_mode { JOBSPEC_STRICT, JOBSPEC_FAST };
+enum numerics_precision { JOBSPEC_F32, JOBSPEC_BF16 }; /* of matrix products */
 
 /* Families of models, as worker/lm knows them. */
 enum architecture_kind { JOBSPEC_LLAMA, JOBSPEC_QWEN3, JOBSPEC_GEMMA3 };
@@ -27,6 +28,7 @@ enum architecture_kind { JOBSPEC_LLAMA, JOBSPEC_QWEN3, JOBSPEC_GEMMA3 };
 extern const char *const jobspec_schedule_names[];
 extern const char *const jobspec_loss_names[];
 extern const char *const jobspec_numerics_names[];
+extern const char *const jobspec_precision_names[];
 extern const char *const jobspec_architecture_names[];
 
 struct jobspec_architecture {
@@ -89,7 +91,8 @@ struct jobspec_evaluate {
 struct jobspec {
     enum job_kind kind;
     int64_t numerics_version;
-    int numerics; /* enum numerics_mode */
+    int numerics;  /* enum numerics_mode */
+    int precision; /* enum numerics_precision */
     const struct named_digest *inputs, *parents;
     size_t input_count, parent_count;
     const char *layout;        /* import */

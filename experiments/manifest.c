@@ -202,6 +202,7 @@ static enum err_code read_root(struct manifest *m, struct err *err)
     m->experiment = keys.experiment;
     m->notes = keys.notes;
     m->numerics = keys.numerics;
+    m->precision = keys.precision;
     code = read_seeds(m, keys.seeds, err);
     if (!code)
         code = read_corpora(m, keys.corpora, err);

@@ -162,6 +162,7 @@ struct manifest {
     const char *experiment;
     const char *notes; /* "" when there are none */
     int numerics;      /* enum numerics_mode */
+    int precision;     /* enum numerics_precision */
     int64_t *seeds;    /* distinct */
     size_t seed_count;
     const struct yaml_node *default_evaluate; /* or NULL */

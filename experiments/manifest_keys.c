@@ -74,6 +74,7 @@ static const struct field root[] = {
     NEED_NAME("experiment", manifest_root_keys, experiment),
     TEXT_KEY("notes", manifest_root_keys, notes),
     CHOICE_KEY("numerics", manifest_root_keys, numerics, jobspec_numerics_names),
+    CHOICE_KEY("precision", manifest_root_keys, precision, jobspec_precision_names),
     NODE_KEY("seeds", manifest_root_keys, seeds),
     NODE_KEY("corpora", manifest_root_keys, corpora),
     NODE_KEY("defaults", manifest_root_keys, defaults),

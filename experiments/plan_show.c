@@ -195,6 +195,7 @@ void plan_json(const struct plan *plan, plan_fate *fate, void *ctx, struct strbu
     json_member_text(root, "schema", "triad.plan/2");
     json_member_text(root, "experiment", plan->experiment);
     json_member_text(root, "numerics", jobspec_numerics_names[m->numerics]);
+    json_member_text(root, "precision", jobspec_precision_names[m->precision]);
     json_object_set_new(root, "seeds", seeds_json(m));
     json_object_set_new(root, "jobs", jobs);
     json_object_set_new(root, "tasks", tasks);

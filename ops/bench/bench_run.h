@@ -11,6 +11,8 @@
 
 struct bench_options {
     struct model_config shape;
+    const char *folder; /* weights from here (a checkpoint); NULL: random ones of the shape */
+    const char *save;   /* write weights and ids.bin there; NULL: nowhere */
     int rounds;         /* measured, after one that is not */
     size_t tokens;      /* of a sequence, or of a prompt */
     size_t step_tokens; /* of a training step */

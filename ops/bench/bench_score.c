@@ -1,10 +1,12 @@
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "bench_ops.h"
 #include "bench_run.h"
 #include "bench_shape.h"
 #include "check.h"
-#include "clock.h"
+#include "checkpoint.h"
+#include "file.h"
 #include "kernels.h"
 
 enum { SGEMM_SIZE = 2048, SGEMM_ROUNDS = 3, ROUNDS_MAX = 64 };
@@ -50,6 +52,11 @@ static void report_scoring(struct bench_report *report, const struct bench_optio
     choose_losses(r, 1);
     const double everywhere = measure(r, o->rounds, &total);
     const double tokens = (double)(r->sequence.count - 1);
+    double nats = 0;
+    for (size_t i = 0; i + 1 < r->sequence.count; i++)
+        nats += r->scores[i].nats;
+    bench_report_figure(report, "nats of the sequence", nats, "");
+    bench_report_figure(report, "scoring, processor time", total.cpu / o->rounds, "s");
     bench_report_figure(report, "scoring, logits at every position", everywhere, "s");
     bench_report_figure(report, "scoring", tokens / everywhere, "tokens/s");
     bench_report_figure(report, "scoring, 2 N tokens", 2e-9 * N * tokens / everywhere, "GFLOP/s");
@@ -72,6 +79,20 @@ static void report_scoring(struct bench_report *report, const struct bench_optio
     }
 }
 
+/* For another program to score the same. */
+static enum err_code save(const struct bench_options *o, struct model *model, const int32_t *ids,
+                          struct err *err)
+{
+    char path[4096];
+    const struct params *p = model_weights(model);
+    enum err_code rc = checkpoint_write(o->save, model_shape(model), p->tensors, p->tensor_count,
+                                        NULL, TENSOR_F32, err);
+    snprintf(path, sizeof path, "%s/ids.bin", o->save);
+    if (rc == ERR_OK)
+        rc = file_write_atomic(path, ids, (o->tokens + 1) * sizeof *ids, 0644, err);
+    return rc;
+}
+
 enum err_code bench_score(struct bench_report *report, const struct bench_options *o,
                           struct err *err)
 {
@@ -82,7 +103,10 @@ enum err_code bench_score(struct bench_report *report, const struct bench_option
     struct model *model = NULL;
     ASSERT(r.losses && r.scores && o->rounds <= ROUNDS_MAX);
     r.sequence = (struct model_sequence){.ids = ids, .losses = r.losses, .count = o->tokens + 1};
-    enum err_code rc = bench_shape_model(&o->shape, &model, err);
+    enum err_code rc =
+        o->folder ? model_load(o->folder, &model, err) : bench_shape_model(&o->shape, &model, err);
+    if (rc == ERR_OK && o->save)
+        rc = save(o, model, ids, err);
     bench_ops_begin();
     if (rc == ERR_OK)
         rc = model_run_new(model, MODEL_SCORE, &capacity, &r.run, err);

@@ -84,6 +84,8 @@ enum cli_exit verb_bench_score(struct cli *cli)
     if (rc == ERR_OK)
         rc = cli_integer(cli, "loss-percent", 1, 100, &percent, &err);
     options.loss_share = (double)percent / 100;
+    options.folder = cli_value(cli, "model");
+    options.save = cli_value(cli, "save");
     return rc == ERR_OK ? run(cli, "score", bench_score, &options) : cli_fail(cli, &err);
 }
 
