@@ -1,4 +1,4 @@
-/* Task files and mix files: a task that was read gives a sequence. */
+/* Task, source, set and mix files: a task that was read gives a sequence. */
 #include <stdint.h>
 
 #include "check.h"
@@ -26,6 +26,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         if (task.generator && task.table_count == 0)
             draw(&task);
         task_release(&task);
+    }
+    struct source source;
+    struct task_set set;
+    if (source_parse((const char *)data, len, "fuzz.yaml", &source, &err) == ERR_OK) {
+        ASSERT(source.file_count > 0);
+        source_release(&source);
+    }
+    if (set_parse((const char *)data, len, "fuzz.yaml", &set, &err) == ERR_OK) {
+        ASSERT(!set_has(&set, ""));
+        set_release(&set);
     }
     if (mix_parse((const char *)data, len, "fuzz.yaml", &mix, &err) == ERR_OK)
         mix_release(&mix);
