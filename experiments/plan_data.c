@@ -5,66 +5,19 @@
 #include "build.h"
 #include "check.h"
 #include "plan_impl.h"
+#include "plan_pack.h"
 
 /* Enough to learn a thousand merges from, and quick (tokenizer bytes are part of identities). */
 #define TOKENIZER_SAMPLE_BYTES (1024 * 1024)
 
 enum { BARREN_MAX = 1000 };
 
-/* Steps as the trainer will take them (docs/data.md section 1): sequences fill a micro-batch until
- * the next one would pass batch_tokens; or a step is so many sequences. */
-struct packer {
-    int64_t batch_tokens, batch_sequences, accumulate;
-    int64_t in_batch, in_batch_sequences, batches, sequences;
-    struct plan_batch largest;
-};
-
-/* Would the next sequence open another micro-batch? */
-static bool packer_is_full(const struct packer *p, int64_t tokens)
-{
-    return p->in_batch > 0 && p->in_batch + tokens > p->batch_tokens;
-}
-
-static int64_t larger(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
-static void packer_add(struct packer *p, int64_t tokens)
-{
-    if (p->in_batch == 0 || packer_is_full(p, tokens)) {
-        p->batches++;
-        p->in_batch = p->in_batch_sequences = 0;
-    }
-    p->in_batch += tokens;
-    p->in_batch_sequences++;
-    p->sequences++;
-    p->largest = (struct plan_batch){larger(p->largest.sequences, p->in_batch_sequences),
-                                     larger(p->largest.tokens, p->in_batch),
-                                     larger(p->largest.sequence_tokens, tokens)};
-}
-
-static int64_t packer_steps(const struct packer *p)
-{
-    if (p->batch_sequences > 0)
-        return (p->sequences + p->batch_sequences - 1) / p->batch_sequences;
-    return (p->batches + p->accumulate - 1) / p->accumulate;
-}
-
-/* Would the next sequence begin another step than the first `steps`? */
-static bool packer_has_steps(const struct packer *p, int64_t steps, int64_t tokens)
-{
-    if (p->batch_sequences > 0)
-        return p->sequences == steps * p->batch_sequences;
-    return p->batches == steps * p->accumulate && packer_is_full(p, tokens);
-}
-
 /* A training data set being written. */
 struct training {
     struct family_plan *f;
     const struct manifest_variant *variant;
     struct plan_data *data;
-    struct packer packer;
+    struct plan_packer packer;
     int64_t sequence_tokens;
     int barren; /* sequences in a row that teach nothing */
     struct strbuf lines;
@@ -96,7 +49,7 @@ static void add_line(struct training *t, const struct sequence *sequence, int64_
 static void count_steps(struct training *t)
 {
     const struct jobspec_train *train = &t->variant->stage.train;
-    const int64_t pass = packer_steps(&t->packer);
+    const int64_t pass = plan_packer_steps(&t->packer);
     t->data->steps = train->steps > 0 ? train->steps : train->epochs * pass;
     t->data->epochs = (double)t->data->steps / (double)(pass > 0 ? pass : 1);
     t->data->batch = t->packer.largest;
@@ -228,10 +181,10 @@ enum err_code plan_tokenizer_texts(struct family_plan *f, const struct manifest_
 static void pack_document(struct training *t, int64_t tokens)
 {
     while (tokens > t->sequence_tokens) {
-        packer_add(&t->packer, t->sequence_tokens);
+        plan_packer_add(&t->packer, t->sequence_tokens);
         tokens -= t->sequence_tokens - 1;
     }
-    packer_add(&t->packer, tokens);
+    plan_packer_add(&t->packer, tokens);
 }
 
 static enum err_code add_document(struct training *t, const struct mix_document *document,
@@ -316,7 +269,8 @@ static bool is_enough(const struct training *t, int64_t tokens)
 {
     const struct manifest_stage *stage = &t->variant->stage;
     return (stage->sequences > 0 && t->packer.sequences == stage->sequences) ||
-           (stage->train.steps > 0 && packer_has_steps(&t->packer, stage->train.steps, tokens));
+           (stage->train.steps > 0 &&
+            plan_packer_has_steps(&t->packer, stage->train.steps, tokens));
 }
 
 /* Add a rendered sequence, unless it teaches nothing (`*tokens_out` is 0) or there are enough
@@ -340,7 +294,7 @@ static enum err_code add_sequence(struct training *t, const struct format_option
     *full = is_enough(t, used);
     if (!code && taught && !*full) {
         add_line(t, &sequence, used);
-        packer_add(&t->packer, used);
+        plan_packer_add(&t->packer, used);
     }
     *tokens_out = used;
     arena_release(&scratch);

@@ -314,6 +314,11 @@ static enum err_code plan_stage(struct family_plan *f, const struct manifest_var
         spec.train.sequence_tokens = f->model.context;
     job.steps = data.steps;
     job.tokens = data.tokens;
+    const int64_t rank = spec.train.lora.rank;
+    if (rank > f->model.width)
+        return yaml_fail(&p->manifest->doc, yaml_get(v->stage.lora, "rank"), err,
+                         "'rank' is %lld, more than the model's width of %lld", (long long)rank,
+                         (long long)f->model.width);
     data.how = plan_describe_training(&p->plan->arena, v, &spec.train);
     plan_cost_training(p, &f->model, &spec.train, &job);
     code = plan_memory_training(p, &f->model, &v->stage, &spec.train, &job, &data, err);
