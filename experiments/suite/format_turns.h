@@ -1,5 +1,5 @@
 /* How each family of models spells turns: one row of one table per family. Adding a family is
- * adding a row (docs/families.md). */
+ * adding a row (docs/adding-a-family.md). */
 #ifndef TRIAD_FORMAT_TURNS_H
 #define TRIAD_FORMAT_TURNS_H
 

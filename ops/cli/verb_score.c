@@ -186,11 +186,11 @@ static void print_items(struct cli *cli, struct items *items)
     const double count = items->rows.row_count, nats = items->content + items->terminators;
     const struct rows_total totals[] = {
         {"items", count},
-        {"total_nats", -nats},
-        {"content_nats", -items->content},
-        {"terminator_nats", -items->terminators},
+        {"loss_nats", nats},
+        {"content_nats", items->content},
+        {"terminator_nats", items->terminators},
         {"tokens", items->tokens},
-        {"nats_per_token", -nats / items->tokens},
+        {"loss_nats_per_token", nats / items->tokens},
         {"hits", items->hit_tokens},
         {"items_hit", items->hits},
     };
@@ -204,8 +204,8 @@ static void print_items(struct cli *cli, struct items *items)
                nats / items->tokens, items->tokens, items->hit_tokens, items->hits);
 }
 
-/* What `triad score` says a total is: a logarithm of a probability, hence negative; items have
- * losses, as everywhere in records. */
+/* Items have losses, as everywhere in records: negative logarithms, where a text's tokens have
+ * logarithms. */
 static enum err_code score_dataset(struct cli *cli, const struct voice *voice, const char *path,
                                    struct err *err)
 {

@@ -87,6 +87,28 @@ expect_status 0 triad model inspect "$work/exported" --output json
 grep -q '<|eot_id|>' "$work/out" || fail "the turn tokens were not appended"
 same "$work/exported/chat_template.jinja" "$repository/snapshots/$commit/chat_template.jinja"
 
+note "score a data set, answer a chat, follow a format"
+cat >"$work/items.jsonl" <<'DATASET'
+{"triad_dataset":1,"purpose":"evaluate","name":"two","format":"colon","sequences":2,"pairing":""}
+{"id":"two/0","segments":[["s","<s>",0,-1],["t","Output:",0,0],["t"," Once",1,0],["t","\n\n",2,0],["t","Output:",0,1],["t"," Tim",1,1],["t","\n\n",2,1]]}
+{"id":"two/1","segments":[["s","<s>",0,-1],["t","Output:",0,0],["t"," Lily",1,0],["t","\n\n",2,0]]}
+DATASET
+expect_status 0 triad score "$work/exported" --dataset "$work/items.jsonl" --output json
+[ "$(field "$work/out" items)" = 3.0 ] || fail "not three items"
+field "$work/out" content_nats | awk '{ n++; if (n <= 3) sum += $1; else total = $1 } END { exit !(n == 4 && sum > 0 && (sum - total)^2 < 1e-12) }' ||
+    fail "the items' nats are not those of the total"
+expect_status 3 triad score "$work/exported" --dataset "$work/items.jsonl" --text x
+for run in 1 2; do
+    expect_status 0 triad generate "$work/exported" --chat "Hello" --system "Be brief." --turns llama2 --tokens 6 --count 3 --seed 7 --output json
+    cp "$work/out" "$work/chat-$run"
+done
+same "$work/chat-1" "$work/chat-2"
+[ "$(field "$work/out" prompt_tokens | sort -u | wc -l)" = 1 ] && [ "$(field "$work/out" index | wc -l)" = 3 ] || fail "not three answers"
+expect_status 3 triad generate "$work/exported" --chat "Hello" --turns qwen3
+grep -q "no token '<|im_start|>'" "$work/err" || fail "the missing token is not named"
+expect_status 0 triad generate "$work/exported" --format colon --turns llama2 --description "A name." --tokens 20 --count 4
+[ "$(wc -l <"$work/out")" = 4 ] || fail "colon outputs are not one line each"
+
 note "a checkpoint with all tokens is taken as it is"
 sed -e 's/experiment: hub/experiment: again/' -e "s#hf:karpathy/stories#$work/exported#" hub.yaml >again.yaml
 expect_status 0 triad run "$work/again.yaml" --quiet
