@@ -179,6 +179,11 @@ static enum err_code write_access(const struct keys_watch *watch, enum net_role 
     snprintf(access.endpoint, sizeof access.endpoint, "%s", endpoint);
     snprintf(access.data_endpoint, sizeof access.data_endpoint, "%s", watch->endpoints[2]);
     snprintf(path, sizeof path, "%s/%s.access", watch->state_dir, access.role);
+    struct net_access there;
+    struct err none;
+    if (net_access_load(path, &there, &none) == ERR_OK && net_access_equal(&there, &access)) {
+        return ERR_OK; /* a restart on a full disk has nothing to write here */
+    }
     snprintf(fresh, sizeof fresh, "%s.new", path);
     unlink(fresh);
     enum err_code rc = net_access_save(fresh, &access, err);

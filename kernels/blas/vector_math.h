@@ -13,7 +13,12 @@
     !defined(__x86_64__)
 #define KERNEL_CLONES
 #else
-#define KERNEL_CLONES __attribute__((target_clones("default", "avx2", "arch=x86-64-v4")))
+#if __GNUC__ >= 11
+#define KERNEL_WIDEST "arch=x86-64-v4"
+#else
+#define KERNEL_WIDEST "avx512f" /* older compilers cannot dispatch on the level */
+#endif
+#define KERNEL_CLONES __attribute__((target_clones("default", "avx2", KERNEL_WIDEST)))
 #endif
 
 /* For loops that fuse on purpose, by __builtin_fmaf(): the clones have the instruction. */
@@ -22,7 +27,7 @@
 #define KERNEL_CLONES_FMA
 #else
 #define KERNEL_CLONES_FMA                                                                          \
-    __attribute__((target_clones("default", "arch=haswell", "arch=x86-64-v4")))
+    __attribute__((target_clones("default", "arch=haswell", KERNEL_WIDEST)))
 #endif
 
 #define KERNEL_INLINE static inline __attribute__((always_inline))

@@ -192,6 +192,15 @@ enum err_code net_access_load(const char *path, struct net_access *out, struct e
     return rc == ERR_OK ? rc : err_wrap(err, "load access file");
 }
 
+bool net_access_equal(const struct net_access *a, const struct net_access *b)
+{
+    return strcmp(a->role, b->role) == 0 && strcmp(a->endpoint, b->endpoint) == 0 &&
+           strcmp(a->data_endpoint, b->data_endpoint) == 0 &&
+           strcmp(a->server.z85, b->server.z85) == 0 &&
+           strcmp(a->own.public_key.z85, b->own.public_key.z85) == 0 &&
+           strcmp(a->own.secret_z85, b->own.secret_z85) == 0;
+}
+
 enum err_code net_access_save(const char *path, const struct net_access *a, struct err *err)
 {
     json_t *object =

@@ -44,6 +44,8 @@ NODISCARD enum err_code net_access_save(const char *path, const struct net_acces
                                         struct err *err);
 NODISCARD enum err_code net_access_load(const char *path, struct net_access *out, struct err *err);
 
+bool net_access_equal(const struct net_access *a, const struct net_access *b);
+
 /* Parse an access file's text; `name` is what errors call it. ERR_INVALID for anything but that
  * JSON object with well-formed keys. */
 NODISCARD enum err_code net_access_parse(const char *bytes, size_t len, const char *name,
