@@ -24,7 +24,8 @@ target_compile_options(triad_flags INTERFACE
     -Wswitch-enum -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wvla -Wundef
     -Wcast-align -Wcast-qual -Wwrite-strings -Wimplicit-fallthrough)
 target_compile_definitions(triad_flags INTERFACE _GNU_SOURCE)
-target_link_libraries(triad_flags INTERFACE m)
+find_package(Threads REQUIRED)
+target_link_libraries(triad_flags INTERFACE m Threads::Threads) # apart from libc before glibc 2.34
 if(TRIAD_WERROR)
     target_compile_options(triad_flags INTERFACE -Werror)
 endif()
