@@ -104,7 +104,10 @@ static enum err_code read_prompt(struct cli *cli, const struct voice *voice, str
     struct sequence sequence;
     if (!format && !chat) {
         r->continues = true;
-        return voice_encode(voice, str_from(cli_value(cli, "prompt")), &r->prompt, err);
+        enum err_code encoded =
+            voice_encode(voice, str_from(cli_value(cli, "prompt")), &r->prompt, err);
+        voice_note_repair(cli, voice);
+        return encoded;
     }
     if (format && chat)
         return err_set(err, ERR_INVALID, "--format and --chat do not go together");
@@ -114,7 +117,10 @@ static enum err_code read_prompt(struct cli *cli, const struct voice *voice, str
         rc = format ? render_format(cli, style, format, r, &sequence, err)
                     : render_chat(cli, style, &sequence);
     }
-    return rc == ERR_OK ? voice_encode_sequence(voice, &sequence, &r->prompt, err) : rc;
+    if (rc == ERR_OK)
+        rc = voice_encode_sequence(voice, &sequence, &r->prompt, err);
+    voice_note_repair(cli, voice);
+    return rc;
 }
 
 /* ---- texts ---- */

@@ -118,6 +118,7 @@ static enum err_code score_text(struct cli *cli, const struct voice *voice, stru
     enum err_code rc = read_text(cli, &text, err);
     if (rc == ERR_OK)
         rc = voice_encode(voice, (struct str){strbuf_text(&text), text.len}, &ids, err);
+    voice_note_repair(cli, voice);
     if (rc == ERR_OK && ids.count < 2)
         rc = err_set(
             err, ERR_INVALID,

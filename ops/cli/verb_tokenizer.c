@@ -102,6 +102,9 @@ enum cli_exit verb_tokenizer_train(struct cli *cli)
         int32_t learned = tokenizer_vocabulary(tokenizer);
         cli_note(cli, "learned %d entries from %.2f MB and wrote '%s/tokenizer.json'", learned,
                  megabytes, folder);
+        if (tokenizer_trainer_replaced(trainer) > 0)
+            cli_note(cli, "the texts are not UTF-8 in %zu places: U+FFFD stands there",
+                     tokenizer_trainer_replaced(trainer));
         if (learned < vocabulary)
             cli_note(cli, "no pair occurs twice beyond that: %lld entries need more text",
                      vocabulary);

@@ -52,6 +52,13 @@ void voice_close(struct voice *voice)
     tokenizer_free(voice->tokenizer);
 }
 
+void voice_note_repair(const struct cli *cli, const struct voice *voice)
+{
+    size_t places = tokenizer_replaced(voice->tokenizer);
+    if (places > 0)
+        cli_note(cli, "the text is not UTF-8 in %zu places: U+FFFD stands there", places);
+}
+
 enum err_code voice_encode(const struct voice *voice, struct str text, struct token_list *ids,
                            struct err *err)
 {

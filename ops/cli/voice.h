@@ -23,6 +23,8 @@ void voice_close(struct voice *voice);
 /* The token that begins a text, where the tokenizer has one, and the text. */
 NODISCARD enum err_code voice_encode(const struct voice *voice, struct str text,
                                      struct token_list *ids, struct err *err);
+/* Say once that what was encoded is not all UTF-8, if so. */
+void voice_note_repair(const struct cli *cli, const struct voice *voice);
 /* The tokens of a rendered sequence. ERR_INVALID names a special token that is not there. */
 NODISCARD enum err_code voice_encode_sequence(const struct voice *voice,
                                               const struct sequence *sequence,

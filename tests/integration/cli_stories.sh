@@ -38,6 +38,12 @@ text "$((texts + 1))" >"$work/wanted-story"
 printf '\n' >>"$work/wanted-story"
 same "$work/story" "$work/wanted-story"
 
+note "bytes that are not UTF-8 are named once"
+printf 'Once \377 upon \300\257' | triad score "$work/stories" >"$work/out" 2>"$work/err"
+said "not UTF-8 in 3 places"
+expect_status 0 triad generate "$work/stories" --greedy --prompt "$(printf 'Once\377')" --tokens 2
+said "not UTF-8 in 1 places"
+
 note "what is wrong is said"
 expect_status 4 triad score "$work/nowhere" --text x
 expect_status 3 triad generate "$work/stories" --top-p 0

@@ -13,6 +13,10 @@ expect_status 9 triad tokenizer train "$TRIAD_SOURCE/LICENSE" --vocabulary 1024 
 expect_status 0 triad tokenizer train "$TRIAD_SOURCE/LICENSE" --vocabulary 300 --specials '<a>,<b c>' --out "$work/other"
 expect_status 0 triad tokenize "$work/other" --special --text 'x<b c>' --output csv
 said '^1,299,"?.*<b c>.*",1,6,special$'
+printf 'aa\377aa' >"$work/bytes"
+expect_status 0 triad tokenizer train "$work/bytes" --vocabulary 300 --out "$work/short"
+said "not UTF-8 in 1 places"
+said "need more text"
 expect_status 3 triad tokenizer train "$TRIAD_SOURCE/LICENSE" --vocabulary 260 --out "$work/none"
 said "256 bytes"
 expect_status 4 triad tokenizer train "$work/nowhere" --out "$work/none"

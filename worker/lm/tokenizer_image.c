@@ -83,6 +83,15 @@ static bool is_power_of_two(uint32_t n)
     return n != 0 && (n & (n - 1)) == 0;
 }
 
+/* Is it a kind that there is? What belongs to one kind means nothing to the other. */
+static bool flags_fit(uint32_t flags)
+{
+    const uint32_t level = IMAGE_NFC | IMAGE_IGNORE_MERGES;
+    const uint32_t fallback = IMAGE_PREPEND | IMAGE_STRIP;
+    uint32_t foreign = flags & IMAGE_BYTE_FALLBACK ? level : fallback;
+    return (flags & foreign) == 0 && (flags & ~(uint32_t)IMAGE_FLAGS_ALL) == 0;
+}
+
 /* Do the sections lie where image_lay_out() puts them, with the sizes that the counts ask for? */
 static bool sections_fit(const struct image_header *header)
 {
@@ -109,7 +118,7 @@ static bool sections_fit(const struct image_header *header)
     }
     return is_power_of_two(header->word_slots) && is_power_of_two(header->pair_slots) &&
            header->merge_count <= header->pair_slots && header->token_count > 0 &&
-           header->token_count <= INT32_MAX && (header->flags & ~(uint32_t)IMAGE_FLAGS_ALL) == 0 &&
+           header->token_count <= INT32_MAX && flags_fit(header->flags) &&
            header->pattern < SPLIT_PATTERN_COUNT;
 }
 

@@ -144,6 +144,10 @@ static enum err_code check_model(const struct reading *r, uint32_t *flags, struc
         rc = read_flag(r, MODEL_IGNORE_MERGES, IMAGE_IGNORE_MERGES, flags, err);
     if (rc == ERR_OK)
         rc = read_flag(r, MODEL_FUSE_UNK, IMAGE_FUSE_UNK, flags, err);
+    if (rc == ERR_OK && (*flags & IMAGE_BYTE_FALLBACK) && (*flags & IMAGE_IGNORE_MERGES))
+        rc = err_set(err, ERR_INVALID,
+                     "model key 'ignore_merges' is not supported with "
+                     "byte_fallback");
     static const enum model_key empty_keys[] = {MODEL_DROPOUT, MODEL_PREFIX, MODEL_SUFFIX};
     static const char *const nothings[] = {"null", "\"\"", "0", "0.0"};
     for (size_t i = 0; rc == ERR_OK && i < ARRAY_COUNT(empty_keys); i++) {

@@ -58,6 +58,7 @@ struct heap_entry {
 struct tokenizer_trainer {
     struct text_split *split;
     struct text_map repaired;
+    size_t replaced;
     struct intern words;
     int64_t *word_counts; /* by word number */
     uint32_t word_counts_cap;
@@ -114,9 +115,8 @@ enum err_code tokenizer_trainer_add(struct tokenizer_trainer *trainer, struct st
                                     struct err *err)
 {
     /* As encoding does: no merge is learned that no text can use. */
-    size_t replaced = 0;
     text_map_begin(&trainer->repaired, false);
-    if (text_repair(text, &trainer->repaired, &replaced))
+    if (text_repair(text, &trainer->repaired, &trainer->replaced))
         text = (struct str){trainer->repaired.text.data, trainer->repaired.text.len};
     text_split_begin(trainer->split, text);
     for (;;) {
@@ -135,6 +135,11 @@ enum err_code tokenizer_trainer_add(struct tokenizer_trainer *trainer, struct st
         }
         trainer->word_counts[number]++;
     }
+}
+
+size_t tokenizer_trainer_replaced(const struct tokenizer_trainer *trainer)
+{
+    return trainer->replaced;
 }
 
 /* The higher count first, then the smaller ids. */

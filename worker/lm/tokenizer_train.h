@@ -34,6 +34,9 @@ void tokenizer_trainer_free(struct tokenizer_trainer *trainer);
 NODISCARD enum err_code tokenizer_trainer_add(struct tokenizer_trainer *trainer, struct str text,
                                               struct err *err);
 
+/* How often U+FFFD has taken the place of bytes that were not UTF-8, in all pieces so far. */
+size_t tokenizer_trainer_replaced(const struct tokenizer_trainer *trainer);
+
 /* Learn. Ids: 0 … 255 the bytes, then the learned entries in the order of learning, then the
  * special tokens. The vocabulary is smaller than wanted when no pair occurs twice any more (see
  * tokenizer_vocabulary()). Use the trainer once. ERR_INVALID when the wanted vocabulary has no room

@@ -695,6 +695,20 @@ static void test_names_in_the_spelling_of_the_file_are_taken(void **state)
     tokenizer_free(t);
 }
 
+static void test_whole_words_do_not_go_with_byte_fallback(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    size_t len = 0;
+    struct tokenizer *t = NULL;
+    char *good = read_golden(GOLDEN_FOLDER "stories260K/tokenizer.json", &len);
+    char *text = with_change(good, "\"ignore_merges\": false", "\"ignore_merges\": true");
+    assert_int_equal(tokenizer_parse(text, strlen(text), "x", &t, &err), ERR_INVALID);
+    assert_non_null(strstr(err.text, "ignore_merges"));
+    free(text);
+    free(good);
+}
+
 static void test_decode_refuses_foreign_ids(void **state)
 {
     (void)state;
@@ -733,6 +747,7 @@ int main(void)
         cmocka_unit_test(test_places_lead_back_through_repair),
         cmocka_unit_test(test_decoded_text_has_no_broken_characters),
         cmocka_unit_test(test_names_in_the_spelling_of_the_file_are_taken),
+        cmocka_unit_test(test_whole_words_do_not_go_with_byte_fallback),
         cmocka_unit_test(test_decode_refuses_foreign_ids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
