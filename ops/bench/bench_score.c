@@ -5,9 +5,9 @@
 #include "bench_run.h"
 #include "bench_shape.h"
 #include "check.h"
-#include "checkpoint.h"
 #include "file.h"
 #include "kernels.h"
+#include "safetensors.h"
 
 enum { SGEMM_SIZE = 2048, SGEMM_ROUNDS = 3, ROUNDS_MAX = 64 };
 
@@ -79,17 +79,25 @@ static void report_scoring(struct bench_report *report, const struct bench_optio
     }
 }
 
-/* For another program to score the same. */
+/* For another program to score the same: weights, config.json and the ids. */
 static enum err_code save(const struct bench_options *o, struct model *model, const int32_t *ids,
                           struct err *err)
 {
     char path[4096];
     const struct params *p = model_weights(model);
-    enum err_code rc = checkpoint_write(o->save, model_shape(model), p->tensors, p->tensor_count,
-                                        NULL, TENSOR_F32, err);
+    struct strbuf config = {0};
+    enum err_code rc = file_mkdirs(o->save, 0755, err);
+    snprintf(path, sizeof path, "%s/model.safetensors", o->save);
+    if (rc == ERR_OK)
+        rc = safetensors_write(path, p->tensors, p->tensor_count, TENSOR_F32, err);
+    snprintf(path, sizeof path, "%s/config.json", o->save);
+    model_config_print(model_shape(model), &config);
+    if (rc == ERR_OK)
+        rc = file_write_atomic(path, config.data, config.len, 0644, err);
     snprintf(path, sizeof path, "%s/ids.bin", o->save);
     if (rc == ERR_OK)
         rc = file_write_atomic(path, ids, (o->tokens + 1) * sizeof *ids, 0644, err);
+    strbuf_release(&config);
     return rc;
 }
 

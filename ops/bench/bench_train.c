@@ -78,6 +78,7 @@ static void report_steps(struct bench_report *report, const struct bench_options
     const double cpu_rate = flops * (double)steps->count / all.cpu;
     bench_report_figure(report, "memory", memory_bytes / 1048576, "MiB");
     bench_report_figure(report, "step (median)", seconds, "s");
+    bench_report_figure(report, "step, processor time", all.cpu / (double)steps->count, "s");
     bench_report_figure(report, "training", tokens / seconds, "tokens/s");
     bench_report_figure(report, "training, 6 N tokens", 1e-9 * flops / seconds, "GFLOP/s");
     bench_report_figure(report, "sgemm 4096^3, best", sgemm->wall, "GFLOP/s");

@@ -62,7 +62,8 @@ def prepare(triad, work, precision):
         subprocess.run([triad, "bench", "score", "--shape", SHAPE, "--tokens", TOKENS, "--save", folder, "--rounds", "1"],
                        check=True, stdout=subprocess.DEVNULL)
     if not gguf.exists():
-        config = json.loads((folder / "config.json").read_text())
+        config = {key: value for key, value in json.loads((folder / "config.json").read_text()).items()
+                  if value is not None}
         weights = read_safetensors(folder / "model.safetensors")
         write_gguf(gguf, oracle.gguf_fields(config), oracle.gguf_tensors(weights, config), precision)
     source, driver = HERE / "llamacpp_score.c", work / "llamacpp_score"
