@@ -220,6 +220,10 @@ static enum err_code read_root(struct manifest *m, struct err *err)
         code = read_filters(m, keys.include, "include", &m->includes, &m->include_count, err);
     if (!code)
         code = read_filters(m, keys.exclude, "exclude", &m->excludes, &m->exclude_count, err);
+    m->reference = (struct manifest_reference){.node = keys.reference, .why = ""};
+    if (!code && keys.reference)
+        code = fields_read(&m->doc, keys.reference, "'reference'", &manifest_reference_table,
+                           &m->reference, err);
     return code;
 }
 

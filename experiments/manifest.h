@@ -53,6 +53,7 @@ struct manifest_stage {
 
 struct manifest_variant {
     const char *name;
+    const char *family; /* whose it is */
     const struct yaml_node *node;
     enum manifest_origin origin;
     const char *from; /* the variant it starts from; NULL for checkpoint and pretrain */
@@ -116,6 +117,7 @@ struct manifest_task_override {
 };
 
 struct manifest_variant_format {
+    const char *family; /* NULL: of every family */
     const char *variant;
     enum format format;
 };
@@ -151,6 +153,22 @@ struct manifest_resources {
     int64_t memory_bytes; /* 0: as estimated */
 };
 
+/* What a published grid counts as one of its jobs. */
+enum reference_unit {
+    REFERENCE_TASK,      /* a model on a task */
+    REFERENCE_COMPONENT, /* a model with one kind of prompt, on all tasks */
+    REFERENCE_MODEL,     /* a model that is trained */
+};
+
+/* A published grid that the manifest stands for. */
+struct manifest_reference {
+    const struct yaml_node *node; /* NULL: there is none */
+    int64_t jobs;
+    int unit;                  /* enum reference_unit */
+    struct field_texts absent; /* names of its grid that stand for nothing */
+    const char *why;           /* they are absent, in a sentence; or "" */
+};
+
 struct manifest_corpus {
     const char *name;
     struct field_texts files;
@@ -177,6 +195,7 @@ struct manifest {
     struct manifest_corpus *corpora;
     size_t corpus_count;
     struct manifest_resources train_resources, evaluate_resources;
+    struct manifest_reference reference;
 };
 
 /* Parse a manifest. `path` is for messages and for relative paths. ERR_INVALID with

@@ -242,6 +242,7 @@ static enum err_code read_variants(struct manifest *m, struct manifest_family *f
     for (size_t i = 0; i < node->count; i++) {
         struct manifest_variant *variant = &family->variants[i];
         variant->name = node->keys[i]->text;
+        variant->family = family->name;
         variant->node = node->items[i];
         if (!field_is_name(variant->name) || strcmp(variant->name, "none") == 0)
             return yaml_fail(&m->doc, node->keys[i], err, "'%.64s' cannot be a variant's name",

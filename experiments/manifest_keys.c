@@ -9,6 +9,7 @@ const char *const manifest_sampling_names[] = {"auto", "uniform", "proportional"
 const char *const manifest_preset_names[] = {"none", "spectrum-v0", "spectrum-v1", NULL};
 const char *const manifest_compat_names[] = {"paper", "reference", NULL};
 const char *const manifest_recompute_names[] = {"auto", "always", "never", NULL};
+static const char *const reference_unit_names[] = {"task", "component", "model", NULL};
 static const char *const format_choices[] = {"spectrum", "colon", "chat", NULL}; /* enum format */
 static const char *const tokenizer_kind_names[] = {"bpe", NULL};
 
@@ -84,6 +85,7 @@ static const struct field root[] = {
     NODE_KEY("resources", manifest_root_keys, resources),
     NODE_KEY("include", manifest_root_keys, include),
     NODE_KEY("exclude", manifest_root_keys, exclude),
+    NODE_KEY("reference", manifest_root_keys, reference),
 };
 const struct field_table manifest_root_table = TABLE(root);
 
@@ -272,4 +274,13 @@ static const struct field resource[] = {
      .min = 1048576, .max = 1e15},
 };
 const struct field_table manifest_resource_table = TABLE(resource);
+
+static const struct field reference[] = {
+    {.key = "jobs", .kind = FIELD_INTEGER, .offset = offsetof(struct manifest_reference, jobs),
+     .min = 1, .max = 1e9, .required = true},
+    CHOICE_KEY("unit", manifest_reference, unit, reference_unit_names),
+    TEXTS_KEY("absent", manifest_reference, absent),
+    TEXT_KEY("why", manifest_reference, why),
+};
+const struct field_table manifest_reference_table = TABLE(reference);
 /* clang-format on */

@@ -224,6 +224,15 @@ enum err_code manifest_need_variant(const struct manifest *m, const struct yaml_
                      name, hint);
 }
 
+static bool family_exists(const struct manifest *m, const char *name)
+{
+    for (size_t f = 0; f < m->family_count; f++) {
+        if (strcmp(m->families[f].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
 static enum err_code read_formats(struct manifest *m, const struct yaml_node *node,
                                   struct manifest_suite *suite, struct err *err)
 {
@@ -231,8 +240,16 @@ static enum err_code read_formats(struct manifest *m, const struct yaml_node *no
         return yaml_fail(&m->doc, node, err, "'formats' must map variants to formats");
     suite->formats = arena_array(&m->doc.arena, node->count + 1, sizeof *suite->formats);
     for (size_t i = 0; i < node->count; i++) {
-        const char *variant = node->keys[i]->text;
+        const char *key = node->keys[i]->text, *slash = strchr(key, '/');
+        const char *family =
+            slash ? arena_strndup(&m->doc.arena, key, (size_t)(slash - key)) : NULL;
+        const char *variant = slash ? slash + 1 : key;
         enum err_code code = manifest_need_variant(m, node->keys[i], "formats", variant, err);
+        if (!code && family && !family_exists(m, family))
+            code = yaml_fail(&m->doc, node->keys[i], err,
+                             "'formats' names the family '%.64s', "
+                             "which there is not",
+                             family);
         if (code)
             return code;
         int format = 0;
@@ -243,7 +260,7 @@ static enum err_code read_formats(struct manifest *m, const struct yaml_node *no
                              "no format is called '%.64s'; known are spectrum, colon, chat",
                              node->items[i]->text);
         suite->formats[suite->format_count++] =
-            (struct manifest_variant_format){variant, (enum format)format};
+            (struct manifest_variant_format){family, variant, (enum format)format};
     }
     return ERR_OK;
 }
@@ -313,10 +330,15 @@ struct manifest_evaluate manifest_evaluate_settings(struct manifest *m,
 enum format manifest_format(const struct manifest_suite *suite,
                             const struct manifest_variant *variant)
 {
+    const struct manifest_variant_format *found = NULL;
     for (size_t i = 0; i < suite->format_count; i++) {
-        if (strcmp(suite->formats[i].variant, variant->name) == 0)
-            return suite->formats[i].format;
+        const struct manifest_variant_format *f = &suite->formats[i];
+        const bool own = f->family && strcmp(f->family, variant->family) == 0;
+        if (strcmp(f->variant, variant->name) == 0 && (own || (!f->family && !found)))
+            found = f;
     }
+    if (found)
+        return found->format;
     switch (variant->origin) {
     case ORIGIN_INSTRUCT:
     case ORIGIN_SPECTRUM:

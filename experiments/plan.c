@@ -146,6 +146,7 @@ static void mark_needed(struct family_plan *f)
     size_t count = f->family->variant_count * m->seed_count;
     f->needed = arena_array(&f->planner->plan->arena, count, sizeof *f->needed);
     f->model_job = arena_array(&f->planner->plan->arena, count, sizeof *f->model_job);
+    f->model_waits = arena_array(&f->planner->plan->arena, count, sizeof *f->model_waits);
     for (size_t i = 0; i < count; i++) {
         const char *variant = f->family->variants[i / m->seed_count].name;
         f->model_job[i] = NO_JOB;
@@ -169,11 +170,21 @@ static enum err_code plan_family(struct planner *p, struct manifest_family *fami
     enum err_code code = plan_family_turns(p, family, err);
     if (!code)
         code = plan_family_open(p, &f, err);
+    if (plan_may_lack(p, code)) {
+        plan_outline_family(&f, err);
+        plan_family_close(&f);
+        return ERR_OK;
+    }
     for (size_t i = 0; !code && i < models; i++) {
         size_t job;
-        if (f.needed[i])
-            code = plan_model_job(&f, i / p->manifest->seed_count, i % p->manifest->seed_count,
-                                  &job, err);
+        if (!f.needed[i])
+            continue;
+        const size_t variant = i / p->manifest->seed_count;
+        code = plan_model_job(&f, variant, i % p->manifest->seed_count, &job, err);
+        if (plan_may_lack(p, code)) {
+            f.model_waits[i] = plan_model_lacks(&f, &family->variants[variant], err);
+            code = ERR_OK;
+        }
     }
     for (size_t t = 0; !code && t < p->entry_task_count; t++)
         code = plan_evaluation(&f, &p->entry_tasks[t], err);
@@ -193,7 +204,7 @@ static enum err_code plan_all(struct planner *p, struct err *err)
         plan_collect_held_out(p);
     for (size_t i = 0; !code && i < p->manifest->family_count; i++)
         code = plan_family(p, &p->manifest->families[i], err);
-    if (!code && p->plan->cell_count == 0)
+    if (!code && p->plan->cell_count == 0 && p->plan->outline_count == 0)
         code = err_set(err, ERR_INVALID, "%s: include and exclude leave nothing to evaluate",
                        p->manifest->doc.name);
     suite_release(&p->suite);

@@ -42,6 +42,7 @@ struct plan_env {
     int64_t (*training_memory)(void *ctx, const struct plan_model *model,
                                const struct jobspec_train *train, const struct plan_batch *batch,
                                bool again, struct strbuf *text);
+    bool missing_ok; /* checkpoints and data that are not here are listed, not an error */
 
     /* Learn a byte-level BPE from texts and append its tokenizer.json; `specials` end up last, in
      * order. Equal texts must give equal bytes. */
@@ -169,6 +170,20 @@ struct plan_data {
     double epochs; /* passes over the data */
 };
 
+/* Something that the plan needs and that is not on this machine. */
+struct plan_missing {
+    const char *what; /* "checkpoint hf:ORG/NAME", "data of globaloqa" */
+    const char *how;  /* to get it, in a sentence */
+    size_t cells;     /* that wait for it */
+};
+
+/* A cell that cannot be planned for want of something. */
+struct plan_outline {
+    const char *family, *variant, *suite, *task;
+    uint64_t seed;
+    const char *waits; /* for what */
+};
+
 struct plan {
     struct arena arena; /* owns everything but the datasets in blobs */
     const char *experiment;
@@ -187,6 +202,10 @@ struct plan {
     size_t checkpoint_count;
     struct plan_validator *validators; /* each task once */
     size_t validator_count;
+    struct plan_missing *missing; /* only with missing_ok: such a plan cannot be submitted */
+    size_t missing_count;
+    struct plan_outline *outlines;
+    size_t outline_count;
     const char **held_out; /* source ids that may not be trained on, sorted */
     size_t held_out_count;
     const char **notes; /* sentences for the report */
@@ -211,6 +230,11 @@ typedef const char *plan_fate(void *ctx, const struct plan_job *job);
 /* Append the plan as JSON, schema "triad.plan/2" (docs/data.md section 6): what the report needs,
  * and all that `triad plan` shows. `fate` may be NULL. */
 void plan_json(const struct plan *plan, plan_fate *fate, void *ctx, struct strbuf *out);
+/* Jobs of the published grid (manifest's `reference`) that the plan's cells stand for, waiting ones
+ * too, and how many models they are about; and the comparison as text, with every difference. */
+size_t plan_reference_count(const struct plan *plan, size_t *models_out);
+void plan_reference_text(const struct plan *plan, struct strbuf *out);
+
 /* Append the plan for people. */
 void plan_text(const struct plan *plan, plan_fate *fate, void *ctx, struct strbuf *out);
 

@@ -20,7 +20,7 @@ static const struct {
 
 enum err_code plan_evaluation(struct family_plan *f, const struct entry_task *et, struct err *err)
 {
-    if (!plan_keeps_any(f, et->task))
+    if (!plan_keeps_any(f, et->task) || plan_outline_task(f, et))
         return ERR_OK;
     for (size_t i = 0; i < ARRAY_COUNT(suite_kinds); i++) {
         if (strcmp(et->entry->suite, suite_kinds[i].suite) == 0)
@@ -153,7 +153,12 @@ void plan_add_cell(const struct cell_data *d, size_t variant, size_t seed)
     const uint64_t seed_value = (uint64_t)p->manifest->seeds[seed];
     if (!plan_keeps(p->manifest, d->f->family->name, v->name, d->task->task, seed_value))
         return;
-    const size_t model = d->f->model_job[variant * p->manifest->seed_count + seed];
+    const size_t index = variant * p->manifest->seed_count + seed;
+    const size_t model = d->f->model_job[index];
+    if (model == NO_JOB) {
+        plan_add_outline(d->f, d->et, variant, seed, d->f->model_waits[index]);
+        return;
+    }
     struct named_digest input = {"data", d->blob};
     struct named_digest parent = {"model", p->plan->jobs[model].identity};
     const struct jobspec spec = {

@@ -204,6 +204,7 @@ static enum err_code plan_variant(struct alignment *a, size_t variant, struct er
     const enum format format = manifest_format(a->et->entry, &a->f->family->variants[variant]);
     enum err_code code = build(a, format, &blob, err);
     const struct cell_data data = {.f = a->f,
+                                   .et = a->et,
                                    .task = a->task,
                                    .settings = a->settings,
                                    .kind = RECORDS_CHOICES,

@@ -22,6 +22,7 @@ struct family_plan {
     struct digest tokenizer_blob; /* none when the tokenizer comes with a checkpoint */
     bool *needed;                 /* [variant * seeds + seed]: some kept cell needs this model */
     size_t *model_job;            /* the same; NO_JOB while not planned */
+    const char **model_waits;     /* the same: for what, when it cannot be planned */
 };
 
 /* A task of a suite entry, matched. */
@@ -37,8 +38,8 @@ struct planner {
     struct suite suite;
     struct entry_task *entry_tasks;
     size_t entry_task_count;
-    size_t job_cap, blob_cap, task_cap, cell_cap, data_cap, checkpoint_cap, validator_cap, note_cap,
-        warning_cap;
+    size_t job_cap, blob_cap, task_cap, cell_cap, data_cap, checkpoint_cap, validator_cap,
+        missing_cap, outline_cap, note_cap, warning_cap;
 };
 
 /* Room for one more element: returns the (possibly moved) array. */
@@ -107,6 +108,7 @@ bool plan_keeps(const struct manifest *manifest, const char *family, const char 
 /* What one variant is evaluated on, for plan_add_cell(). */
 struct cell_data {
     struct family_plan *f;
+    const struct entry_task *et;
     const struct plan_task *task;
     struct manifest_evaluate settings;
     enum record_kind kind;
@@ -127,6 +129,22 @@ void plan_add_cell(const struct cell_data *data, size_t variant, size_t seed);
 bool plan_keeps_any(const struct family_plan *f, const struct task *task);
 /* Append the task to the plan's; sizes and pairing are the caller's to fill in. */
 struct plan_task *plan_new_task(struct family_plan *f, const struct entry_task *et);
+
+/* What is missing, with missing_ok (plan_missing.c). Each counts as an error of the given code
+ * elsewhere: true when it may be left out, and was noted. */
+bool plan_may_lack(const struct planner *p, enum err_code code);
+/* Note that something is missing; returns its name, which outlives the planner. */
+const char *plan_lacks(struct planner *p, const char *what, const char *how);
+/* The cell of a variant and seed waits. */
+void plan_add_outline(struct family_plan *f, const struct entry_task *et, size_t variant,
+                      size_t seed, const char *waits);
+/* None of a family's checkpoints can be looked into: outline everything it would do. */
+void plan_outline_family(struct family_plan *f, const struct err *why);
+/* Note which checkpoints and data a variant's model lacks; returns the first of them. */
+const char *plan_model_lacks(struct family_plan *f, const struct manifest_variant *v,
+                             const struct err *why);
+/* Outline all cells of a task whose data are not here. False when they are. */
+bool plan_outline_task(struct family_plan *f, const struct entry_task *et);
 
 /* Plan the evaluation of one task by all variants and seeds of a family, as the suite demands:
  * plan_task.c scores answers, plan_choices.c candidates, plan_samples.c draws texts. */

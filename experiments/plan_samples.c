@@ -144,6 +144,7 @@ static enum err_code plan_variant(struct sample_plan *d, size_t variant, struct 
     if (prompts.tokens_max > d->task->tokens_max)
         d->task->tokens_max = prompts.tokens_max;
     const struct cell_data data = {.f = d->f,
+                                   .et = d->et,
                                    .task = d->task,
                                    .settings = d->settings,
                                    .kind = RECORDS_SAMPLES,

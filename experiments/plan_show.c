@@ -167,6 +167,49 @@ static json_t *checkpoint_json(const struct plan_checkpoint *c)
     return o;
 }
 
+static json_t *missing_json(const struct plan *plan)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < plan->missing_count; i++) {
+        json_t *o = json_object();
+        json_member_text(o, "what", plan->missing[i].what);
+        json_member_text(o, "how", plan->missing[i].how);
+        json_member_integer(o, "cells", (int64_t)plan->missing[i].cells);
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
+static json_t *outlines_json(const struct plan *plan)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < plan->outline_count; i++) {
+        const struct plan_outline *w = &plan->outlines[i];
+        json_t *o = json_object();
+        json_member_text(o, "family", w->family);
+        json_member_text(o, "variant", w->variant);
+        json_member_text(o, "suite", w->suite);
+        json_member_text(o, "task", w->task);
+        json_member_integer(o, "seed", (int64_t)w->seed);
+        json_member_text(o, "waits", w->waits);
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
+static json_t *reference_json(const struct plan *plan)
+{
+    const struct manifest_reference *r = &plan->manifest->reference;
+    json_t *o = json_object();
+    size_t models;
+    json_member_integer(o, "jobs", r->jobs);
+    json_member_integer(o, "here", (int64_t)plan_reference_count(plan, &models));
+    json_member_integer(o, "models", (int64_t)models);
+    json_object_set_new(o, "absent", text_list(r->absent.items, r->absent.count));
+    json_member_text(o, "why", r->why);
+    return o;
+}
+
 void plan_json(const struct plan *plan, plan_fate *fate, void *ctx, struct strbuf *out)
 {
     const struct manifest *m = plan->manifest;
@@ -205,6 +248,10 @@ void plan_json(const struct plan *plan, plan_fate *fate, void *ctx, struct strbu
     json_object_set_new(root, "blobs", blobs);
     json_object_set_new(root, "checkpoints", checkpoints);
     json_object_set_new(root, "validators", validators);
+    json_object_set_new(root, "missing", missing_json(plan));
+    json_object_set_new(root, "waiting", outlines_json(plan));
+    if (m->reference.node)
+        json_object_set_new(root, "reference", reference_json(plan));
     json_object_set_new(root, "held_out", text_list(plan->held_out, plan->held_out_count));
     json_object_set_new(root, "notes", text_list(plan->notes, plan->note_count));
     json_object_set_new(root, "warnings", text_list(plan->warnings, plan->warning_count));
@@ -320,6 +367,17 @@ static void put_totals(const struct plan *plan, struct strbuf *out)
         quantity_bytes_text((double)memory, bytes, sizeof bytes));
 }
 
+static void put_missing(const struct plan *plan, struct strbuf *out)
+{
+    if (plan->missing_count == 0)
+        return;
+    strbuf_printf(
+        out, "\nNot here: %zu of %zu cells wait, and nothing of them is planned yet. They need\n",
+        plan->outline_count, plan->outline_count + plan->cell_count);
+    for (size_t i = 0; i < plan->missing_count; i++)
+        strbuf_printf(out, "  %s\n    %s\n", plan->missing[i].what, plan->missing[i].how);
+}
+
 void plan_text(const struct plan *plan, plan_fate *fate, void *ctx, struct strbuf *out)
 {
     strbuf_printf(out, "Plan of %s\n\n", plan->experiment);
@@ -331,4 +389,7 @@ void plan_text(const struct plan *plan, plan_fate *fate, void *ctx, struct strbu
     for (size_t i = 0; i < plan->warning_count; i++)
         strbuf_printf(out, "%s  %s\n", i ? "" : "\nWarnings\n", plan->warnings[i]);
     put_totals(plan, out);
+    put_missing(plan, out);
+    if (plan->manifest->reference.node)
+        plan_reference_text(plan, out);
 }

@@ -262,6 +262,7 @@ static struct cell_data data_of(const struct evaluation *e, size_t variant)
     while (e->formats[f].format != format)
         f++;
     return (struct cell_data){.f = e->f,
+                              .et = e->et,
                               .task = e->task,
                               .settings = e->settings,
                               .kind = RECORDS_SCORES,

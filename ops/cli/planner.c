@@ -312,8 +312,8 @@ static struct plan_env environment(struct planner_ctx *ctx, const char *root)
         .tokenizer_close = env_tokenizer_close};
 }
 
-enum err_code planner_make(struct cli *cli, const char *manifest_path, struct planned *out,
-                           struct err *err)
+enum err_code planner_make(struct cli *cli, const char *manifest_path, bool missing_ok,
+                           struct planned *out, struct err *err)
 {
     const char *root = NULL;
     struct planner_ctx ctx = {.cli = cli,
@@ -329,7 +329,8 @@ enum err_code planner_make(struct cli *cli, const char *manifest_path, struct pl
     if (rc == ERR_OK)
         rc = planner_root(cli, manifest_path, &root, err);
     if (rc == ERR_OK) {
-        const struct plan_env env = environment(&ctx, root);
+        struct plan_env env = environment(&ctx, root);
+        env.missing_ok = missing_ok;
         rc = plan_build(&out->manifest, &env, &out->plan, err);
         out->has_plan = rc == ERR_OK;
     }

@@ -59,7 +59,8 @@ enum cli_exit verb_plan(struct cli *cli)
     struct err err;
     struct planned planned = {0};
     struct fates known = {0};
-    enum err_code rc = planner_make(cli, cli->arguments[0], &planned, &err);
+    enum err_code rc =
+        planner_make(cli, cli->arguments[0], cli_flag(cli, "missing-ok"), &planned, &err);
     if (rc == ERR_OK) {
         struct strbuf text = {0};
         struct fates *fates = known_fates(cli, &known);

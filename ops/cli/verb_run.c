@@ -124,7 +124,7 @@ static enum err_code prepare(struct run *run, struct err *err)
     if (rc == ERR_OK)
         rc = lock_state(run, err);
     if (rc == ERR_OK)
-        rc = planner_make(cli, cli->arguments[0], &run->planned, err);
+        rc = planner_make(cli, cli->arguments[0], false, &run->planned, err);
     const int64_t planned_ms = clock_mono_ms();
     run->stages.plan_ms = planned_ms - begin_ms;
     if (rc != ERR_OK)

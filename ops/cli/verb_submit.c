@@ -44,7 +44,7 @@ enum cli_exit verb_submit(struct cli *cli)
     const bool wait = cli_flag(cli, "wait") && !dry_run;
     enum err_code rc = connection_open(cli, CONNECTION_RUNNING, &c, &err);
     if (rc == ERR_OK)
-        rc = planner_make(cli, cli->arguments[0], &planned, &err);
+        rc = planner_make(cli, cli->arguments[0], false, &planned, &err);
     if (rc == ERR_OK && !dry_run)
         rc = submit_inputs(cli, &c, &planned.plan, &err);
     if (rc == ERR_OK)

@@ -63,6 +63,11 @@ static const struct cli_option run_options[] = {
     END_OF_OPTIONS,
 };
 
+static const struct cli_option plan_options[] = {
+    {"missing-ok", NULL, NULL, "list what is not here instead of stopping at it"},
+    END_OF_OPTIONS,
+};
+
 static const struct cli_option submit_options[] = {
     {"wait", NULL, NULL, "stay until every job has ended; exit 6 when one did not succeed"},
     {"dry-run", NULL, NULL, "only tell what would be new and what would be reused"},
@@ -304,8 +309,11 @@ const struct cli_verb cli_verbs[] = {
     {NULL, "plan", "MANIFEST", 1, 1, "show what a manifest means; start nothing",
      "Every job with its identity, what it depends on, what would be reused and why, k and the "
      "share of\n"
-     "sequences it leaves out for every task, hours and memory.",
-     NULL, verb_plan},
+     "sequences it leaves out for every task, hours and memory. With --missing-ok, checkpoints and "
+     "data\n"
+     "that are not here are listed with the way to get them, and the cells that wait for them are "
+     "counted.",
+     plan_options, verb_plan},
     {NULL, "submit", "MANIFEST", 1, 1, "give a manifest's jobs to the coordinator", "",
      submit_options, verb_submit},
     {NULL, "status", "[EXPERIMENT]", 0, 1, "counts of jobs by state, and what runs now", "", NULL,
