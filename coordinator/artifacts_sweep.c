@@ -46,15 +46,17 @@ void artifacts_tree_files(const struct artifacts *artifacts, const struct digest
 /* The digest that a file is named after; false for other names. */
 static bool digest_of_name(unsigned folder, const char *name, struct digest *out)
 {
-    char hex[DIGEST_HEX_SIZE + 2];
-    char first[3] = "";
-    if (strlen(name) > DIGEST_HEX_SIZE - 1) {
+    char hex[DIGEST_HEX_SIZE + 2] = "";
+    const size_t len = strlen(name);
+    size_t at = 0;
+    if (folder < ARTIFACTS_SWEEP_FOLDERS - 1) {
+        at = 2;
+        snprintf(hex, sizeof hex, "%02x", folder & 0xff);
+    }
+    if (len > DIGEST_HEX_SIZE - 1) {
         return false;
     }
-    if (folder < ARTIFACTS_SWEEP_FOLDERS - 1) {
-        snprintf(first, sizeof first, "%02x", folder);
-    }
-    snprintf(hex, sizeof hex, "%s%s", first, name);
+    memcpy(hex + at, name, len + 1);
     return digest_from_hex(hex, out);
 }
 

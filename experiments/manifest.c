@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "labels.h"
 #include "manifest_keys.h"
 #include "quantity.h"
 
@@ -126,12 +127,41 @@ static enum err_code read_filters(struct manifest *m, const struct yaml_node *no
     return code;
 }
 
+/* The labels as one set, in the document's arena. */
+static enum err_code read_labels(struct manifest *m, struct manifest_resources *resources,
+                                 struct err *err)
+{
+    struct strbuf words = {0}, set = {0};
+    for (size_t i = 0; i < resources->labels.count; i++)
+        strbuf_printf(&words, "%s,", resources->labels.items[i]);
+    enum err_code code = labels_parse(strbuf_text(&words), &set, err);
+    if (code) {
+        const struct err why = *err;
+        code = yaml_fail(&m->doc, resources->labels.nodes[0], err, "'labels': %s", why.text);
+    }
+    resources->label_set = arena_strdup(&m->doc.arena, strbuf_text(&set));
+    strbuf_release(&words);
+    strbuf_release(&set);
+    return code;
+}
+
+static enum err_code read_retry(struct manifest *m, const struct yaml_node *node, struct err *err)
+{
+    struct manifest_retry *retry = &m->retry;
+    *retry = (struct manifest_retry){
+        .attempts = 3, .backoff_seconds = 1, .backoff_max_seconds = 60, .memory_growth = 0.5};
+    for (int c = 0; c < FAILURE_CLASS_COUNT; c++)
+        retry->again[c] = RETRY_AGAIN_MAX;
+    return node ? fields_read(&m->doc, node, "'retry'", &manifest_retry_table, retry, err) : ERR_OK;
+}
+
 static enum err_code read_resources(struct manifest *m, const struct yaml_node *node,
                                     struct err *err)
 {
     struct manifest_resources_keys keys = {0};
     m->train_resources.threads = 2;
     m->evaluate_resources.threads = 1;
+    m->train_resources.label_set = m->evaluate_resources.label_set = "";
     if (!node)
         return ERR_OK;
     enum err_code code =
@@ -142,7 +172,8 @@ static enum err_code read_resources(struct manifest *m, const struct yaml_node *
     if (!code && keys.evaluate)
         code = fields_read(&m->doc, keys.evaluate, "'resources' of evaluate",
                            &manifest_resource_table, &m->evaluate_resources, err);
-    return code;
+    code = code ? code : read_labels(m, &m->train_resources, err);
+    return code ? code : read_labels(m, &m->evaluate_resources, err);
 }
 
 static enum err_code read_corpora(struct manifest *m, const struct yaml_node *node, struct err *err)
@@ -216,6 +247,8 @@ static enum err_code read_root(struct manifest *m, struct err *err)
         code = read_compares(m, keys.compare, err);
     if (!code)
         code = read_resources(m, keys.resources, err);
+    if (!code)
+        code = read_retry(m, keys.retry, err);
     if (!code)
         code = read_filters(m, keys.include, "include", &m->includes, &m->include_count, err);
     if (!code)

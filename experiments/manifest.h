@@ -10,6 +10,7 @@
 #include "fields.h"
 #include "format.h"
 #include "jobspec.h"
+#include "vocab.h"
 
 enum manifest_origin {
     ORIGIN_CHECKPOINT, /* weights somebody else trained */
@@ -150,7 +151,18 @@ struct manifest_filter {
 
 struct manifest_resources {
     int64_t threads;
-    int64_t memory_bytes; /* 0: as estimated */
+    int64_t memory_bytes;      /* 0: as estimated */
+    struct field_texts labels; /* as written */
+    const char *label_set;     /* labels.h: a worker must have all of them */
+    double time_limit_minutes; /* of one attempt; 0: none */
+};
+
+/* How often a job is tried again: in all, and after each class of failure (vocab.h). */
+struct manifest_retry {
+    int64_t attempts; /* that cost something: all but lost and pre-empted ones */
+    int64_t again[FAILURE_CLASS_COUNT];
+    double backoff_seconds, backoff_max_seconds;
+    double memory_growth; /* share by which the request grows after each failure for want of it */
 };
 
 /* What a published grid counts as one of its jobs. */
@@ -196,6 +208,7 @@ struct manifest {
     size_t corpus_count;
     struct manifest_resources train_resources, evaluate_resources;
     struct manifest_reference reference;
+    struct manifest_retry retry;
 };
 
 /* Parse a manifest. `path` is for messages and for relative paths. ERR_INVALID with

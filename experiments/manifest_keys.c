@@ -83,6 +83,7 @@ static const struct field root[] = {
     NEED_NODE("evaluate", manifest_root_keys, evaluate),
     NODE_KEY("compare", manifest_root_keys, compare),
     NODE_KEY("resources", manifest_root_keys, resources),
+    NODE_KEY("retry", manifest_root_keys, retry),
     NODE_KEY("include", manifest_root_keys, include),
     NODE_KEY("exclude", manifest_root_keys, exclude),
     NODE_KEY("reference", manifest_root_keys, reference),
@@ -272,6 +273,8 @@ static const struct field resource[] = {
     INTEGER_KEY("threads", manifest_resources, threads, 1, 4096),
     {.key = "memory", .kind = FIELD_BYTES, .offset = offsetof(struct manifest_resources, memory_bytes),
      .min = 1048576, .max = 1e15},
+    TEXTS_KEY("labels", manifest_resources, labels),
+    REAL_KEY("time_limit_minutes", manifest_resources, time_limit_minutes, 0.01, 1e6),
 };
 const struct field_table manifest_resource_table = TABLE(resource);
 
@@ -283,4 +286,23 @@ static const struct field reference[] = {
     TEXT_KEY("why", manifest_reference, why),
 };
 const struct field_table manifest_reference_table = TABLE(reference);
+
+#define AGAIN_KEY(k, class)                                                                        \
+    INTEGER_KEY(k, manifest_retry, again[class], 0, RETRY_AGAIN_MAX)
+static const struct field retry[] = {
+    INTEGER_KEY("attempts", manifest_retry, attempts, 1, 1000),
+    AGAIN_KEY("error", FAILURE_ERROR),
+    AGAIN_KEY("exit", FAILURE_EXIT),
+    AGAIN_KEY("signal", FAILURE_SIGNAL),
+    AGAIN_KEY("memory", FAILURE_MEMORY),
+    AGAIN_KEY("timeout", FAILURE_TIMEOUT),
+    AGAIN_KEY("lost", FAILURE_LOST),
+    AGAIN_KEY("preempted", FAILURE_PREEMPTED),
+    AGAIN_KEY("invalid", FAILURE_INVALID),
+    REAL_KEY("backoff_seconds", manifest_retry, backoff_seconds, 0.001, 86400),
+    REAL_KEY("backoff_max_seconds", manifest_retry, backoff_max_seconds, 0.001, 86400),
+    REAL_KEY("memory_growth", manifest_retry, memory_growth, 0, 10),
+};
+#undef AGAIN_KEY
+const struct field_table manifest_retry_table = TABLE(retry);
 /* clang-format on */

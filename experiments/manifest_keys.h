@@ -10,7 +10,7 @@ struct manifest_root_keys {
     const char *experiment, *notes;
     int numerics, precision;
     const struct yaml_node *seeds, *corpora, *defaults, *families, *evaluate, *compare, *resources,
-        *include, *exclude, *reference;
+        *include, *exclude, *reference, *retry;
 };
 
 struct manifest_defaults_keys {
@@ -67,7 +67,8 @@ struct manifest_resources_keys {
 extern const struct field_table manifest_root_table, manifest_defaults_table, manifest_family_table,
     manifest_architecture_table, manifest_tokenizer_table, manifest_variant_table,
     manifest_lora_table, manifest_suite_table, manifest_settings_table, manifest_compare_table,
-    manifest_filter_table, manifest_resources_table, manifest_resource_table, manifest_reference_table;
+    manifest_filter_table, manifest_resources_table, manifest_resource_table,
+    manifest_reference_table, manifest_retry_table;
 
 /* Training keys alone (defaults and families), and with those of each kind of stage; by
  * enum manifest_origin, ORIGIN_CHECKPOINT standing for the former. All for struct manifest_stage.

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "hash.h"
+#include "retry_policy.h"
 
 #define PROTOCOL_VERSION 2
 
@@ -62,27 +63,6 @@ enum outcome {
     OUTCOME_INVALID,   /* set by the coordinator: the result contradicts the store or the plan */
     OUTCOME_COUNT,
 };
-
-/* Why an attempt failed, as far as the next one is concerned: what a job's retry policy counts. */
-enum failure_class {
-    FAILURE_ERROR,     /* the computation said why */
-    FAILURE_EXIT,      /* its process ended with a status and no result */
-    FAILURE_SIGNAL,    /* its process was killed */
-    FAILURE_MEMORY,    /* for want of memory */
-    FAILURE_TIMEOUT,   /* it took longer than the job's limit */
-    FAILURE_LOST,      /* its worker vanished */
-    FAILURE_PREEMPTED, /* its worker had to leave or gave it back */
-    FAILURE_INVALID,   /* its result contradicts itself or the plan */
-    FAILURE_CLASS_COUNT,
-};
-
-/* What happens after failures. All zero: the coordinator's defaults (core/retry.c). */
-struct retry_policy {
-    uint32_t again[FAILURE_CLASS_COUNT]; /* how often a job is tried again after each class */
-    uint32_t backoff_ms, backoff_ms_max; /* before the second attempt, doubling; 0: default */
-    uint32_t memory_growth_percent;      /* more memory after each failure for want of it */
-};
-#define RETRY_AGAIN_MAX 255
 
 /* Streams of an attempt; each is a sequence of batches numbered from 0. */
 enum stream_kind { STREAM_METRICS, STREAM_RECORDS, STREAM_LOG, STREAM_COUNT };
@@ -695,11 +675,10 @@ struct msg {
 
 /* Names for people and files; never NULL. */
 const char *msg_kind_name(enum msg_kind kind);
-const char *job_kind_name(enum job_kind kind);            /* "pretrain" */
-const char *job_state_name(enum job_state state);         /* "running" */
-const char *outcome_name(enum outcome outcome);           /* "diverged" */
-const char *failure_class_name(enum failure_class class); /* "signal" */
-const char *stream_kind_name(enum stream_kind kind);      /* "records" */
+const char *job_kind_name(enum job_kind kind);       /* "pretrain" */
+const char *job_state_name(enum job_state state);    /* "running" */
+const char *outcome_name(enum outcome outcome);      /* "diverged" */
+const char *stream_kind_name(enum stream_kind kind); /* "records" */
 bool job_state_is_final(enum job_state state);
 
 #endif

@@ -315,6 +315,7 @@ struct core_op {
 struct core_send {
     uint64_t peer;
     bool immediate; /* only ever set by a planted fault */
+    uint64_t order; /* LEASE: its job's place in the store */
     struct msg msg;
 };
 

@@ -227,6 +227,7 @@ static void apply(struct core *core, struct submission *s, const enum fate *fate
 {
     const struct core_submit *submit = s->submit;
     struct experiment *experiment = plan_experiment(core, submit->experiment);
+    output_reserve(core, 3 * submit->job_count + 1);
     struct core_op *op = output_op(core, CORE_OP_EXPERIMENT);
     op->experiment = (struct core_op_experiment){
         .name = submit->experiment, .manifest = submit->manifest, .plan_json = submit->plan_json};

@@ -197,6 +197,8 @@ struct job **core_jobs_in_order(const struct core *core);
 
 /* Append an op or a send to fill in; the pointer is good until the next append. */
 struct core_op *output_op(struct core *core, enum core_op_kind kind);
+/* Room for so many more ops without growing. */
+void output_reserve(struct core *core, size_t ops);
 struct msg *output_send(struct core *core, uint64_t peer, enum msg_kind kind);
 /* Text and bytes that live as long as the output. */
 const char *output_text(struct core *core, const char *text);

@@ -67,7 +67,9 @@ struct job *job_new(struct core *core, const struct core_job_row *row,
         .resume_step = s->resume_step,
         .submitted_ms = s->submitted_ms,
         .started_ms = s->started_ms,
-        .parents = core_memory_array(row->parent_count, sizeof *job->parents),
+        .parents = row->parent_count == 0
+                       ? NULL
+                       : core_memory_array(row->parent_count, sizeof *job->parents),
         .parent_count = (uint32_t)row->parent_count,
         .timer = {.kind = TIMER_JOB, .tie = s->order},
     };

@@ -141,6 +141,7 @@ void lease_send(struct core *core, const struct job *job)
         parents[i].digest = job->parents[i].artifact;
     }
     struct msg *m = output_send(core, worker->peer, MSG_LEASE);
+    core->out->sends[core->out->send_count - 1].order = job->order;
     m->lease = (struct msg_lease){
         .session = worker->session,
         .lease = {.job = job->identity, .epoch = job->epoch},

@@ -21,6 +21,20 @@ void core_output_init(struct core_output *out, struct arena *arena)
     *out = (struct core_output){.arena = arena, .wake_at_ms = INT64_MAX};
 }
 
+void output_reserve(struct core *core, size_t ops)
+{
+    struct core_output *out = core->out;
+    if (out->op_count + ops <= out->op_capacity) {
+        return;
+    }
+    struct core_op *bigger = arena_array(out->arena, out->op_count + ops, sizeof *bigger);
+    if (out->op_count > 0) {
+        memcpy(bigger, out->ops, out->op_count * sizeof *bigger);
+    }
+    out->ops = bigger;
+    out->op_capacity = out->op_count + ops;
+}
+
 struct core_op *output_op(struct core *core, enum core_op_kind kind)
 {
     struct core_output *out = core->out;
@@ -42,6 +56,7 @@ struct msg *output_send(struct core *core, uint64_t peer, enum msg_kind kind)
     }
     struct core_send *send = &out->sends[out->send_count++];
     send->peer = peer;
+    send->order = 0;
     send->immediate = core->fault == CORE_FAULT_ACK_BEFORE_COMMIT;
     send->msg.kind = kind;
     return &send->msg;

@@ -1,4 +1,5 @@
 /* Requests of clients: answered from the store, completed by what only the core knows. */
+#include <malloc.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,6 +136,8 @@ static enum err_code submit_whole(struct server *server, uint64_t peer, uint64_t
     return code;
 }
 
+#define LARGE_PLAN_JOBS 10000
+
 static enum err_code do_submit(const struct request *r, struct err *err)
 {
     struct staged_plan *whole = NULL;
@@ -152,7 +155,11 @@ static enum err_code do_submit(const struct request *r, struct err *err)
     code = submit_whole(r->server, r->peer, part->request, whole, err);
     /* The answer leaves at the end of the turn; what it points to must last until then. */
     turn_finish(r->server);
+    const bool was_large = whole->job_count > LARGE_PLAN_JOBS;
     staging_drop(whole);
+    if (was_large) {
+        malloc_trim(0); /* what a submission took for its turn goes back */
+    }
     return code;
 }
 

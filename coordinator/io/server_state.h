@@ -19,6 +19,8 @@
 enum server_socket { SOCKET_WORKER = 1, SOCKET_CLIENT, SOCKET_DATA, SOCKET_END };
 
 #define TICK_MS 100
+/* Of a socket: bounds what a turn costs, so that a question is answered within two short ones. */
+#define FRAMES_PER_TURN 128
 /* Connections whose refused frames were logged; a newer one replaces the oldest. */
 #define REFUSED_PEERS_REMEMBERED 64
 /* Decoded frames of one turn: at this size the turn ends early, so that a flood of large frames

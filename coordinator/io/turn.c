@@ -86,13 +86,15 @@ static void send_one(struct server *server, uint64_t peer, struct msg *msg, stru
 }
 
 /* What the core leaves out of a lease is in the store. */
-static bool complete(struct server *server, struct msg *msg)
+static bool complete(struct server *server, struct core_send *send)
 {
+    struct msg *msg = &send->msg;
     struct err err;
     if (msg->kind != MSG_LEASE) {
         return true;
     }
-    if (store_complete_lease(server->store, &server->answers, &msg->lease, &err) == ERR_OK) {
+    if (store_complete_lease(server->store, send->order, &server->answers, &msg->lease, &err) ==
+        ERR_OK) {
         return true;
     }
     log_event(LOG_ERROR, "lease_not_completed", "error='%s'", err.text);
@@ -104,7 +106,7 @@ static void send_all(struct server *server)
     struct strbuf frame = {0};
     for (size_t i = 0; i < server->out.send_count; i++) {
         struct core_send *send = &server->out.sends[i];
-        if (complete(server, &send->msg)) {
+        if (complete(server, send)) {
             send_one(server, send->peer, &send->msg, &frame);
         }
     }

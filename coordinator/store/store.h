@@ -87,9 +87,10 @@ NODISCARD enum err_code store_roots(struct store *store, uint64_t *after, size_t
 NODISCARD enum err_code store_job_row(struct store *store, const struct digest *job,
                                       struct arena *arena, struct core_job_row *out,
                                       struct err *err);
-/* Label, spec and inputs of a lease whose job is set; what the core does not keep. */
-NODISCARD enum err_code store_complete_lease(struct store *store, struct arena *arena,
-                                             struct msg_lease *lease, struct err *err);
+/* Label, spec and inputs of a lease of the job at this place; what the core does not keep. */
+NODISCARD enum err_code store_complete_lease(struct store *store, uint64_t order,
+                                             struct arena *arena, struct msg_lease *lease,
+                                             struct err *err);
 /* Unfinished jobs of an experiment that no other one wants; ERR_NOT_FOUND. */
 NODISCARD enum err_code store_jobs_to_cancel(struct store *store, const char *experiment,
                                              struct arena *arena, struct digest **jobs_out,

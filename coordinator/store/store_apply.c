@@ -151,6 +151,9 @@ static enum err_code apply_job_new(struct store *store, const struct core_op *op
     query_bind_int(&q, (int64_t)job->seed);
     query_bind_int(&q, (int64_t)job->work);
     bind_terms(&q, job);
+    store->made_first = store->made_first == 0 ? order : store->made_first;
+    store->made_last = order;
+    store->made_last_work = (int64_t)job->work;
     enum err_code code = query_run(&q, err);
     if (code != ERR_OK) {
         return code;

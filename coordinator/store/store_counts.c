@@ -61,6 +61,10 @@ static struct change *change_of(struct store *store, int64_t experiment)
 enum err_code store_counts_move(struct store *store, uint64_t order, enum job_state state,
                                 struct err *err)
 {
+    if (state == JOB_WAITING && store->made_first != 0 && order >= store->made_first &&
+        order <= store->made_last) {
+        return ERR_OK; /* it began so in this very turn: store_counts_join() has counted it */
+    }
     struct query q =
         query_begin(store, "SELECT j.state, j.work, m.experiment_id FROM jobs j"
                            " JOIN experiment_jobs m ON m.job_id = j.id WHERE j.id = ?");
@@ -87,6 +91,17 @@ enum err_code store_counts_move(struct store *store, uint64_t order, enum job_st
 enum err_code store_counts_join(struct store *store, uint64_t order, const char *experiment,
                                 struct err *err)
 {
+    if (order == store->made_last) {
+        int64_t id = 0;
+        enum err_code code = store_experiment_id(store, experiment, &id, err);
+        if (code == ERR_OK) {
+            struct change *change = change_of(store, id);
+            change->jobs[JOB_WAITING]++;
+            change->work[JOB_WAITING] += store->made_last_work;
+            store->made_last_work = 0; /* counted */
+        }
+        return code;
+    }
     struct query q = query_begin(
         store, "SELECT j.state, j.work, e.id FROM jobs j JOIN experiments e ON e.name = ?2"
                " WHERE j.id = ?1 AND NOT EXISTS (SELECT 1 FROM experiment_jobs m"
@@ -146,6 +161,7 @@ enum err_code store_counts_write(struct store *store, struct err *err)
 
 void store_counts_forget(struct store *store)
 {
+    store->made_first = store->made_last = 0;
     if (store->counts != NULL) {
         store->counts->count = 0;
     }

@@ -243,13 +243,15 @@ enum err_code store_job_row(struct store *store, const struct digest *job, struc
     return code;
 }
 
-enum err_code store_complete_lease(struct store *store, struct arena *arena,
+/* By place, not by identity: jobs are leased much as they were submitted, so that the pages at hand
+ * are in the cache however many jobs there are. */
+enum err_code store_complete_lease(struct store *store, uint64_t order, struct arena *arena,
                                    struct msg_lease *lease, struct err *err)
 {
     struct query q = query_begin(
-        store, "SELECT j.id, j.label, s.spec FROM jobs j JOIN job_specs s ON s.job_id = j.id"
-               " WHERE j.identity = ?");
-    query_bind_digest(&q, &lease->lease.job);
+        store, "SELECT j.identity, j.label, s.spec FROM jobs j JOIN job_specs s ON s.job_id = j.id"
+               " WHERE j.id = ?");
+    query_bind_int(&q, (int64_t)order);
     bool more = false;
     enum err_code code = query_next(&q, &more, err);
     if (code != ERR_OK) {
@@ -259,13 +261,16 @@ enum err_code store_complete_lease(struct store *store, struct arena *arena,
         query_end(&q);
         return err_set(err, ERR_CORRUPT, "complete lease: its job is not in the database");
     }
-    int64_t id = query_int(&q);
+    const struct digest identity = query_digest(&q);
     lease->label = query_text(&q, arena);
     lease->spec = query_bytes(&q, arena);
     query_end(&q);
+    if (!digest_equal(&identity, &lease->lease.job)) {
+        return err_set(err, ERR_CORRUPT, "complete lease: another job is at its place");
+    }
     struct query inputs =
         query_begin(store, "SELECT name, digest FROM job_inputs WHERE job_id = ? ORDER BY place");
-    query_bind_int(&inputs, id);
+    query_bind_int(&inputs, (int64_t)order);
     lease->inputs = arena_array(arena, JOB_INPUTS_MAX, sizeof *lease->inputs);
     lease->input_count = 0;
     code = query_next(&inputs, &more, err);

@@ -23,7 +23,10 @@ struct store {
     char *path;
     struct store_counts *counts; /* changes of the turn under way (store_counts.c) */
     struct store_backup *backup; /* under way, or NULL (store_backup.c) */
-    bool check_was_cut;          /* the integrity check at the start took too long */
+    /* Jobs that this turn has made: all that is known of them without asking. */
+    uint64_t made_first, made_last; /* orders; 0: none */
+    int64_t made_last_work;
+    bool check_was_cut; /* the integrity check at the start took too long */
     /* Statements by the address of their SQL text: each is a literal with one address. */
     struct {
         const char *sql;

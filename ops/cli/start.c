@@ -69,6 +69,10 @@ void start_describe_worker(struct arena *arena, const struct start_worker *optio
         local_argument(child, "--memory", options->memory);
     if (options->idle_end_s)
         local_argument(child, "--drain-when-idle", options->idle_end_s);
+    if (options->time_limit_s)
+        local_argument(child, "--time-limit", options->time_limit_s);
+    if (options->labels)
+        local_argument(child, "--label", options->labels);
 }
 
 /* Become the program: its output is this terminal's, Ctrl-C reaches it. Returns only on failure. */
@@ -115,12 +119,18 @@ enum cli_exit verb_worker_start(struct cli *cli)
                                    .dir = cli_value(cli, "dir"),
                                    .name = cli_value(cli, "name"),
                                    .threads = cli_value(cli, "threads"),
-                                   .memory = cli_value(cli, "memory")};
+                                   .memory = cli_value(cli, "memory"),
+                                   .labels = cli_value(cli, "label")};
     if (!options.name)
         options.name = arena_strdup(&cli->arena, host);
     if (start_state_dir(cli, &options.state_dir, &err) != ERR_OK)
         return cli_fail(cli, &err);
-    long long idle_ms = 0;
+    long long idle_ms = 0, limit_ms = 0;
+    if (cli_value(cli, "time-limit")) {
+        if (cli_duration_ms(cli, "time-limit", &limit_ms, &err) != ERR_OK)
+            return cli_fail(cli, &err);
+        options.time_limit_s = arena_printf(&cli->arena, "%lld", (limit_ms + 999) / 1000);
+    }
     if (cli_value(cli, "idle-end")) {
         if (cli_duration_ms(cli, "idle-end", &idle_ms, &err) != ERR_OK)
             return cli_fail(cli, &err);

@@ -25,6 +25,7 @@ struct start_worker {
     const char *dir;       /* NULL: state_dir/workers/NAME */
     const char *name;
     const char *threads, *memory, *idle_end_s; /* NULL: the program's default */
+    const char *time_limit_s, *labels;
 };
 void start_describe_worker(struct arena *arena, const struct start_worker *options,
                            struct local_child *child);

@@ -16,7 +16,6 @@
 /* A part that a new connection of ours does not know of: begin again, this often. */
 #define SUBMIT_TRIES 3
 /* Attempts that failed by themselves; lost ones do not count (docs/protocol.md section 3). */
-#define ATTEMPTS_MAX 3
 /* Models first: everything else waits for them. */
 #define PRIORITY_MODEL 1
 
@@ -120,8 +119,30 @@ enum err_code submit_inputs(struct cli *cli, struct connection *c, const struct 
 
 /* ---- jobs ---- */
 
-static struct submit_job job_to_submit(const struct plan_job *job)
+static struct retry_policy retry_to_submit(const struct manifest_retry *retry)
 {
+    struct retry_policy policy = {
+        .backoff_ms = (uint32_t)(retry->backoff_seconds * 1000),
+        .backoff_ms_max = (uint32_t)(retry->backoff_max_seconds * 1000),
+        .memory_growth_percent = (uint32_t)(retry->memory_growth * 100 + 0.5),
+    };
+    for (int c = 0; c < FAILURE_CLASS_COUNT; c++)
+        policy.again[c] = (uint32_t)retry->again[c];
+    return policy;
+}
+
+/* An import reads a file and needs nothing special. */
+static const struct manifest_resources *resources_of(const struct manifest *m, enum job_kind kind)
+{
+    static const struct manifest_resources none = {.label_set = ""};
+    return kind == JOB_IMPORT     ? &none
+           : kind == JOB_EVALUATE ? &m->evaluate_resources
+                                  : &m->train_resources;
+}
+
+static struct submit_job job_to_submit(const struct manifest *manifest, const struct plan_job *job)
+{
+    const struct manifest_resources *resources = resources_of(manifest, job->kind);
     return (struct submit_job){
         .identity = job->identity,
         .kind = job->kind,
@@ -139,7 +160,10 @@ static struct submit_job job_to_submit(const struct plan_job *job)
         .memory_bytes = (uint64_t)job->memory_bytes,
         .items_expected = (uint64_t)job->items,
         .priority = job->kind == JOB_EVALUATE ? 0 : PRIORITY_MODEL,
-        .attempts_max = ATTEMPTS_MAX,
+        .attempts_max = (uint32_t)manifest->retry.attempts,
+        .retry = retry_to_submit(&manifest->retry),
+        .labels = resources->label_set,
+        .time_limit_s = (uint32_t)(resources->time_limit_minutes * 60 + 0.5),
         .work = (uint64_t)(job->flops / 1e6),
     };
 }
@@ -147,8 +171,9 @@ static struct submit_job job_to_submit(const struct plan_job *job)
 /* Upper bound of a job's bytes in a frame. */
 static size_t job_bytes(const struct submit_job *job)
 {
-    size_t bytes = 256 + job->spec.len + strlen(job->label) + strlen(job->family) +
-                   strlen(job->variant) + strlen(job->task);
+    size_t bytes = 320 + (job->labels ? strlen(job->labels) : 0) + job->spec.len +
+                   strlen(job->label) + strlen(job->family) + strlen(job->variant) +
+                   strlen(job->task);
     for (size_t i = 0; i < job->input_count; i++)
         bytes += 64 + strlen(job->inputs[i].name);
     for (size_t i = 0; i < job->parent_count; i++)
@@ -228,7 +253,7 @@ enum err_code submit_jobs(struct connection *c, const struct planned *planned, b
     struct strbuf text = {0};
     struct submit_job *jobs = arena_array(arena, plan->job_count, sizeof *jobs);
     for (size_t i = 0; i < plan->job_count; i++)
-        jobs[i] = job_to_submit(&plan->jobs[i]);
+        jobs[i] = job_to_submit(plan->manifest, &plan->jobs[i]);
     plan_json(plan, NULL, NULL, &text);
     struct submit_parts parts = {
         .experiment = plan->experiment,

@@ -1,4 +1,4 @@
-/* triad job list | show | logs | cancel | retry. */
+/* triad job list | show | logs | cancel | retry | release | priority. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -21,7 +21,7 @@ static const struct rows_column job_columns[] = {
     {"started", NULL, ROWS_TIME},       {"ended", NULL, ROWS_TIME},
     {"seconds", "SECONDS", ROWS_REAL},  {"artifact", NULL, ROWS_DIGEST},
     {"records", NULL, ROWS_DIGEST},     {"numeric_class", NULL, ROWS_TEXT},
-    {"reason", "REASON", ROWS_TEXT},
+    {"priority", NULL, ROWS_INTEGER},   {"reason", "REASON", ROWS_TEXT},
 };
 enum { JOB_COLUMNS = sizeof job_columns / sizeof job_columns[0] };
 
@@ -57,6 +57,7 @@ static void add_job(struct rows *rows, const struct job_row *row)
         {.text = hex_of(rows->arena, &row->artifact)},
         {.text = hex_of(rows->arena, &row->records)},
         {.text = row->numeric_class},
+        {.integer = row->priority},
         {.text = row->reason},
     };
     _Static_assert(sizeof values / sizeof values[0] == JOB_COLUMNS, "a value per column");
@@ -91,6 +92,7 @@ enum cli_exit verb_job_list(struct cli *cli)
 static const struct rows_column attempt_columns[] = {
     {"epoch", "TRY", ROWS_INTEGER},
     {"worker", "WORKER", ROWS_TEXT},
+    {"node", "NODE", ROWS_TEXT},
     {"outcome", "OUTCOME", ROWS_TEXT},
     {"committed", "KEPT", ROWS_TEXT},
     {"start_step", "FROM STEP", ROWS_INTEGER},
@@ -101,7 +103,7 @@ static const struct rows_column attempt_columns[] = {
     {"memory_peak_bytes", NULL, ROWS_INTEGER},
     {"memory_peak", "MEMORY", ROWS_TEXT},
     {"exit_code", NULL, ROWS_INTEGER},
-    {"exit_signal", NULL, ROWS_INTEGER},
+    {"exit_signal", "SIGNAL", ROWS_INTEGER},
     {"artifact", "ARTIFACT", ROWS_DIGEST},
     {"metric_batches", NULL, ROWS_INTEGER},
     {"record_batches", NULL, ROWS_INTEGER},
@@ -118,6 +120,7 @@ static void add_attempt(struct rows *rows, const struct attempt_row *a)
     const struct rows_cell values[] = {
         {.integer = a->epoch},
         {.text = a->worker},
+        {.text = a->node},
         {.text = a->ended ? outcome_name(a->outcome) : "running"},
         {.text = a->committed ? "yes" : "no"},
         {.integer = (int64_t)a->start_step},
@@ -298,4 +301,36 @@ enum cli_exit verb_job_cancel(struct cli *cli)
 enum cli_exit verb_job_retry(struct cli *cli)
 {
     return act(cli, ACTION_RETRY, "to do again");
+}
+
+enum cli_exit verb_job_release(struct cli *cli)
+{
+    return act(cli, ACTION_RELEASE, "released from quarantine");
+}
+
+enum cli_exit verb_job_priority(struct cli *cli)
+{
+    struct err err;
+    struct connection c = {0};
+    struct msg reply;
+    struct msg request = {.kind = MSG_ACT, .act = {.action = ACTION_PRIORITY}};
+    const struct job_row *row = NULL;
+    long long priority = 0;
+    enum err_code rc = cli_integer(cli, "priority", INT32_MIN, INT32_MAX, &priority, &err);
+    request.act.priority = (int32_t)priority;
+    if (rc == ERR_OK)
+        rc = connection_open(cli, CONNECTION_STATE, &c, &err);
+    if (rc == ERR_OK)
+        rc = job_table_resolve(&c, cli->arguments[0], &cli->arena, &row, &err);
+    if (rc == ERR_OK) {
+        request.act.job = row->job;
+        rc = connection_call(&c, &request, MSG_OK, &cli->arena, &reply, &err);
+    }
+    connection_close(&c);
+    if (rc != ERR_OK)
+        return cli_fail(cli, &err);
+    cli_note(cli,
+             reply.ok.count ? "%s has priority %lld" : "%s has ended: priority %lld is too late",
+             row->label, priority);
+    return EXIT_OK;
 }

@@ -27,6 +27,8 @@ static const struct rows_column experiment_columns[] = {
     {"work_done", "WORK", ROWS_REAL},
     {"eta_s", NULL, ROWS_REAL},
     {"eta", "LEFT", ROWS_TEXT},
+    {"priority", NULL, ROWS_INTEGER},
+    {"paused", "PAUSED", ROWS_TEXT},
 };
 enum { EXPERIMENT_COLUMNS = sizeof experiment_columns / sizeof experiment_columns[0] };
 /* Columns 3 … 10 are the states in the order of enum job_state. */
@@ -46,6 +48,8 @@ static void add_experiment(struct rows *rows, const struct experiment_row *e)
     cell[12].real = e->eta_ms < 0 ? (double)NAN : (double)e->eta_ms / 1e3;
     cell[13].text =
         e->eta_ms < 0 ? "-" : arena_strdup(rows->arena, human_duration(e->eta_ms, text));
+    cell[14].integer = e->priority;
+    cell[15].text = e->paused ? "yes" : "";
 }
 
 static void print_running(const struct msg_status *status)

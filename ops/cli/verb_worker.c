@@ -1,4 +1,4 @@
-/* triad worker list | drain (`worker start` is in start.c). */
+/* triad worker list | drain | release (`worker start` is in start.c). */
 #include <inttypes.h>
 #include <string.h>
 
@@ -12,7 +12,8 @@
 static const struct rows_column worker_columns[] = {
     {"worker", "WORKER", ROWS_TEXT},
     {"state", "STATE", ROWS_TEXT},
-    {"host", "HOST", ROWS_TEXT},
+    {"node", "NODE", ROWS_TEXT},
+    {"host", NULL, ROWS_TEXT},
     {"leases", "JOBS", ROWS_INTEGER},
     {"threads_busy", "BUSY", ROWS_INTEGER},
     {"threads", "THREADS", ROWS_INTEGER},
@@ -21,6 +22,9 @@ static const struct rows_column worker_columns[] = {
     {"seen", "SEEN", ROWS_TIME},
     {"numeric_class", "NUMERICS", ROWS_TEXT},
     {"version", NULL, ROWS_TEXT},
+    {"labels", "LABELS", ROWS_TEXT},
+    {"ends", NULL, ROWS_TIME},
+    {"reason", "REASON", ROWS_TEXT},
 };
 enum { WORKER_COLUMNS = sizeof worker_columns / sizeof worker_columns[0] };
 
@@ -61,6 +65,7 @@ static void add_worker(struct rows *rows, const struct worker_row *w)
     const struct rows_cell values[] = {
         {.text = w->worker},
         {.text = w->state},
+        {.text = w->node},
         {.text = w->host},
         {.integer = w->leases},
         {.integer = w->threads_busy},
@@ -70,6 +75,9 @@ static void add_worker(struct rows *rows, const struct worker_row *w)
         {.integer = w->seen_ms},
         {.text = w->numeric_class},
         {.text = w->version},
+        {.text = w->labels},
+        {.integer = w->ends_ms},
+        {.text = w->reason},
     };
     _Static_assert(sizeof values / sizeof values[0] == WORKER_COLUMNS, "a value per column");
     memcpy(cell, values, sizeof values);
@@ -114,22 +122,42 @@ static enum err_code check_worker(struct connection *c, const char *name, struct
                           name);
 }
 
-enum cli_exit verb_worker_drain(struct cli *cli)
+static enum cli_exit act(struct cli *cli, struct msg request, const char *note)
 {
     struct err err;
     struct connection c = {0};
     struct msg reply;
-    const char *name = cli->arguments[0];
-    const struct msg request = {.kind = MSG_DRAIN_WORKER, .drain_worker = {.worker = name}};
+    request.drain_worker.worker = cli->arguments[0];
     enum err_code rc = connection_open(cli, CONNECTION_RUNNING, &c, &err);
     if (rc == ERR_OK)
-        rc = check_worker(&c, name, &cli->arena, &err);
+        rc = check_worker(&c, cli->arguments[0], &cli->arena, &err);
     if (rc == ERR_OK)
         rc = connection_call(&c, &request, MSG_OK, &cli->arena, &reply, &err);
     connection_close(&c);
     if (rc != ERR_OK)
         return cli_fail(cli, &err);
-    cli_note(cli, "worker '%s' takes no more jobs; it leaves when it has finished what it holds",
-             name);
+    cli_note(cli, "worker '%s' %s", cli->arguments[0], note);
     return EXIT_OK;
+}
+
+enum cli_exit verb_worker_drain(struct cli *cli)
+{
+    struct err err;
+    long long grace_ms = 0;
+    if (cli_value(cli, "deadline") && cli_duration_ms(cli, "deadline", &grace_ms, &err) != ERR_OK)
+        return cli_fail(cli, &err);
+    const struct msg request = {.kind = MSG_DRAIN_WORKER,
+                                .drain_worker = {.action = WORKER_DRAIN,
+                                                 .reason = cli_value(cli, "reason"),
+                                                 .grace_ms = (uint64_t)grace_ms}};
+    return act(cli, request,
+               grace_ms ? "takes no more jobs; it stops with checkpoints at the deadline"
+                        : "takes no more jobs; it leaves when it has finished what it holds");
+}
+
+enum cli_exit verb_worker_release(struct cli *cli)
+{
+    const struct msg request = {.kind = MSG_DRAIN_WORKER,
+                                .drain_worker = {.action = WORKER_RELEASE}};
+    return act(cli, request, "and its host get work again");
 }

@@ -97,6 +97,34 @@ static const struct cli_option job_act_options[] = {
     END_OF_OPTIONS,
 };
 
+static const struct cli_option priority_options[] = {
+    {"priority", "N", NULL, "any whole number; 0 is usual, higher goes first"},
+    END_OF_OPTIONS,
+};
+
+static const struct cli_option drain_options[] = {
+    {"reason", "TEXT", "", "shown in 'triad worker list' and with the jobs it gives back"},
+    {"deadline", "DURATION", NULL, "stop with checkpoints after this long, whatever it holds"},
+    END_OF_OPTIONS,
+};
+
+static const struct cli_option gc_options[] = {
+    {"apply", NULL, NULL, "remove it; otherwise only tell what there is"},
+    {"age", "DURATION", "24h", "only what nobody asked for during this time (at least 1h)"},
+    END_OF_OPTIONS,
+};
+
+static const struct cli_option bench_dispatch_options[] = {
+    {"jobs", "N", "20000", "how many no-op jobs"},
+    {"connections", "N", "16", "scripted workers, each with an identity and a connection"},
+    {"batches", "N", "0", "batches of 1,024 records that each job delivers"},
+    {"metg", NULL, NULL, "instead: the smallest task that keeps the slots half busy"},
+    {"dir", "DIR", "/var/tmp", "where the coordinator's state goes (its disk counts)"},
+    {"bench-state", "DIR", NULL, "a state folder to use, for a database with a history"},
+    {"first", "N", "0", "number of the first job, where the folder has some already"},
+    END_OF_OPTIONS,
+};
+
 static const struct cli_option worker_start_options[] = {
     {"worker-access", "FILE", NULL, "the worker's access file (default STATE/worker.access)"},
     {"name", "NAME", NULL, "stable name of this worker (default: host name)"},
@@ -104,6 +132,9 @@ static const struct cli_option worker_start_options[] = {
     {"threads", "N", NULL, "cores it may use (default: all)"},
     {"memory", "SIZE", NULL, "memory it may use, such as 8GiB (default: all)"},
     {"idle-end", "DURATION", NULL, "leave after holding nothing for this long"},
+    {"time-limit", "DURATION", NULL,
+     "it must be gone by then: longer jobs go elsewhere, it stops with checkpoints before"},
+    {"label", "WORDS", NULL, "what jobs may ask for, such as big,site=north"},
     END_OF_OPTIONS,
 };
 
@@ -332,16 +363,48 @@ const struct cli_verb cli_verbs[] = {
      job_act_options, verb_job_cancel},
     {"job", "retry", "[JOB]", 0, 1, "let failed, cancelled or quarantined jobs wait anew", "",
      job_act_options, verb_job_retry},
+    {"job", "release", "[JOB]", 0, 1, "let quarantined jobs wait anew", "", job_act_options,
+     verb_job_release},
+    {"job", "priority", "JOB", 1, 1,
+     "let a waiting job go before or after others of its experiment", "", priority_options,
+     verb_job_priority},
+    {"job", "explain", "JOB", 1, 1, "why a job waits, worker by worker, or what happened to it",
+     "For a job that failed: every attempt's end with its evidence, and the last lines it wrote.",
+     NULL, verb_job_explain},
+    {"experiment", "pause", "EXPERIMENT", 1, 1, "start none of its jobs; what runs goes on", "",
+     NULL, verb_experiment_pause},
+    {"experiment", "resume", "EXPERIMENT", 1, 1, "start its jobs again", "", NULL,
+     verb_experiment_resume},
+    {"experiment", "priority", "EXPERIMENT", 1, 1,
+     "let an experiment go before others; equal ones share the workers fairly", "",
+     priority_options, verb_experiment_priority},
     {"worker", "start", "", 0, 0, "run a worker here until it is stopped", "", worker_start_options,
      verb_worker_start},
     {"worker", "list", "", 0, 0, "workers and what they hold", "", NULL, verb_worker_list},
-    {"worker", "drain", "WORKER", 1, 1, "let a worker finish what it holds and leave", "", NULL,
-     verb_worker_drain},
+    {"worker", "drain", "WORKER", 1, 1, "let a worker finish what it holds and leave", "",
+     drain_options, verb_worker_drain},
+    {"worker", "release", "WORKER", 1, 1,
+     "give work again to a worker whose host was put into quarantine", "", NULL,
+     verb_worker_release},
     {"coordinator", "start", "", 0, 0, "run a coordinator here until it is stopped", "",
      coordinator_start_options, verb_coordinator_start},
     {"coordinator", "stop", "", 0, 0, "stop it; workers keep computing and wait for its return", "",
      NULL, verb_coordinator_stop},
     {"coordinator", "info", "", 0, 0, "version, sizes, counters", "", NULL, verb_coordinator_info},
+    {NULL, "backup", "FOLDER", 1, 1, "copy the state into a new folder while work goes on",
+     "FOLDER then holds what 'triad coordinator start --state FOLDER' needs: database, blobs and\n"
+     "keys. Blobs are linked where the file system can.",
+     NULL, verb_backup},
+    {NULL, "gc", "", 0, 0, "find (and with --apply remove) blobs that nothing needs any more",
+     "Needed are: outputs of done jobs; inputs and latest checkpoints of all others.", gc_options,
+     verb_gc},
+    {"bench", "dispatch", "", 0, 0,
+     "measure a coordinator: jobs and records a second, its own cost",
+     "Starts a coordinator and counts a job when its lease was sent after its commit and its "
+     "result\n"
+     "was received, committed and acknowledged. Encrypted connections, commits to the disk. The\n"
+     "submission is timed apart; statuses are asked meanwhile.",
+     bench_dispatch_options, verb_bench_dispatch},
     {"records", "export", "EXPERIMENT", 1, 1, "every evaluated item, with documented columns",
      "Columns: docs/records.md.", export_options, verb_records_export},
     {NULL, "curves", "JOB...", 1, 16, "loss, gradient norm, rate and speed of trainings, by step",

@@ -169,9 +169,8 @@ static void release(struct sim *s, const struct sim_worker *w)
     struct core_event event = {.kind = CORE_DRAIN_WORKER, .peer = SIM_PERSON_PEER};
     event.drain = (struct core_drain){.request = 5, .worker = w->name, .action = WORKER_RELEASE};
     sim_trace(s, "person", "releases %s", w->name);
+    s->server.drain_wanted[w->name_index] = false; /* work may come in this very step */
     sim_server_step(s, &event);
-    if (reply(s)->kind == MSG_OK)
-        s->server.drain_wanted[w->name_index] = false;
 }
 
 /* Everything that a person may have stopped, or a policy, goes on; a person who sees work left

@@ -101,6 +101,9 @@ static enum err_code save_checkpoint(void *ctx, struct trainer *trainer, struct 
 {
     struct training *t = ctx;
     char name[64], folder[4096];
+    /* Asked to stop right after a checkpoint: the agent may still be reading that very folder. */
+    if (t->checkpoint_step > 0 && t->checkpoint_step == trainer_step(trainer))
+        return ERR_OK;
     snprintf(name, sizeof name, "checkpoint-%lld", (long long)trainer_step(trainer));
     snprintf(folder, sizeof folder, "%s/%s", t->context->job->work_folder, name);
     enum err_code code = file_remove_tree(folder, err);

@@ -643,9 +643,142 @@ static void test_equal_events_give_equal_actions(void **state)
     end(&b);
 }
 
+/* ---- time ---- */
+
+/* A job's limit: its child is stopped, its checkpoint kept, and the end is a timeout whatever the
+ * child says of it. */
+static void test_an_attempt_past_its_limit_times_out(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w, 1);
+    struct msg lease = {.kind = MSG_LEASE,
+                        .lease = {.session = 1,
+                                  .lease = lease_of(5, 1),
+                                  .kind = JOB_PRETRAIN,
+                                  .label = "x",
+                                  .spec = {(const uint8_t *)"{}", 2},
+                                  .threads = 1,
+                                  .time_limit_ms = 3000}};
+    say(&w, lease);
+    pass(&w, 5000); /* fetching takes its time: that is not the job's */
+    on(&w, AGENT_EV_FETCHED, 5);
+    strbuf_clear(&w.text);
+    pass(&w, 2900);
+    expect(&w, "");
+    pass(&w, 200);
+    expect(&w, "stop child 1\n");
+    ended(&w, 5, OUTCOME_CANCELLED, "stopped", 0);
+    expect(&w, "spool result 5.1 7 it took longer than its time limit[0 0 0]\n"
+               "send result 5.1 7 it took longer than its time limit[0 0 0]\n");
+    end(&w);
+}
+
+/* One that was done before it heard is done. */
+static void test_a_result_that_beats_the_stop_counts(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w, 1);
+    lease_job(&w, 5, 1, JOB_PRETRAIN, 1);
+    on(&w, AGENT_EV_FETCHED, 5);
+    strbuf_clear(&w.text);
+    step(&w, (struct agent_event){.kind = AGENT_EV_TERMINATE, .grace_ms = 8000});
+    expect(&w, "stop child 1\n");
+    ended(&w, 5, OUTCOME_OK, "", 40);
+    expect(&w, "spool result 5.1 0 [0 0 0]\nupload 5.1 tree 40\n");
+    end(&w);
+}
+
+static struct agent *agent_with_end(struct world *w, int64_t ends_at_ms)
+{
+    const struct agent_options options = {.worker = "w",
+                                          .host = "h",
+                                          .numeric_class = "c",
+                                          .version = "1",
+                                          .instance = digest_of(7),
+                                          .host_cores = 4,
+                                          .threads = 1,
+                                          .memory_bytes = 1000,
+                                          .seed = 3,
+                                          .labels = "big",
+                                          .ends_at_ms = ends_at_ms,
+                                          .end_grace_ms = 4000};
+    memset(w, 0, sizeof *w);
+    w->agent = agent_new(&options);
+    w->now_ms = 1000;
+    return w->agent;
+}
+
+/* An allocation that ends: HELLO says so, and before the end the job is stopped and given back. A
+ * SIGTERM on the way does not shorten the way to a death without checkpoint. */
+static void test_a_worker_stops_before_its_time_is_up(void **state)
+{
+    (void)state;
+    struct world w;
+    agent_with_end(&w, 21000);
+    step(&w, (struct agent_event){.kind = AGENT_EV_START});
+    step(&w, (struct agent_event){.kind = AGENT_EV_CONNECTED});
+    bool said = false;
+    for (size_t i = 0; i < w.actions.count; i++) {
+        const struct agent_action *action = &w.actions.items[i];
+        if (action->kind == AGENT_DO_SEND && action->message.kind == MSG_HELLO) {
+            assert_int_equal(action->message.hello.ends_in_ms, 16000); /* less its own grace */
+            assert_string_equal(action->message.hello.labels, "big");
+            said = true;
+        }
+    }
+    assert_true(said);
+    welcome(&w, 1);
+    lease_job(&w, 5, 1, JOB_PRETRAIN, 1);
+    on(&w, AGENT_EV_FETCHED, 5);
+    strbuf_clear(&w.text);
+    pulse(&w, 1);
+    pass(&w, 9000);
+    pulse(&w, 1);
+    pass(&w, 6900);
+    strbuf_clear(&w.text);
+    pulse(&w, 1);
+    pass(&w, 200);
+    expect(&w, "stop child 1\n");
+    step(&w, (struct agent_event){.kind = AGENT_EV_TERMINATE, .grace_ms = 60000});
+    assert_false(agent_has_left(w.agent));
+    exited(&w, 1, OUTCOME_CRASHED, "signal 15");
+    expect(&w, "spool result 5.1 8 the worker's time is up[0 0 0]\n"
+               "send result 5.1 8 the worker's time is up[0 0 0]\n");
+    result_acknowledged(&w, 5);
+    assert_true(agent_has_left(w.agent));
+    end(&w);
+}
+
+static void test_a_drain_with_a_deadline_stops_then(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w, 1);
+    lease_job(&w, 5, 1, JOB_PRETRAIN, 1);
+    on(&w, AGENT_EV_FETCHED, 5);
+    strbuf_clear(&w.text);
+    const struct msg drain = {.kind = MSG_DRAIN,
+                              .drain = {.session = 1, .grace_ms = 5000, .reason = "a new disk"}};
+    say(&w, drain);
+    pass(&w, 4000);
+    say(&w, drain); /* repeated because it was late: the deadline stays */
+    expect(&w, "");
+    pass(&w, 1100);
+    expect(&w, "stop child 1\n");
+    exited(&w, 1, OUTCOME_CRASHED, "signal 15");
+    expect(&w, "spool result 5.1 8 a new disk[0 0 0]\nsend result 5.1 8 a new disk[0 0 0]\n");
+    end(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_an_attempt_past_its_limit_times_out),
+        cmocka_unit_test(test_a_result_that_beats_the_stop_counts),
+        cmocka_unit_test(test_a_worker_stops_before_its_time_is_up),
+        cmocka_unit_test(test_a_drain_with_a_deadline_stops_then),
         cmocka_unit_test(test_an_evaluation_from_lease_to_acknowledged_result),
         cmocka_unit_test(test_streams_go_back_n_with_a_window),
         cmocka_unit_test(test_silence_ends_the_session_and_hello_backs_off),

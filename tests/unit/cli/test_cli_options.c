@@ -34,7 +34,8 @@ static void test_errors_say_what_to_do(void **state)
     (void)state;
     assert_error("statsu", "no command 'statsu'; did you mean 'status'?");
     assert_error("job lst", "no command 'job lst'; did you mean 'list'?");
-    assert_error("job", "'triad job' wants one of: list, show, logs, cancel, retry");
+    assert_error("job", "'triad job' wants one of: list, show, logs, cancel, retry, "
+                        "release, priority, explain");
     assert_error("frobnicate", "no command 'frobnicate'; 'triad help' lists them");
     assert_error("run a.yaml --wokers 2", "unknown option '--wokers'; did you mean '--workers'?");
     assert_error("run a.yaml --zzzzzzz",

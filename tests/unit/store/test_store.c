@@ -361,14 +361,15 @@ static void test_leases_are_completed_from_the_store(void **state)
     make_plan(jobs, parents, JOBS);
     submit(f, "e", jobs, JOBS, &err, ERR_OK);
     struct msg_lease lease = {.lease.job = job_of(5)};
-    assert_int_equal(store_complete_lease(f->store, &f->arena, &lease, &err), ERR_OK);
+    assert_int_equal(store_complete_lease(f->store, 6, &f->arena, &lease, &err), ERR_OK);
     assert_string_equal(lease.label, "label");
     assert_int_equal(lease.spec.len, jobs[5].spec.len);
     assert_memory_equal(lease.spec.data, jobs[5].spec.data, lease.spec.len);
     assert_int_equal(lease.input_count, 1);
     assert_string_equal(lease.inputs[0].name, "data");
-    lease.lease.job = job_of(999);
-    assert_int_not_equal(store_complete_lease(f->store, &f->arena, &lease, &err), ERR_OK);
+    lease.lease.job = job_of(999); /* another than the one at that place; and no such place */
+    assert_int_not_equal(store_complete_lease(f->store, 6, &f->arena, &lease, &err), ERR_OK);
+    assert_int_not_equal(store_complete_lease(f->store, 999, &f->arena, &lease, &err), ERR_OK);
 }
 
 /* 300 attempts with reasons of full length are more than a frame: the newest are shown. */

@@ -1,0 +1,138 @@
+/* triad backup: the coordinator copies its database while it works; blobs never change, so that
+ * linking all there are afterwards gives everything that the copied database names. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "connection.h"
+#include "file.h"
+#include "human.h"
+#include "verbs.h"
+
+#define POLL_MS 50
+
+struct copied {
+    uint64_t files, bytes;
+};
+
+/* Within one file system a second name, else the bytes. */
+static enum err_code copy_file(const char *from, const char *to, struct err *err)
+{
+    if (link(from, to) == 0)
+        return ERR_OK;
+    if (errno != EXDEV && errno != EPERM && errno != EMLINK && errno != EOPNOTSUPP)
+        return err_os(err, errno, "link '%s' to '%s'", from, to);
+    const int in = open(from, O_RDONLY | O_CLOEXEC);
+    if (in < 0)
+        return err_os(err, errno, "read '%s'", from);
+    struct file_replacement replacement;
+    enum err_code rc = file_replace_begin(to, &replacement, err);
+    if (rc == ERR_OK) {
+        static char buffer[1 << 20];
+        ssize_t n = 0;
+        while (rc == ERR_OK && (n = read(in, buffer, sizeof buffer)) > 0)
+            rc = file_write_all(replacement.fd, buffer, (size_t)n, to, err);
+        if (rc == ERR_OK && n < 0)
+            rc = err_os(err, errno, "read '%s'", from);
+        rc = file_replace_end(&replacement, 0600, rc, err);
+    }
+    close(in);
+    return rc;
+}
+
+/* The plain files of a folder, into a folder of the same name elsewhere. */
+static enum err_code copy_files(const char *from, const char *to, struct copied *copied,
+                                struct err *err)
+{
+    DIR *dir = opendir(from);
+    if (dir == NULL)
+        return errno == ENOENT ? ERR_OK : err_os(err, errno, "look into '%s'", from);
+    enum err_code rc = file_mkdirs(to, 0700, err);
+    const struct dirent *entry;
+    while (rc == ERR_OK && (entry = readdir(dir)) != NULL) {
+        struct stat info;
+        char source[4096], target[4096];
+        if (snprintf(source, sizeof source, "%s/%s", from, entry->d_name) >= (int)sizeof source ||
+            snprintf(target, sizeof target, "%s/%s", to, entry->d_name) >= (int)sizeof target)
+            rc = err_set(err, ERR_LIMIT, "a path in '%s' is too long", from);
+        else if (lstat(source, &info) == 0 && S_ISREG(info.st_mode)) {
+            rc = copy_file(source, target, err);
+            copied->files++;
+            copied->bytes += (uint64_t)info.st_size;
+        }
+    }
+    closedir(dir);
+    return rc == ERR_OK ? file_sync_dir(to, err) : rc;
+}
+
+static enum err_code copy_blobs(struct arena *arena, const char *state, const char *folder,
+                                struct copied *copied, struct err *err)
+{
+    enum err_code rc = ERR_OK;
+    for (unsigned first = 0; first < 256 && rc == ERR_OK; first++)
+        rc = copy_files(arena_printf(arena, "%s/blobs/%02x", state, first),
+                        arena_printf(arena, "%s/blobs/%02x", folder, first), copied, err);
+    return rc;
+}
+
+static enum err_code copy_database(struct cli *cli, struct connection *c, const char *folder,
+                                   struct err *err)
+{
+    struct msg reply;
+    const struct msg request = {.kind = MSG_BACKUP, .backup = {.folder = folder}};
+    for (;;) {
+        enum err_code rc = connection_call(c, &request, MSG_BACKUP_STATE, &cli->arena, &reply, err);
+        if (rc != ERR_OK || reply.backup_state.complete)
+            return rc;
+        poll(NULL, 0, POLL_MS);
+    }
+}
+
+/* The folder as an absolute path; it must be new, so that nothing there is mixed with the copy. */
+static enum err_code make_folder(struct cli *cli, const char **out, struct err *err)
+{
+    const char *path = cli->arguments[0];
+    if (mkdir(path, 0700) != 0)
+        return errno == EEXIST
+                   ? err_set(err, ERR_CONFLICT, "'%s' is there already: name a new folder", path)
+                   : err_os(err, errno, "make '%s'", path);
+    char *absolute = realpath(path, NULL);
+    if (absolute == NULL)
+        return err_os(err, errno, "find '%s'", path);
+    *out = arena_strdup(&cli->arena, absolute);
+    free(absolute);
+    return ERR_OK;
+}
+
+enum cli_exit verb_backup(struct cli *cli)
+{
+    struct err err;
+    struct connection c = {0};
+    struct copied copied = {0};
+    const char *folder = NULL;
+    const char *state = cli_state_dir(cli);
+    enum err_code rc = connection_open(cli, CONNECTION_STATE, &c, &err);
+    if (rc == ERR_OK)
+        rc = make_folder(cli, &folder, &err);
+    if (rc == ERR_OK)
+        rc = copy_database(cli, &c, folder, &err);
+    connection_close(&c);
+    if (rc == ERR_OK)
+        rc = copy_blobs(&cli->arena, state, folder, &copied, &err);
+    if (rc == ERR_OK)
+        rc = copy_files(arena_printf(&cli->arena, "%s/keys", state),
+                        arena_printf(&cli->arena, "%s/keys", folder), &copied, &err);
+    if (rc != ERR_OK)
+        return cli_fail(cli, &err);
+    char size[HUMAN_SIZE];
+    cli_note(cli, "'%s' holds the state: database, %" PRIu64 " files of %s", folder, copied.files,
+             human_bytes(copied.bytes, size));
+    return EXIT_OK;
+}

@@ -1,0 +1,35 @@
+/* A load for a real coordinator: scripted workers and a client over real encrypted sockets, for
+ * `triad bench dispatch`. One job: its lease was sent after its commit, its result is received,
+ * committed and acknowledged. */
+#ifndef TRIAD_VERB_BENCH_LOAD_H
+#define TRIAD_VERB_BENCH_LOAD_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "err.h"
+
+struct bench_load {
+    const char *state_dir; /* of the coordinator; its access files are there */
+    pid_t coordinator;
+    uint64_t jobs;
+    uint64_t first; /* number of the first job: jobs are named after their numbers */
+    uint32_t connections;
+    uint32_t slots;   /* jobs at once per connection */
+    uint32_t batches; /* record batches per job */
+    uint32_t task_us; /* how long a slot is taken by a job */
+};
+
+struct bench_figures {
+    double submit_s, dispatch_s;
+    double coordinator_cpu_s, generator_cpu_s; /* while jobs were dispatched */
+    double memory_bytes_per_job;               /* growth of the coordinator by the submission */
+    uint64_t records;
+    uint64_t statuses; /* asked by another process meanwhile */
+    double status_ms_mean, status_ms_max;
+};
+
+NODISCARD enum err_code bench_load_run(const struct bench_load *load, struct bench_figures *out,
+                                       struct err *err);
+
+#endif
