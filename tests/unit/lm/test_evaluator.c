@@ -174,6 +174,75 @@ static void an_evaluation_can_be_cut_and_continued(void **state)
     golden_release(&g);
 }
 
+/* Entries of the records, gathered in order, and the summed probabilities of greedy answers. */
+struct probable {
+    struct record_entry entries[65536];
+    size_t count;
+    double greedy_nats;
+};
+
+static enum err_code on_probable(void *ctx, const struct record *records, uint32_t count,
+                                 uint32_t next_sequence, struct err *err)
+{
+    struct probable *p = ctx;
+    (void)next_sequence;
+    (void)err;
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint16_t e = 0; e < records[i].part_count; e++)
+            p->entries[p->count++] = records[i].entries[e];
+        p->greedy_nats += records[i].greedy_nats;
+    }
+    return ERR_OK;
+}
+
+/* PyTorch's logits of every predicted token are stored: what is probable follows from them. */
+static void probable_tokens_are_those_of_the_stored_logits(void **state)
+{
+    (void)state;
+    struct golden g;
+    struct err err;
+    golden_load(&g, "llama-untied");
+    struct model *model = golden_model(&g);
+    struct probable *got = calloc(1, sizeof *got);
+    struct evaluate_options options = {.batch_tokens = 64, .calibration = true};
+    struct evaluate_hooks hooks = {got, on_probable, NULL};
+    assert_int_equal(evaluator_run(model, &g.corpus, &options, &hooks, &err), ERR_OK);
+
+    size_t values = 0, used = 0, tokens = 0;
+    const float *logits = golden_tensor(&g, "logits", &values);
+    const int V = g.config.vocabulary;
+    double greedy_nats = 0.0;
+    for (uint32_t s = 0; s < g.corpus.sequence_count; s++) {
+        for (size_t i = g.corpus.starts[s] + 1; i < g.corpus.starts[s + 1]; i++) {
+            const float *row = logits + tokens++ * (size_t)V;
+            if (g.corpus.losses[i] == LOSS_NONE)
+                continue;
+            double sum = 0.0, highest = -INFINITY;
+            for (int v = 0; v < V; v++) {
+                sum += exp((double)row[v]);
+                highest = fmax(highest, (double)row[v]);
+            }
+            greedy_nats += log(sum) - highest;
+            for (int v = 0; v < V; v++) {
+                const double log_p = (double)row[v] - log(sum);
+                if (fabs(log_p - log(0.01)) < 1e-5)
+                    fail_msg("a probability at the floor tests nothing");
+                if (log_p < log(0.01))
+                    continue;
+                assert_true(fabs((double)got->entries[used].log_p - log_p) < 1e-5);
+                assert_int_equal(got->entries[used++].right, v == g.corpus.ids[i]);
+            }
+        }
+    }
+    assert_int_equal(tokens * (size_t)V, values);
+    assert_int_equal(used, got->count);
+    assert_true(used > 100);
+    assert_true(fabs(greedy_nats - got->greedy_nats) < 1e-5 * (double)tokens);
+    free(got);
+    model_free(model);
+    golden_release(&g);
+}
+
 static void odd_corpora_are_refused_by_name(void **state)
 {
     (void)state;
@@ -226,6 +295,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(records_hold_what_the_scores_say),
         cmocka_unit_test(batch_size_changes_no_bit),
         cmocka_unit_test(an_evaluation_can_be_cut_and_continued),
+        cmocka_unit_test(probable_tokens_are_those_of_the_stored_logits),
         cmocka_unit_test(odd_corpora_are_refused_by_name),
         cmocka_unit_test(a_loss_that_is_not_finite_is_data),
     };
