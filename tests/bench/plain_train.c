@@ -1,6 +1,6 @@
 /* A training step of the 124M-parameter Llama in plain C, in the style of llm.c: loops over arrays,
  * OpenMP, -Ofast and nothing else. A peer for compare_train, not a part of Triad; checked by its
- * loss alone, which begins at ln(32,000) and falls.
+ * loss alone, which is about ln(32,000) on random tokens.
  *
  *     gcc -Ofast -march=native -fopenmp -o plain_train tests/bench/plain_train.c -lm
  *     OMP_NUM_THREADS=2 ./plain_train STEP_TOKENS ROUNDS
