@@ -104,8 +104,10 @@ static void put_columns(struct cursor *cursor, enum record_kind kind, const stru
         EACH_PART(records, count, choices, put, terminator_nats);
         return;
     case RECORDS_SAMPLES:
-        for (uint32_t i = 0; i < count; i++)
-            put(cursor, records[i].text, records[i].part_count);
+        for (uint32_t i = 0; i < count; i++) {
+            if (records[i].part_count > 0) /* an empty text may be no text at all */
+                put(cursor, records[i].text, records[i].part_count);
+        }
         return;
     case RECORD_KIND_COUNT:
         break;
