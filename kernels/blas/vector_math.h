@@ -26,8 +26,7 @@
     !defined(__x86_64__)
 #define KERNEL_CLONES_FMA
 #else
-#define KERNEL_CLONES_FMA                                                                          \
-    __attribute__((target_clones("default", "arch=haswell", KERNEL_WIDEST)))
+#define KERNEL_CLONES_FMA __attribute__((target_clones("default", "arch=haswell", KERNEL_WIDEST)))
 #endif
 
 #define KERNEL_INLINE static inline __attribute__((always_inline))
