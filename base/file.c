@@ -21,9 +21,10 @@ enum err_code file_read(const char *path, size_t bytes_max, char **data_out, siz
     if (fd < 0) {
         int saved_errno = errno;
         err_os(err, saved_errno, "open '%s'", path);
-        if (saved_errno == ENOENT && err)
+        const bool is_missing = saved_errno == ENOENT || saved_errno == ENOTDIR;
+        if (is_missing && err)
             err->code = ERR_NOT_FOUND;
-        return saved_errno == ENOENT ? ERR_NOT_FOUND : ERR_IO;
+        return is_missing ? ERR_NOT_FOUND : ERR_IO;
     }
     char *data = NULL;
     size_t len = 0;
@@ -43,6 +44,10 @@ enum err_code file_read(const char *path, size_t bytes_max, char **data_out, siz
         ssize_t n = read(fd, data + len, cap - len - 1);
         if (n < 0 && errno == EINTR)
             continue;
+        if (n < 0 && errno == EISDIR) {
+            rc = err_set(err, ERR_INVALID, "read '%s': it is a folder, not a file", path);
+            goto done;
+        }
         if (n < 0) {
             rc = err_os(err, errno, "read '%s'", path);
             goto done;
@@ -196,6 +201,12 @@ enum err_code file_mkdirs(const char *path, unsigned mode, struct err *err)
 bool file_exists(const char *path)
 {
     return access(path, F_OK) == 0;
+}
+
+bool file_is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)

@@ -38,6 +38,7 @@ NODISCARD enum err_code file_mkdirs(const char *path, unsigned mode, struct err 
 /* fsync a folder, so that a rename in it survives a power cut. */
 NODISCARD enum err_code file_sync_dir(const char *path, struct err *err);
 bool file_exists(const char *path);
+bool file_is_folder(const char *path);
 /* Remove a folder with all it holds (does not follow symbolic links); missing is fine. */
 NODISCARD enum err_code file_remove_tree(const char *path, struct err *err);
 

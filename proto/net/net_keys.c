@@ -78,7 +78,10 @@ enum err_code net_key_read_secret(const char *path, char **text_out, size_t *len
                                   struct err *err)
 {
     struct stat status;
-    if (stat(path, &status) == 0 && (status.st_mode & 077) != 0)
+    const bool is_there = stat(path, &status) == 0;
+    if (is_there && !S_ISREG(status.st_mode))
+        return err_set(err, ERR_INVALID, "read '%s': it is no file", path);
+    if (is_there && (status.st_mode & 077) != 0)
         return err_set(
             err, ERR_DENIED,
             "read '%s': it holds a secret key, but others may read it; run: chmod 600 %s", path,

@@ -118,6 +118,8 @@ enum err_code tokenizer_load(const char *path, struct tokenizer **tokenizer_out,
         snprintf(config, sizeof config, "%s/tokenizer_config.json", path) >= (int)sizeof config)
         return err_set(err, ERR_LIMIT, "load tokenizer '%s': path too long", path);
     bool is_folder = file_exists(file);
+    if (!is_folder && file_is_folder(path))
+        return err_set(err, ERR_NOT_FOUND, "load tokenizer '%s': there is no tokenizer.json", path);
     char *text = NULL;
     size_t len = 0;
     enum err_code rc = file_read(is_folder ? file : path, FILE_BYTES_MAX, &text, &len, err);

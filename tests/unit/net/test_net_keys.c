@@ -137,6 +137,8 @@ static void test_access_round_trip(void **state)
     assert_int_equal(net_access_load(in_folder("worker.access"), &loaded, &err), ERR_DENIED);
     assert_non_null(strstr(err.text, "chmod 600 "));
     assert_int_equal(net_access_load(in_folder("missing"), &loaded, &err), ERR_NOT_FOUND);
+    assert_int_equal(net_access_load("/tmp", &loaded, &err), ERR_INVALID);
+    assert_null(strstr(err.text, "chmod")); /* nobody should do that to a folder */
 }
 
 static void expect_refused(const char *text, const char *says)
