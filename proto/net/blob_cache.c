@@ -181,13 +181,20 @@ enum err_code blob_cache_make_folder(const char *cache, const struct digest *dig
 {
     struct arena arena = {0};
     struct tree tree;
+    size_t len = strlen(folder);
+    while (len > 1 && folder[len - 1] == '/')
+        len--;
+    folder = arena_strndup(&arena, folder, len);
     char *temporary = arena_printf(&arena, "%s.XXXXXX", folder);
+    const char *slash = strrchr(folder, '/');
     enum err_code rc = blob_cache_read_tree(cache, digest, &tree, err);
     if (rc != ERR_OK)
         goto done;
     if (file_exists(folder))
         rc = err_set(err, ERR_CONFLICT, "make folder '%s': it is already there", folder);
-    else if (!mkdtemp(temporary))
+    else if (slash && slash > folder)
+        rc = file_mkdirs(arena_strndup(&arena, folder, (size_t)(slash - folder)), 0777, err);
+    if (rc == ERR_OK && !mkdtemp(temporary))
         rc = err_os(err, errno, "make a folder beside '%s'", folder);
     if (rc == ERR_OK) {
         rc = fill_folder(cache, &tree, temporary, err);

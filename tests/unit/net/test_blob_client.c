@@ -197,7 +197,7 @@ static void test_tree_there_and_back(void **state)
     char copy[128];
     char other[128];
     snprintf(source, sizeof source, "%s/source", f->folder);
-    snprintf(copy, sizeof copy, "%s/copy", f->folder);
+    snprintf(copy, sizeof copy, "%s/new/copy/", f->folder);
     snprintf(other, sizeof other, "%s/other", f->folder);
     assert_int_equal(file_mkdirs(source, 0755, &err), ERR_OK);
     write_file(source, "config.json", "{}");
