@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "exec_kinds.h"
 #include "exec_main.h"
+#include "file.h"
 #include "labels.h"
 #include "limits.h"
 #include "log.h"
@@ -155,7 +156,7 @@ static bool option_take(struct settings *s, int id, const char *value)
         return size_parse(value, &s->memory_bytes);
     case OPT_NAME:
         s->name = value;
-        return value[0] && strlen(value) < NAME_BYTES_MAX;
+        return strlen(value) < NAME_BYTES_MAX && file_name_is_safe(value);
     case OPT_CACHE:
         return size_parse(value, &s->cache_bytes);
     case OPT_SPOOL:

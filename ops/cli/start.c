@@ -121,6 +121,11 @@ enum cli_exit verb_worker_start(struct cli *cli)
                                    .threads = cli_value(cli, "threads"),
                                    .memory = cli_value(cli, "memory"),
                                    .labels = cli_value(cli, "label")};
+    if (options.name && !file_name_is_safe(options.name)) {
+        err_set(&err, ERR_INVALID,
+                "--name: '%s' cannot name a folder, and the worker's has its name", options.name);
+        return cli_fail(cli, &err);
+    }
     if (!options.name)
         options.name = arena_strdup(&cli->arena, host);
     if (start_state_dir(cli, &options.state_dir, &err) != ERR_OK)
