@@ -7,6 +7,7 @@
 
 #include "check.h"
 #include "clock.h"
+#include "str.h"
 
 #define CELL_TEXT_SIZE 512
 
@@ -129,13 +130,26 @@ static json_t *real_json(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
+/* JSON has no text that is not UTF-8 (a file's name can be one). */
+static json_t *text_json(const char *text)
+{
+    const size_t len = strlen(text);
+    if (str_is_utf8(text, len))
+        return json_string(text);
+    struct strbuf clean = {0};
+    strbuf_append_clean(&clean, text, len);
+    json_t *value = json_string(strbuf_text(&clean));
+    strbuf_release(&clean);
+    return value;
+}
+
 static json_t *cell_json(const struct rows_column *column, const struct rows_cell *cell)
 {
     char buffer[CELL_TEXT_SIZE];
     switch (column->kind) {
     case ROWS_TEXT:
     case ROWS_DIGEST:
-        return cell->text ? json_string(cell->text) : json_null();
+        return cell->text ? text_json(cell->text) : json_null();
     case ROWS_INTEGER:
         return json_integer(cell->integer);
     case ROWS_REAL:

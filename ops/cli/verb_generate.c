@@ -96,6 +96,22 @@ static enum err_code render_format(struct cli *cli, const struct turn_style *sty
     return ERR_OK;
 }
 
+/* What says how to ask, and what only one way of asking reads. */
+static enum err_code check_asking(const struct cli *cli, struct err *err)
+{
+    static const struct {
+        const char *option, *with;
+    } needs[] = {{"system", "chat"}, {"description", "format"}, {"input", "format"}};
+    const bool has_prompt = *cli_value(cli, "prompt") != '\0';
+    if (has_prompt + cli_flag(cli, "chat") + cli_flag(cli, "format") > 1)
+        return err_set(err, ERR_INVALID, "give one of --prompt, --chat and --format");
+    for (size_t i = 0; i < sizeof needs / sizeof *needs; i++)
+        if (cli_flag(cli, needs[i].option) && !cli_flag(cli, needs[i].with))
+            return err_set(err, ERR_INVALID, "--%s goes with --%s only", needs[i].option,
+                           needs[i].with);
+    return ERR_OK;
+}
+
 static enum err_code read_prompt(struct cli *cli, const struct voice *voice, struct request *r,
                                  struct err *err)
 {
@@ -109,8 +125,6 @@ static enum err_code read_prompt(struct cli *cli, const struct voice *voice, str
         voice_note_repair(cli, voice);
         return encoded;
     }
-    if (format && chat)
-        return err_set(err, ERR_INVALID, "--format and --chat do not go together");
     enum err_code rc = voice_turns(cli, voice, &style, err);
     if (rc == ERR_OK) {
         r->stop = style->end;
@@ -134,7 +148,8 @@ static bool has_line(void *ctx, size_t index, const int32_t *ids, size_t count)
     return memchr(piece.data, '\n', piece.len) != NULL;
 }
 
-/* The text for people: with the prompt when it goes on from there, without what ended it. */
+/* The text for people: with the prompt when it goes on from there, without what ended it; U+FFFD
+ * stands where the model made no whole character. */
 static enum err_code decode(struct cli *cli, const struct voice *voice, const struct request *r,
                             const struct branch_text *text, const int32_t *stops, size_t stop_count,
                             const char **out, struct err *err)
@@ -151,7 +166,8 @@ static enum err_code decode(struct cli *cli, const struct voice *voice, const st
         token_list_append(&ids, r->prompt.ids + skip, r->prompt.count - skip);
     }
     token_list_append(&ids, text->ids, count);
-    enum err_code rc = tokenizer_decode(voice->tokenizer, ids.ids, ids.count, &bytes, err);
+    enum err_code rc =
+        tokenizer_decode_text(voice->tokenizer, ids.ids, ids.count, false, &bytes, err);
     size_t len = bytes.len;
     if (rc == ERR_OK && r->one_line) {
         const char *line = memchr(strbuf_text(&bytes), '\n', bytes.len);
@@ -235,6 +251,8 @@ enum cli_exit verb_generate(struct cli *cli)
     struct voice voice = {0};
     struct request request = {0};
     enum err_code rc = read_numbers(cli, &request, &err);
+    if (rc == ERR_OK)
+        rc = check_asking(cli, &err);
     if (rc == ERR_OK)
         rc = voice_open(cli, cli->arguments[0], &voice, &err);
     if (rc == ERR_OK)

@@ -47,4 +47,16 @@ said "not UTF-8 in 1 places"
 note "what is wrong is said"
 expect_status 4 triad score "$work/nowhere" --text x
 expect_status 3 triad generate "$work/stories" --top-p 0
+expect_status 3 triad generate "$work/stories" --prompt a --chat b
+expect_status 3 triad generate "$work/stories" --input a
+said "goes with --format"
+expect_status 3 triad worker start --name ../elsewhere
+mkdir "$work/no-tokenizer"
+expect_status 4 triad score "$work/no-tokenizer" --text x
+said "no tokenizer.json"
+
+note "what is not whole characters is in JSON, too"
+expect_status 0 triad generate "$work/stories" --temperature 1000 --count 20 --tokens 60 --output json
+[ "$(grep -c '"text":' "$work/out")" = 20 ] || fail "texts are missing in JSON"
+grep -q $'\xef\xbf\xbd' "$work/out" || fail "no text with U+FFFD: this test shows nothing"
 expect_status 2 triad generate

@@ -1,4 +1,5 @@
 /* Rows in three formats, quantities for people, progress lines, and where the time went. */
+#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +87,21 @@ static void test_rows_grow(void **state)
     arena_release(&arena);
 }
 
+/* A cell that is not UTF-8 is still there, and the document is JSON. */
+static void test_rows_that_are_not_text(void **state)
+{
+    struct arena arena = {0};
+    struct rows rows;
+    (void)state;
+    rows_init(&rows, &arena, "triad.test/1", columns, COLUMNS);
+    rows_add(&rows)[0].text = "a\xff"
+                              "b";
+    json_t *row = rows_json_row(&rows, 0);
+    assert_string_equal(json_string_value(json_object_get(row, "name")), "a?b");
+    json_decref(row);
+    arena_release(&arena);
+}
+
 static void test_quantities(void **state)
 {
     char text[HUMAN_SIZE];
@@ -165,6 +181,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows_in_three_formats),
         cmocka_unit_test(test_rows_grow),
+        cmocka_unit_test(test_rows_that_are_not_text),
         cmocka_unit_test(test_quantities),
         cmocka_unit_test(test_progress_lines),
         cmocka_unit_test(test_time_by_stage_counts_overlaps_once),
