@@ -56,6 +56,31 @@ static enum err_code unknown_verb(const char *first, const char *second, struct 
                    noun ? first : "", noun ? " " : "", word);
 }
 
+/* ---- help of one line a verb ---- */
+
+static void verb_title(const struct cli_verb *v, char *out, size_t size)
+{
+    snprintf(out, size, "%s%s%s%s%s", v->noun ? v->noun : "", v->noun ? " " : "", v->name,
+             *v->arguments ? " " : "", v->arguments);
+}
+
+static void print_verb_line(const struct cli_verb *v)
+{
+    char title[128];
+    verb_title(v, title, sizeof title);
+    printf("  %-36s %s\n", title, v->summary);
+}
+
+static void help_noun(const char *noun)
+{
+    printf(
+        "usage: triad %s COMMAND [ARGUMENTS] [OPTIONS]      --help after a command tells more\n\n",
+        noun);
+    for (const struct cli_verb *v = cli_verbs; v->name; v++)
+        if (v->noun && strcmp(v->noun, noun) == 0)
+            print_verb_line(v);
+}
+
 /* ---- options ---- */
 
 static const struct cli_option *find_in(const struct cli_option *list, const char *name, size_t len)
@@ -151,6 +176,11 @@ enum err_code cli_parse(int argc, char **argv, struct cli *out, struct err *err)
     for (const struct cli_verb *v = cli_verbs; v->name && !out->verb; v++)
         if (verb_matches(v, first, second))
             out->verb = v;
+    if (!out->verb && is_noun(first) &&
+        (second ? strcmp(second, "--help") == 0 || strcmp(second, "-h") == 0 : help)) {
+        help_noun(first);
+        return ERR_OK;
+    }
     if (!out->verb)
         return unknown_verb(first, second && second[0] != '-' ? second : NULL, err);
     if (help) {
@@ -189,22 +219,13 @@ void cli_release(struct cli *cli)
 
 /* ---- printed from the table ---- */
 
-static void verb_title(const struct cli_verb *v, char *out, size_t size)
-{
-    snprintf(out, size, "%s%s%s%s%s", v->noun ? v->noun : "", v->noun ? " " : "", v->name,
-             *v->arguments ? " " : "", v->arguments);
-}
-
 void cli_help_all(void)
 {
     puts("triad: compare pretrained, instruction-tuned and spectrum-tuned language models\n"
          "\n"
          "usage: triad COMMAND [ARGUMENTS] [OPTIONS]      triad COMMAND --help tells more\n");
-    for (const struct cli_verb *v = cli_verbs; v->name; v++) {
-        char title[128];
-        verb_title(v, title, sizeof title);
-        printf("  %-36s %s\n", title, v->summary);
-    }
+    for (const struct cli_verb *v = cli_verbs; v->name; v++)
+        print_verb_line(v);
     puts("\noptions of every command");
     for (const struct cli_option *o = cli_global_options; o->name; o++) {
         char title[64];
@@ -236,7 +257,7 @@ void cli_help_verb(const struct cli_verb *verb)
             snprintf(title, sizeof title, "--%s%s%s", o->name, o->value ? " " : "",
                      o->value ? o->value : "");
             printf("  %-24s %s", title, o->help);
-            if (o->fallback)
+            if (o->fallback && *o->fallback)
                 printf(" (default %s)", o->fallback);
             putchar('\n');
         }

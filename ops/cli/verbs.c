@@ -178,8 +178,13 @@ static const struct cli_option report_options[] = {
     END_OF_OPTIONS,
 };
 
-static const struct cli_option keys_options[] = {
+static const struct cli_option keys_init_options[] = {
     {"keys", "DIR", NULL, "folder to make (default STATE/keys)"},
+    END_OF_OPTIONS,
+};
+
+static const struct cli_option keys_options[] = {
+    {"keys", "DIR", NULL, "folder of the keys (default STATE/keys)"},
     END_OF_OPTIONS,
 };
 
@@ -432,7 +437,7 @@ const struct cli_verb cli_verbs[] = {
     {"alloc", "remove", "QUEUE", 1, 1, "cancel its allocations and forget it", "", NULL,
      verb_alloc_remove},
     {"keys", "init", "", 0, 0, "make the keys of a coordinator, its clients and its workers", "",
-     keys_options, verb_keys_init},
+     keys_init_options, verb_keys_init},
     {"keys", "list", "", 0, 0, "who may connect", "", keys_options, verb_keys_list},
     {"keys", "export", "NAME", 1, 1, "let one more in: makes the one file to copy there",
      "Makes a new key called NAME, admits it under one role, and writes the access file that its\n"
@@ -487,12 +492,6 @@ const struct cli_verb cli_verbs[] = {
      generate_options, verb_generate},
     {NULL, "score", "FOLDER", 1, 1, "log-probability of every token of a text, or of a data set",
      "FOLDER is a Hugging Face folder, or hf:ORG/NAME@REVISION.", score_options, verb_score},
-    {"suite", "list", "[TASK]...", 0, 1000, "tasks, by membership, and what each needs",
-     "TASK is a name, a glob, or set:NAME.", suite_list_options, verb_suite_list},
-    {"suite", "show", "TASK", 1, 1, "a task: source, licence, state, and one sequence", "",
-     suite_show_options, verb_suite_show},
-    {"suite", "sample", "TASK", 1, 1, "sequences of a task in any format", "", suite_sample_options,
-     verb_suite_sample},
     {NULL, "tokenize", "MODEL", 1, 1, "pieces, ids and places of a text, and where the loss falls",
      "MODEL is a folder with tokenizer.json, that file, or hf:ORG/NAME. Places are bytes of the "
      "text. Text\n"
@@ -503,6 +502,12 @@ const struct cli_verb cli_verbs[] = {
      "order;\n"
      "other programs read them as they are.",
      tokenizer_train_options, verb_tokenizer_train},
+    {"suite", "list", "[TASK]...", 0, 1000, "tasks, by membership, and what each needs",
+     "TASK is a name, a glob, or set:NAME.", suite_list_options, verb_suite_list},
+    {"suite", "show", "TASK", 1, 1, "a task: source, licence, state, and one sequence", "",
+     suite_show_options, verb_suite_show},
+    {"suite", "sample", "TASK", 1, 1, "sequences of a task in any format", "", suite_sample_options,
+     verb_suite_sample},
     {"suite", "fetch", "SOURCE...", 1, 100, "download what may be downloaded, into the data folder",
      "SOURCE is a source or a task. Its licence is shown first and has to be agreed to. What broke "
      "off is\ncontinued; what is there is kept.",

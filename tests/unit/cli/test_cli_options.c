@@ -152,6 +152,29 @@ static void test_help_and_man_know_every_verb(void **state)
     free(text);
 }
 
+/* "triad help model" and "triad model --help" list what there is; "triad model" alone is an error.
+ */
+static void test_help_of_a_noun(void **state)
+{
+    static const char *const words[] = {"help model", "model --help", "model -h"};
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct stdout_capture capture;
+        struct cli cli;
+        struct err err;
+        stdout_capture_begin(&capture);
+        const enum err_code rc = parse(words[i], &cli, &err);
+        char *text = stdout_capture_end(&capture);
+        assert_int_equal(rc, ERR_OK);
+        assert_null(cli.verb);
+        for (const struct cli_verb *v = cli_verbs; v->name; v++)
+            if (v->noun && strcmp(v->noun, "model") == 0 && !strstr(text, v->summary))
+                fail_msg("'model %s' is missing", v->name);
+        assert_null(strstr(text, "job list"));
+        free(text);
+    }
+}
+
 static void test_help_of_a_verb_lists_its_options(void **state)
 {
     struct stdout_capture capture;
@@ -161,6 +184,7 @@ static void test_help_of_a_verb_lists_its_options(void **state)
         cli_help_verb(v);
         char *text = stdout_capture_end(&capture);
         assert_non_null(strstr(text, v->summary));
+        assert_null(strstr(text, "(default )"));
         for (const struct cli_option *o = v->options; o && o->name; o++) {
             char title[64];
             snprintf(title, sizeof title, "--%s", o->name);
@@ -203,6 +227,7 @@ int main(void)
         cmocka_unit_test(test_numbers_have_bounds),
         cmocka_unit_test(test_durations),
         cmocka_unit_test(test_help_and_man_know_every_verb),
+        cmocka_unit_test(test_help_of_a_noun),
         cmocka_unit_test(test_help_of_a_verb_lists_its_options),
         cmocka_unit_test(test_completion_is_valid_bash),
     };
