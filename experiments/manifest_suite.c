@@ -215,8 +215,13 @@ enum err_code manifest_need_variant(const struct manifest *m, const struct yaml_
     if (variant_exists(m, name))
         return ERR_OK;
     for (size_t f = 0; f < m->family_count; f++) {
-        for (size_t v = 0; v < m->families[f].variant_count && count < NAMES_MAX; v++)
-            names[count++] = m->families[f].variants[v].name;
+        for (size_t v = 0; v < m->families[f].variant_count && count < NAMES_MAX; v++) {
+            names[count] = m->families[f].variants[v].name;
+            size_t known = 0;
+            while (strcmp(names[known], names[count]) != 0)
+                known++;
+            count += known == count;
+        }
     }
     char hint[300];
     fields_suggest(name, names, count, hint, sizeof hint);

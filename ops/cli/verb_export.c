@@ -34,12 +34,17 @@ enum cli_exit verb_records_export(struct cli *cli)
     if (rc == ERR_OK) {
         struct strbuf text = {0};
         record_export_header(format, &text);
+        fwrite(strbuf_text(&text), 1, text.len, stdout);
+        strbuf_clear(&text);
         for (size_t i = 0; i < collected.cell_count; i++) {
             record_export_cell(format, collected.experiment, &collected.cells[i], &text);
             fwrite(strbuf_text(&text), 1, text.len, stdout);
             strbuf_clear(&text);
         }
         strbuf_release(&text);
+        if (collected.cell_count == 0)
+            cli_note(cli, "no task of '%s' matches '%s'", cli->arguments[0],
+                     cli_value(cli, "task"));
         if (collected.missing_count)
             cli_note(cli, "%zu of %zu cells are missing", collected.missing_count,
                      collected.cell_count);
