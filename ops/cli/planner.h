@@ -14,8 +14,9 @@ struct planned {
     bool has_manifest, has_plan; /* what planned_release() must free */
 };
 
-/* Read the manifest and make its plan; with `missing_ok` also of what is not here. ERR_NOT_FOUND when there is no such file, ERR_INVALID with
- * the place in it. Release with planned_release(), also after a failure. */
+/* Read the manifest and make its plan; with `missing_ok` also of what is not here. ERR_NOT_FOUND
+ * when there is no such file, ERR_INVALID with the place in it. Release with planned_release(),
+ * also after a failure. */
 NODISCARD enum err_code planner_make(struct cli *cli, const char *manifest_path, bool missing_ok,
                                      struct planned *out, struct err *err);
 void planned_release(struct planned *p);
