@@ -6,6 +6,7 @@ set -euo pipefail
 TRIAD_BIN=${TRIAD_BIN:?set by ctest: the folder of the programs}
 TRIAD_SOURCE=${TRIAD_SOURCE:?set by ctest: the source tree}
 export TRIAD_BIN_DIR=$TRIAD_BIN
+unset TRIAD_STATE TRIAD_DATA TRIAD_ACCESS TRIAD_EXPERIMENTS # a developer's own
 manifest=$TRIAD_SOURCE/tests/integration/tiny.yaml
 work=$(mktemp -d "${TMPDIR:-/tmp}/triad-test-XXXXXX")
 pids=()
