@@ -26,14 +26,16 @@ static void machine_name(char *out, size_t size)
 
 void bench_report_text(struct bench_report *report, const char *name, const char *text)
 {
-    printf("%-40s %s\n", name, text);
+    if (!report->is_silent)
+        printf("%-40s %s\n", name, text);
     json_object_set_new(report->root, name, json_string(text));
 }
 
-void bench_report_begin(struct bench_report *report, const char *verb, const char *shape)
+void bench_report_begin(struct bench_report *report, const char *verb, const char *shape,
+                        bool is_silent)
 {
     char machine[128], threads[16];
-    *report = (struct bench_report){.root = json_object()};
+    *report = (struct bench_report){.root = json_object(), .is_silent = is_silent};
     machine_name(machine, sizeof machine);
     snprintf(threads, sizeof threads, "%d", kernel_threads());
     bench_report_text(report, "bench", verb);
@@ -48,7 +50,8 @@ void bench_report_begin(struct bench_report *report, const char *verb, const cha
 void bench_report_figure(struct bench_report *report, const char *name, double value,
                          const char *unit)
 {
-    printf("%-40s %10.4g %s\n", name, value, unit);
+    if (!report->is_silent)
+        printf("%-40s %10.4g %s\n", name, value, unit);
     fflush(stdout);
     json_t *figure = json_object();
     json_object_set_new(figure, "value", json_real(value));
@@ -58,8 +61,9 @@ void bench_report_figure(struct bench_report *report, const char *name, double v
 
 void bench_report_section(struct bench_report *report, const char *title)
 {
-    printf("%s (processor time)\n  %-26s %10s %7s %9s %8s\n", title, "operation", "ms", "share",
-           "GFLOP/s", "GB/s");
+    if (!report->is_silent)
+        printf("%s (processor time)\n  %-26s %10s %7s %9s %8s\n", title, "operation", "ms", "share",
+               "GFLOP/s", "GB/s");
     report->ops = json_array();
     json_object_set_new(report->root, title, report->ops);
 }
@@ -72,7 +76,8 @@ void bench_report_op(struct bench_report *report, const char *name, double ms, d
         snprintf(flops_text, sizeof flops_text, "%.1f", gflops);
     else if (gbytes > 0)
         snprintf(bytes_text, sizeof bytes_text, "%.1f", gbytes);
-    printf("  %-26s %10.2f %5.1f %% %9s %8s\n", name, ms, percent, flops_text, bytes_text);
+    if (!report->is_silent)
+        printf("  %-26s %10.2f %5.1f %% %9s %8s\n", name, ms, percent, flops_text, bytes_text);
     json_t *op = json_object();
     json_object_set_new(op, "operation", json_string(name));
     json_object_set_new(op, "ms", json_real(ms));

@@ -3,15 +3,19 @@
 #define TRIAD_BENCH_REPORT_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "err.h"
 
 struct bench_report {
     json_t *root, *ops; /* `ops` of the current section */
+    bool is_silent;     /* kept as JSON only */
 };
 
-/* Begin: prints and keeps machine, numeric class and threads. Free with bench_report_end(). */
-void bench_report_begin(struct bench_report *report, const char *verb, const char *shape);
+/* Begin: prints (unless silent) and keeps machine, numeric class and threads. Free with
+ * bench_report_end(). */
+void bench_report_begin(struct bench_report *report, const char *verb, const char *shape,
+                        bool is_silent);
 /* A figure with its unit ("tokens/s", "x", "%"). */
 void bench_report_figure(struct bench_report *report, const char *name, double value,
                          const char *unit);

@@ -5,6 +5,7 @@
 #include "bench_run.h"
 #include "bench_shape.h"
 #include "kernels.h"
+#include "rows.h"
 #include "verbs.h"
 
 typedef enum err_code bench_f(struct bench_report *report, const struct bench_options *options,
@@ -26,7 +27,7 @@ static enum err_code read_options(struct cli *cli, struct bench_options *o, stru
         return rc;
     snprintf(choice, sizeof choice, "packed/%s", cli_value(cli, "precision"));
     if (!kernel_use(choice))
-        return err_set(err, ERR_INVALID, "bench: no precision '%s' here",
+        return err_set(err, ERR_INVALID, "--precision is f32 or bf16, not '%s'",
                        cli_value(cli, "precision"));
     kernel_threads_set((int)threads);
     o->rounds = (int)rounds;
@@ -44,13 +45,54 @@ static enum err_code read_size(struct cli *cli, const char *name, long long max,
     return rc;
 }
 
+static const struct rows_column csv_columns[] = {
+    {"name", NULL, ROWS_TEXT}, {"value", NULL, ROWS_TEXT}, {"unit", NULL, ROWS_TEXT}};
+
+static void add_row(struct rows *rows, const char *name, const char *value, const char *unit)
+{
+    struct rows_cell *cell = rows_add(rows);
+    cell[0].text = name;
+    cell[1].text = value;
+    cell[2].text = unit;
+}
+
+/* One line a figure; of a breakdown, the milliseconds of each operation. */
+static void print_csv(struct cli *cli, json_t *root)
+{
+    const char *name = NULL;
+    json_t *value = NULL, *op = NULL;
+    size_t i = 0;
+    struct rows rows;
+    rows_init(&rows, &cli->arena, "triad.bench/1", csv_columns, 3);
+    json_object_foreach(root, name, value)
+    {
+        if (json_is_string(value))
+            add_row(&rows, name, json_string_value(value), "");
+        else if (json_is_object(value))
+            add_row(&rows, name,
+                    arena_printf(&cli->arena, "%.17g",
+                                 json_real_value(json_object_get(value, "value"))),
+                    json_string_value(json_object_get(value, "unit")));
+        json_array_foreach(value, i, op) add_row(
+            &rows,
+            arena_printf(&cli->arena, "%s: %s", name,
+                         json_string_value(json_object_get(op, "operation"))),
+            arena_printf(&cli->arena, "%.17g", json_real_value(json_object_get(op, "ms"))), "ms");
+    }
+    rows_print(&rows, cli);
+}
+
 static enum cli_exit run(struct cli *cli, const char *name, bench_f *bench,
                          const struct bench_options *options)
 {
     struct bench_report report;
     struct err err;
-    bench_report_begin(&report, name, cli_value(cli, "shape"));
+    bench_report_begin(&report, name, cli_value(cli, "shape"), cli->output != OUTPUT_TABLE);
     enum err_code rc = bench(&report, options, &err);
+    if (rc == ERR_OK && cli->output == OUTPUT_JSON)
+        rows_print_document(json_incref(report.root));
+    else if (rc == ERR_OK && cli->output == OUTPUT_CSV)
+        print_csv(cli, report.root);
     if (rc == ERR_OK)
         rc = bench_report_end(&report, cli_value(cli, "json"), &err);
     return rc == ERR_OK ? EXIT_OK : cli_fail(cli, &err);
