@@ -163,7 +163,9 @@ static enum err_code read_texts(const struct place *at, const struct field *f,
     struct arena *arena = &at->doc->arena;
     bool one = node->kind == YAML_SCALAR;
     size_t count = one ? 1 : node->count;
-    if (node->kind == YAML_MAPPING || count == 0 || yaml_is_null(node))
+    if (node->kind == YAML_SEQUENCE && count == 0)
+        return yaml_fail(at->doc, node, err, "'%s' is empty: give at least one text", f->key);
+    if (node->kind == YAML_MAPPING || yaml_is_null(node))
         return wants(at, f, node, "a text or a list of texts", err);
     struct field_texts texts = {arena_array(arena, count, sizeof *texts.items),
                                 arena_array(arena, count, sizeof *texts.nodes), count};

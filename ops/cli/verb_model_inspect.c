@@ -7,6 +7,7 @@
 #include "check.h"
 #include "checkpoint.h"
 #include "checkpoint_env.h"
+#include "file.h"
 #include "format_turns.h"
 #include "hf_cache.h"
 #include "human.h"
@@ -37,7 +38,7 @@ struct dtype_count {
 struct inspection {
     struct cli *cli;
     struct checkpoint *checkpoint;
-    struct tokenizer *tokenizer;
+    struct tokenizer *tokenizer; /* NULL: the folder has none */
     const struct model_config *config;
     const char *named, *folder, *repository, *commit; /* the last two "" for a folder */
     struct rows tensors;
@@ -113,7 +114,7 @@ static void count_memory(struct inspection *in)
 
 static void look_at_turns(struct inspection *in)
 {
-    const struct turn_style *style = in->turns ? turn_style_find(in->turns) : NULL;
+    const struct turn_style *style = in->turns && in->tokenizer ? turn_style_find(in->turns) : NULL;
     const char *tokens[TURN_TOKENS_MAX];
     size_t turn_first, count = style ? turn_style_tokens(style, tokens, &turn_first) : 0;
     struct strbuf missing = {0};
@@ -149,8 +150,19 @@ static enum err_code look_at_template(struct inspection *in, struct err *err)
     return ERR_OK;
 }
 
+static enum err_code open_tokenizer(struct inspection *in, struct err *err)
+{
+    const char *path = arena_printf(&in->cli->arena, "%s/tokenizer.json", in->folder);
+    if (file_exists(path))
+        return tokenizer_load(in->folder, &in->tokenizer, err);
+    warn(in, "there is no tokenizer.json: it cannot be scored, continued or used in an experiment");
+    return ERR_OK;
+}
+
 static void look_at_tokenizer(struct inspection *in)
 {
+    if (!in->tokenizer)
+        return;
     const int tokens = tokenizer_vocabulary(in->tokenizer), rows = in->config->vocabulary;
     const int bos = tokenizer_bos(in->tokenizer);
     if (!special_tokens_fit(in->tokenizer, rows))
@@ -178,7 +190,7 @@ static enum err_code inspect(struct inspection *in, struct err *err)
     if (rc == ERR_OK && cli_flag(in->cli, "check"))
         rc = checkpoint_check_numbers(in->checkpoint, err);
     if (rc == ERR_OK)
-        rc = tokenizer_load(in->folder, &in->tokenizer, err);
+        rc = open_tokenizer(in, err);
     if (rc != ERR_OK)
         return rc;
     in->config = checkpoint_config(in->checkpoint);
@@ -204,10 +216,12 @@ static void print_model(const struct inspection *in)
         printf("windows     of %d tokens, in all but every %d. layer\n", c->window,
                c->window_period);
     printf("context     %d tokens, rope theta %g, norm eps %g\n"
-           "vocabulary  %d rows, %d in the tokenizer, head %s\n"
+           "vocabulary  %d rows, ",
+           c->context, c->rope_theta, c->norm_eps, c->vocabulary);
+    if (in->tokenizer)
+        printf("%d in the tokenizer, ", tokenizer_vocabulary(in->tokenizer));
+    printf("head %s\n"
            "parameters  %s\n",
-           c->context, c->rope_theta, c->norm_eps, c->vocabulary,
-           tokenizer_vocabulary(in->tokenizer),
            c->head_tied ? "tied to the embedding" : "a matrix of its own",
            human_count((double)model_config_parameters(c), text));
     for (size_t i = 0; i < in->dtype_count; i++)
@@ -263,23 +277,22 @@ static void print_document(const struct inspection *in)
     const struct model_config *c = in->config;
     const struct {
         const char *name;
-        double value;
+        uint64_t value;
     } sizes[] = {
-        {"parameters", (double)model_config_parameters(c)},
-        {"layers", c->layers},
-        {"width", c->width},
-        {"heads", c->heads},
-        {"kv_heads", c->kv_heads},
-        {"head_dim", c->head_dim},
-        {"mlp", c->mlp_width},
-        {"context", c->context},
-        {"window", c->window},
-        {"vocabulary", c->vocabulary},
-        {"tokens", tokenizer_vocabulary(in->tokenizer)},
-        {"file_bytes", (double)in->file_bytes},
-        {"sequence_tokens", (double)in->sequence_tokens},
-        {"score_bytes", (double)in->score_bytes},
-        {"train_bytes", (double)in->train_bytes},
+        {"parameters", model_config_parameters(c)},
+        {"layers", (uint64_t)c->layers},
+        {"width", (uint64_t)c->width},
+        {"heads", (uint64_t)c->heads},
+        {"kv_heads", (uint64_t)c->kv_heads},
+        {"head_dim", (uint64_t)c->head_dim},
+        {"mlp", (uint64_t)c->mlp_width},
+        {"context", (uint64_t)c->context},
+        {"window", (uint64_t)c->window},
+        {"vocabulary", (uint64_t)c->vocabulary},
+        {"file_bytes", in->file_bytes},
+        {"sequence_tokens", in->sequence_tokens},
+        {"score_bytes", in->score_bytes},
+        {"train_bytes", in->train_bytes},
     };
     json_t *root = json_object(), *dtypes = json_object(), *warnings = json_array();
     json_object_set_new(root, "schema", json_string(in->tensors.schema));
@@ -298,10 +311,14 @@ static void print_document(const struct inspection *in)
     for (size_t i = 0; i < in->warning_count; i++)
         json_array_append_new(warnings, json_string(in->warnings[i]));
     json_object_set_new(root, "warnings", warnings);
-    json_object_set_new(root, "special_tokens", specials_json(in->tokenizer));
+    json_object_set_new(root, "tokens",
+                        in->tokenizer ? json_integer(tokenizer_vocabulary(in->tokenizer))
+                                      : json_null());
+    json_object_set_new(root, "special_tokens",
+                        in->tokenizer ? specials_json(in->tokenizer) : json_null());
     json_object_set_new(root, "rows", rows_json(&in->tensors));
     for (size_t i = 0; i < ARRAY_COUNT(sizes); i++)
-        json_object_set_new(root, sizes[i].name, json_real(sizes[i].value));
+        json_object_set_new(root, sizes[i].name, json_integer((json_int_t)sizes[i].value));
     rows_print_document(root);
 }
 
@@ -316,7 +333,8 @@ static void print_all(struct inspection *in)
         break;
     case OUTPUT_TABLE:
         print_model(in);
-        print_specials(in->tokenizer);
+        if (in->tokenizer)
+            print_specials(in->tokenizer);
         if (cli_flag(in->cli, "tensors")) {
             putchar('\n');
             rows_print(&in->tensors, in->cli);

@@ -1,6 +1,7 @@
 /* triad plan: everything that would happen, and nothing else. */
 #include <stdio.h>
 
+#include "file.h"
 #include "planner.h"
 #include "rows.h"
 #include "submit.h"
@@ -83,5 +84,11 @@ enum cli_exit verb_plan(struct cli *cli)
                      cli_state_dir(cli));
     }
     planned_release(&planned);
-    return rc == ERR_OK ? EXIT_OK : cli_fail(cli, &err);
+    if (rc == ERR_OK)
+        return EXIT_OK;
+    const enum cli_exit status = cli_fail(cli, &err);
+    if (rc == ERR_NOT_FOUND && !cli_flag(cli, "missing-ok") && file_exists(cli->arguments[0]))
+        cli_note(cli, "'triad plan %s --missing-ok' lists all that is not here, and plans the rest",
+                 cli->arguments[0]);
+    return status;
 }

@@ -403,13 +403,6 @@ const struct cli_verb cli_verbs[] = {
     {NULL, "gc", "", 0, 0, "find (and with --apply remove) blobs that nothing needs any more",
      "Needed are: outputs of done jobs; inputs and latest checkpoints of all others.", gc_options,
      verb_gc},
-    {"bench", "dispatch", "", 0, 0,
-     "measure a coordinator: jobs and records a second, its own cost",
-     "Starts a coordinator and counts a job when its lease was sent after its commit and its "
-     "result\n"
-     "was received, committed and acknowledged. Encrypted connections, commits to the disk. The\n"
-     "submission is timed apart; statuses are asked meanwhile.",
-     bench_dispatch_options, verb_bench_dispatch},
     {"records", "export", "EXPERIMENT", 1, 1, "every evaluated item, with documented columns",
      "Columns: docs/records.md.", export_options, verb_records_export},
     {NULL, "curves", "JOB...", 1, 16, "loss, gradient norm, rate and speed of trainings, by step",
@@ -458,6 +451,13 @@ const struct cli_verb cli_verbs[] = {
      bench_score_options, verb_bench_score},
     {"bench", "generate", "", 0, 0, "candidates and texts after one prompt, against one at a time",
      "", bench_generate_options, verb_bench_generate},
+    {"bench", "dispatch", "", 0, 0,
+     "measure a coordinator: jobs and records a second, its own cost",
+     "Starts a coordinator and counts a job when its lease was sent after its commit and its "
+     "result\n"
+     "was received, committed and acknowledged. Encrypted connections, commits to the disk. The\n"
+     "submission is timed apart; statuses are asked meanwhile.",
+     bench_dispatch_options, verb_bench_dispatch},
     {NULL, "doctor", "", 0, 0, "look at this machine: cores, memory, numerics, disk, keys", "",
      NULL, verb_doctor},
     {"model", "import", "FILE FOLDER", 2, 2, "make a Hugging Face folder from another layout", "",

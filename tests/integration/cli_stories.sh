@@ -9,7 +9,7 @@ note "import"
 expect_status 0 triad model import "$golden/stories260K.bin" "$work/stories"
 expect_status 9 triad model import "$golden/stories260K.bin" "$work/stories"
 expect_status 0 triad model inspect "$work/stories" --output json
-[ "$(field "$work/out" parameters | tail -n 1)" = 260032.0 ] || fail "not the 260,032 parameters of stories260K"
+[ "$(field "$work/out" parameters | tail -n 1)" = 260032 ] || fail "not the 260,032 parameters of stories260K"
 
 # list N KEY: the numbers of the N-th list called KEY, one a line; the golden file has a value per line.
 list() { awk -v n="$1" -v key="\"$2\":" '$1 == key { i++; on = i == n; next } on && /\]/ { exit } on { gsub(/[ ,]/, ""); print }' "$json"; }
@@ -54,6 +54,13 @@ expect_status 3 triad worker start --name ../elsewhere
 mkdir "$work/no-tokenizer"
 expect_status 4 triad score "$work/no-tokenizer" --text x
 said "no tokenizer.json"
+cp "$work/stories/config.json" "$work/stories/model.safetensors" "$work/no-tokenizer"
+expect_status 0 triad model inspect "$work/no-tokenizer" --output json
+grep -q '"tokens": null' "$work/out" || fail "a folder without a tokenizer is not inspected"
+grep -q 'no tokenizer.json' "$work/out" || fail "it is not said that there is no tokenizer"
+grep -q '"layers": [0-9]*,$' "$work/out" || fail "a number of layers is no whole number"
+HF_HUB_CACHE=$work/no-hub expect_status 4 triad plan "$TRIAD_SOURCE/experiments/manifests/paper-train.yaml"
+said "missing-ok"
 
 note "what is not whole characters is in JSON, too"
 expect_status 0 triad generate "$work/stories" --temperature 1000 --count 20 --tokens 60 --output json
