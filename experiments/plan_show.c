@@ -367,10 +367,34 @@ static void put_totals(const struct plan *plan, struct strbuf *out)
         quantity_bytes_text((double)memory, bytes, sizeof bytes));
 }
 
+/* Variants that waiting cells evaluate: each is at least one job, an import or a training. */
+static size_t waiting_models(const struct plan *plan)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < plan->outline_count; i++) {
+        const struct plan_outline *o = &plan->outlines[i];
+        size_t before = 0;
+        while (before < i && (strcmp(plan->outlines[before].family, o->family) != 0 ||
+                              strcmp(plan->outlines[before].variant, o->variant) != 0 ||
+                              plan->outlines[before].seed != o->seed))
+            before++;
+        count += before == i;
+    }
+    return count;
+}
+
 static void put_missing(const struct plan *plan, struct strbuf *out)
 {
     if (plan->missing_count == 0)
         return;
+    if (plan->outline_count > 0) {
+        const size_t models = waiting_models(plan);
+        strbuf_printf(
+            out,
+            "With what is not here: at least %zu jobs more, %zu models to import or train "
+            "and %zu evaluations (a long one becomes several jobs)\n",
+            models + plan->outline_count, models, plan->outline_count);
+    }
     strbuf_printf(
         out, "\nNot here: %zu of %zu cells wait, and nothing of them is planned yet. They need\n",
         plan->outline_count, plan->outline_count + plan->cell_count);
