@@ -34,7 +34,10 @@ void agent_delivery_restart(struct agent *agent, struct attempt *a)
 void agent_delivery_checkpoint_saved(struct attempt *a, uint64_t step, const struct digest *tree,
                                      int64_t now_ms)
 {
-    struct checkpoint saved = {.state = CHECKPOINT_LOCAL, .step = step, .tree = *tree};
+    struct checkpoint saved = {.state = CHECKPOINT_LOCAL,
+                               .metrics = a->streams[STREAM_METRICS].count,
+                               .step = step,
+                               .tree = *tree};
     if (a->checkpoint.state != CHECKPOINT_NONE &&
         (a->upload.in_flight || a->checkpoint.state == CHECKPOINT_STORED)) {
         a->newer = saved;
@@ -73,6 +76,14 @@ static void stream_pump(struct agent *agent, struct attempt *a, enum stream_kind
             .session = agent->session, .lease = a->lease, .stream = stream, .index = d->sent++};
         out->items[out->count - 1].lease = a->lease;
     }
+}
+
+static bool checkpoint_is_deliverable(const struct attempt *a)
+{
+    const struct delivery *curve = &a->streams[STREAM_METRICS];
+    /* Or all there are: batches that a spool has lost come no more. */
+    return a->checkpoint.state == CHECKPOINT_STORED &&
+           (curve->acknowledged >= a->checkpoint.metrics || curve->acknowledged == curve->count);
 }
 
 static bool result_is_deliverable(const struct attempt *a)
@@ -123,7 +134,7 @@ void agent_delivery_pump(struct agent *agent, struct attempt *a, struct agent_ac
     }
     for (int s = 0; s < STREAM_COUNT; s++)
         stream_pump(agent, a, (enum stream_kind)s, out);
-    if (a->checkpoint.state == CHECKPOINT_STORED && agent->now_ms >= a->checkpoint_at_ms) {
+    if (checkpoint_is_deliverable(a) && agent->now_ms >= a->checkpoint_at_ms) {
         a->checkpoint_at_ms = agent->now_ms + AGENT_RESEND_MS;
         agent_emit_message(agent, out, MSG_CHECKPOINT)->checkpoint =
             (struct msg_checkpoint){.session = agent->session,
@@ -149,7 +160,7 @@ int64_t agent_delivery_wake_ms(const struct agent *agent, const struct attempt *
         if (d->sent > d->acknowledged && d->resend_at_ms < wake)
             wake = d->resend_at_ms;
     }
-    if (a->checkpoint.state == CHECKPOINT_STORED && a->checkpoint_at_ms < wake)
+    if (checkpoint_is_deliverable(a) && a->checkpoint_at_ms < wake)
         wake = a->checkpoint_at_ms;
     if (result_is_deliverable(a) && a->result_at_ms < wake)
         wake = a->result_at_ms;

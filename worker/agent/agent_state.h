@@ -27,6 +27,8 @@ enum checkpoint_state { CHECKPOINT_NONE, CHECKPOINT_LOCAL, CHECKPOINT_STORED };
 
 struct checkpoint {
     enum checkpoint_state state; /* STORED: its tree is in the store, the message unacknowledged */
+    uint32_t metrics; /* batches of the curve up to it: they come first, or a resumed curve has a
+                         hole where this attempt ended */
     uint64_t step;
     struct digest tree;
 };

@@ -114,6 +114,9 @@ static enum err_code save_checkpoint(void *ctx, struct trainer *trainer, struct 
     struct exec_frame frame = {.kind = EXEC_CHECKPOINT};
     frame.checkpoint.step = (uint64_t)trainer_step(trainer);
     frame.checkpoint.folder = name;
+    /* The curve up to here goes first: what resumes at this step does not tell it again. */
+    if (!code)
+        code = exec_sink_flush(t->context->sink, err);
     if (!code)
         code = exec_sink_frame(t->context->sink, &frame, err);
     if (!code)
