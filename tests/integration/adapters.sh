@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 
 sed -e 's/instruct: {mix/instruct: {lora: {rank: 2, targets: [q_proj, o_proj, up_proj], dropout: 0.1}, mix/' \
-    "$manifest" >"$work/lora.yaml"
+    -e '/instruct:/s/steps: 6/steps: 60/' "$manifest" >"$work/lora.yaml" # long enough for checkpoints to arrive
 grep -q 'rank: 2' "$work/lora.yaml" || fail "tiny.yaml has another form"
 export TRIAD_STATE=$work/state
 expect_status 0 triad run "$work/lora.yaml" --quiet

@@ -51,7 +51,7 @@ coordinator_disk() {
     export TRIAD_STATE=$2
     start_coordinator "$2"
     triad submit "$manifest" >/dev/null 2>&1
-    worker_dir=$2-w1 start_worker "$2" w1 --threads 1
+    worker_dir=$work/worker-of-$(basename "$2") start_worker "$2" w1 --threads 1 # on a disk of its own
     watch_in_background
     wait_for 120 some_done 1
     done_jobs >"$work/before.csv"
