@@ -63,6 +63,7 @@ struct watch {
     struct progress *progress;
     struct seen_jobs seen;
     char trouble[sizeof((struct err *)0)->text]; /* what the coordinator waits for; or empty */
+    bool is_paused;                              /* an experiment with open jobs is */
 };
 
 /* Once when it begins, changes or ends. */
@@ -72,6 +73,23 @@ static void tell_trouble(struct watch *w, const char *text)
         return;
     snprintf(w->trouble, sizeof w->trouble, "%s", text);
     progress_say(w->progress, "  %s", *text ? text : "the coordinator has space again");
+}
+
+/* Who waits for a paused experiment would wait without end: say so, once. */
+static void tell_paused(struct watch *w, const struct msg_status *status)
+{
+    const char *paused = NULL;
+    for (size_t i = 0; i < status->experiment_count && !paused; i++) {
+        const struct experiment_row *e = &status->experiments[i];
+        for (int s = 0; s < JOB_STATE_COUNT; s++)
+            if (e->paused && e->counts[s] && !job_state_is_final((enum job_state)s))
+                paused = e->name;
+    }
+    if (paused && !w->is_paused)
+        progress_say(w->progress,
+                     "  %s is paused: nothing more of it starts until 'triad experiment resume %s'",
+                     paused, paused);
+    w->is_paused = paused != NULL;
 }
 
 static enum err_code poll_once(struct watch *w, uint64_t counts[JOB_STATE_COUNT],
@@ -90,6 +108,7 @@ static enum err_code poll_once(struct watch *w, uint64_t counts[JOB_STATE_COUNT]
             final_count + *open_out <= JOBS_TOLD_MAX)
             tell_ended(w->connection, experiment, final_count, &w->seen, w->progress);
         tell_trouble(w, reply.status.trouble);
+        tell_paused(w, &reply.status);
         progress_show(w->progress, &reply.status, clock_mono_ms());
     }
     arena_release(&arena);

@@ -25,6 +25,8 @@ explains toy/PT NoWorkers || fail "no worker is there and nobody says so"
 expect_status 0 triad experiment pause tiny
 start_worker "$TRIAD_STATE" short --threads 1 --time-limit 100 # a training may take 120 s: it does not fit
 wait_for 20 explains toy/PT Paused
+expect_status 7 triad watch tiny --timeout 1s # who waits for it is told why nothing happens
+said "tiny is paused"
 expect_status 0 triad experiment resume tiny
 wait_for 20 explains toy/PT TimeLimit
 start_worker "$TRIAD_STATE" trains --threads 1
