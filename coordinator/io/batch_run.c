@@ -19,7 +19,6 @@ struct command {
 struct batch_run {
     uv_loop_t *loop;
     struct command *first, **last;
-    size_t waiting;
     bool freed;
 
     /* The command under way. */
@@ -115,7 +114,6 @@ static void finish(struct batch_run *run)
     if (run->first == NULL) {
         run->last = &run->first;
     }
-    run->waiting--;
     tell(run, command);
     command_free(command);
     start_next(run);
@@ -274,13 +272,7 @@ void batch_run_add(struct batch_run *run, const char *const *argv, const char *i
     command->ctx = ctx;
     *run->last = command;
     run->last = &command->next;
-    run->waiting++;
     start_next(run);
-}
-
-size_t batch_run_waiting(const struct batch_run *run)
-{
-    return run->waiting;
 }
 
 void batch_run_free(struct batch_run *run)

@@ -25,7 +25,4 @@ void batch_run_free(struct batch_run *run);
 /* Queue a command: `argv` (ended by NULL) and `input` are copied. */
 void batch_run_add(struct batch_run *run, const char *const *argv, const char *input,
                    batch_done_f *done, void *ctx);
-/* Commands that have not ended. */
-size_t batch_run_waiting(const struct batch_run *run);
-
 #endif
