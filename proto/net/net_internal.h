@@ -47,6 +47,7 @@ struct net {
     struct net_allowed *allowed;
     size_t allowed_count;
     struct net_counts counts;
+    uint64_t monitors; /* opened so far: each gets a name of its own */
     bool closing;
     int open_handles; /* of the loop, whose close callbacks have not run */
     void (*done)(void *ctx);

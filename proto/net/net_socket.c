@@ -1,6 +1,7 @@
 /* ROUTER and DEALER sockets: options, receiving, sending, and what a dealer's monitor tells. */
 #include "net_internal.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -337,8 +338,10 @@ static enum err_code monitor_open(struct net_socket *socket, struct err *err)
     const int events = ZMQ_EVENT_CLOSED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
                        ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
                        ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
+    /* A number never used before in this context: a closed monitor keeps its name until ZeroMQ's own
+     * thread has taken it down, long after the memory of its socket may have been given out again. */
     char name[64];
-    snprintf(name, sizeof name, "inproc://monitor-%p", (void *)socket);
+    snprintf(name, sizeof name, "inproc://monitor-%" PRIu64, ++socket->net->monitors);
     struct net_source *monitor = &socket->monitor;
     monitor->owner = socket;
     monitor->take = monitor_take;

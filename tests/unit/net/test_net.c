@@ -516,6 +516,24 @@ static void test_a_callback_may_close_its_own_or_another_socket(void **state)
     }
 }
 
+/* A worker that reconnects closes a dealer and opens the next one, often into the memory that the
+ * first one has just given back. */
+static void test_the_next_dealer_may_lie_where_the_last_one_lay(void **state)
+{
+    (void)state;
+    struct net_pair pair;
+    struct net_seen server = {0};
+    struct net_seen seen;
+    net_pair_open(&pair);
+    struct net_socket *router = net_pair_router(&pair, BOTH, FRAME_MAX, net_seen_receive, &server);
+    for (int i = 0; i < 200; i++) {
+        net_socket_free(net_pair_dealer(&pair, router, &pair.worker, FRAME_MAX, &seen));
+        for (int turn = 0; turn < 3; turn++)
+            uv_run(&pair.loop, UV_RUN_NOWAIT);
+    }
+    net_pair_close(&pair);
+}
+
 static void test_close_without_ever_running(void **state)
 {
     (void)state;
@@ -578,6 +596,7 @@ int main(void)
         cmocka_unit_test(test_reconnection_is_another_peer),
         cmocka_unit_test(test_nobody_listens_is_said),
         cmocka_unit_test(test_a_callback_may_close_its_own_or_another_socket),
+        cmocka_unit_test(test_the_next_dealer_may_lie_where_the_last_one_lay),
         cmocka_unit_test(test_close_without_ever_running),
         cmocka_unit_test(test_bad_endpoints_are_errors),
     };
