@@ -147,6 +147,13 @@ static int check_takes_too_long(void *until_ms)
     return clock_mono_ms() >= *(const int64_t *)until_ms;
 }
 
+/* A page that could not be read says nothing about what is on it. */
+static bool is_read_failure(const char *verdict)
+{
+    const char *code = strstr(verdict, "error code=");
+    return code != NULL && (atoi(code + strlen("error code=")) & 0xff) == SQLITE_IOERR;
+}
+
 /* Pages, rows and order of every table, but for so long only: the check of a database of many
  * gigabytes must not keep the workers waiting. Damage elsewhere is found when it is read. */
 static enum err_code quick_check(struct store *store, struct err *err)
@@ -163,7 +170,9 @@ static enum err_code quick_check(struct store *store, struct err *err)
     }
     struct arena arena = {0};
     const char *verdict = more ? query_text(&q, &arena) : "no answer";
-    if (strcmp(verdict, "ok") != 0) {
+    if (is_read_failure(verdict)) {
+        code = err_os(err, EIO, "check the database '%s'", store->path);
+    } else if (strcmp(verdict, "ok") != 0) {
         code = err_set(err, ERR_CORRUPT,
                        "the database '%s' is damaged (%s): put back the newest 'triad backup'",
                        store->path, verdict);
@@ -185,12 +194,14 @@ static enum err_code open_database(struct store *store, struct err *err)
         return err_os(err, errno, "chmod '%s'", store->path);
     }
     sqlite3_extended_result_codes(store->db, 1);
-    /* FULL: a commit survives a power cut. The cache is 64 MiB; the log is folded into the
-     * database every 4,000 pages (16 MiB), which keeps that pause far below a heartbeat. */
+    /* EXCLUSIVE comes first: then the log's index is in memory and not in a mapped file, whose
+     * pages a failing disk would take away with a signal. FULL: a commit survives a power cut. The
+     * cache is 64 MiB; the log is folded into the database every 4,000 pages (16 MiB), which keeps
+     * that pause far below a heartbeat. */
     enum err_code code = store_exec(store,
+                                    "PRAGMA locking_mode = EXCLUSIVE;"
                                     "PRAGMA journal_mode = WAL;"
                                     "PRAGMA synchronous = FULL;"
-                                    "PRAGMA locking_mode = EXCLUSIVE;"
                                     "PRAGMA cache_size = -65536;"
                                     "PRAGMA wal_autocheckpoint = 4000;"
                                     "PRAGMA temp_store = MEMORY",
@@ -255,6 +266,13 @@ enum err_code store_boot(struct store *store, uint32_t *boot_out, struct err *er
         *boot_out = (uint32_t)boot;
     }
     return code;
+}
+
+enum err_code store_fold_every(struct store *store, uint32_t pages, struct err *err)
+{
+    char sql[64];
+    snprintf(sql, sizeof sql, "PRAGMA wal_autocheckpoint = %u", pages);
+    return store_exec(store, sql, err);
 }
 
 enum err_code store_limit_pages(struct store *store, uint32_t pages, struct err *err)

@@ -26,6 +26,8 @@ bool store_check_was_cut(const struct store *store);
 NODISCARD enum err_code store_boot(struct store *store, uint32_t *boot_out, struct err *err);
 /* For tests of a full disk: the database may not grow past `pages` (of 4 KiB) from now on. */
 NODISCARD enum err_code store_limit_pages(struct store *store, uint32_t pages, struct err *err);
+/* For tests of power cuts: the log is folded into the database at every `pages`, as after hours. */
+NODISCARD enum err_code store_fold_every(struct store *store, uint32_t pages, struct err *err);
 
 /* Load all that is unfinished into a new core. */
 NODISCARD enum err_code store_load(struct store *store, struct core *core, int64_t now_ms,

@@ -206,10 +206,23 @@ static enum err_code load_hosts(struct store *store, struct core *core, struct e
     return code;
 }
 
+/* New jobs go on after the last one, finished or not. */
+static enum err_code load_order(struct store *store, struct core *core, struct err *err)
+{
+    struct query q = query_begin(store, "SELECT coalesce(max(id), 0) FROM jobs");
+    bool more = false;
+    enum err_code code = query_next(&q, &more, err);
+    if (code == ERR_OK) {
+        core_load_order(core, more ? query_u64(&q) : 0);
+        query_end(&q);
+    }
+    return code;
+}
+
 enum err_code store_load(struct store *store, struct core *core, int64_t now_ms, struct err *err)
 {
-    core_load_order(core, store_counters(store).jobs);
-    enum err_code code = load_experiments(store, core, err);
+    enum err_code code = load_order(store, core, err);
+    code = code != ERR_OK ? code : load_experiments(store, core, err);
     code = code != ERR_OK ? code : load_hosts(store, core, err);
     code = code != ERR_OK ? code : load_workers(store, core, err);
     code = code != ERR_OK ? code : load_jobs(store, core, err);
