@@ -126,6 +126,14 @@ static json_t *tokens(const struct jobspec *spec)
     return list;
 }
 
+static json_t *turns(const struct jobspec *spec)
+{
+    json_t *object = json_object();
+    json_member_text(object, "end", spec->turn_end);
+    json_member_text(object, "template", spec->chat_template);
+    return object;
+}
+
 static void set_kind_keys(json_t *root, const struct jobspec *spec)
 {
     switch (spec->kind) {
@@ -142,6 +150,8 @@ static void set_kind_keys(json_t *root, const struct jobspec *spec)
     case JOB_SPECTRUM:
         json_object_set_new(root, "train", train(&spec->train));
         json_object_set_new(root, "embedding_tokens", tokens(spec));
+        if (spec->turn_end)
+            json_object_set_new(root, "turns", turns(spec));
         return;
     case JOB_EVALUATE:
         json_object_set_new(root, "evaluate", evaluate(&spec->evaluate));

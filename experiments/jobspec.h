@@ -99,6 +99,9 @@ struct jobspec {
     uint64_t seed;             /* import */
     const char *const *tokens; /* import: special_tokens; instruct, spectrum: embedding_tokens */
     size_t token_count;
+    /* instruct, spectrum: the special token that ends a turn, and the chat template that goes with
+     * the turns; NULL when the format has none */
+    const char *turn_end, *chat_template;
     struct jobspec_architecture architecture;
     struct jobspec_train train;
     struct jobspec_evaluate evaluate;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "format_template.h"
 #include "limits.h"
 #include "plan_impl.h"
 #include "tree.h"
@@ -271,6 +272,20 @@ static void keep_data(struct family_plan *f, const struct manifest_variant *v,
                   f->family->name, v->name);
 }
 
+/* How turns end, and the template that writes them, for whoever talks to the model later. */
+static void set_turns(struct family_plan *f, const struct manifest_variant *v, struct jobspec *spec)
+{
+    const struct format_options format = {.format = (enum format)v->stage.format,
+                                          .style = f->family->turns};
+    struct strbuf text = {0};
+    if (v->origin == ORIGIN_PRETRAIN || !format_stop(&format))
+        return;
+    format_template(format.format, format.style, &text);
+    spec->turn_end = format_stop(&format);
+    spec->chat_template = arena_strdup(&f->planner->plan->arena, strbuf_text(&text));
+    strbuf_release(&text);
+}
+
 static enum err_code plan_stage(struct family_plan *f, const struct manifest_variant *v,
                                 size_t seed, size_t *job_out, struct err *err)
 {
@@ -309,6 +324,7 @@ static enum err_code plan_stage(struct family_plan *f, const struct manifest_var
         .architecture = f->family->architecture,
         .train = v->stage.train,
     };
+    set_turns(f, v, &spec);
     spec.train.seed = seed_value;
     if (spec.train.sequence_tokens == 0)
         spec.train.sequence_tokens = f->model.context;

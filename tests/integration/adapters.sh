@@ -14,7 +14,21 @@ expect_status 0 triad model adapter "$work/it" "$work/adapter" --base some/model
 grep -q '"base_model_name_or_path": "some/model"' "$work/adapter/adapter_config.json" || fail "no base model's name"
 expect_status 0 triad model merge "$work/pt" "$work/adapter" "$work/merged"
 same "$work/it/model.safetensors" "$work/merged/model.safetensors"
-same "$work/it/config.json" "$work/merged/config.json"
+# The adapter does not say where turns end; the trained model does, and brings their template.
+end=$(tr ',{' '\n\n' <"$work/it/tokenizer.json" | grep -B 1 '"content": "<|eot_id|>"' | sed -n 's/.*"id": //p')
+for file in config.json generation_config.json; do
+    same "$work/pt/$file" "$work/merged/$file"
+    for folder in pt it; do
+        tr -d ' \n' <"$work/$folder/$file" | sed 's/1e-05/1e-5/' >"$work/$folder.flat"
+        sed -E 's/"eos_token_id":(\[[0-9,]*\]|[0-9]+),?//' "$work/$folder.flat" >"$work/$folder.rest"
+    done
+    same "$work/pt.rest" "$work/it.rest"
+    grep -q "\"eos_token_id\":\[[0-9]*,$end\]" "$work/it.flat" || fail "$file does not stop at $end"
+done
+[ ! -e "$work/pt/chat_template.jinja" ] || fail "a pretrained model has a chat template"
+grep -q "+ 'assistant' +" "$work/it/chat_template.jinja" || fail "no chat template"
+expect_status 0 triad model inspect "$work/it"
+said "Triad's chat"
 cmp -s "$work/pt/model.safetensors" "$work/it/model.safetensors" && fail "the training changed nothing"
 expect_status 9 triad model merge "$work/pt" "$work/adapter" "$work/merged"
 expect_status 4 triad model adapter "$work/pt" "$work/none"

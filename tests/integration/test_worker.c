@@ -181,7 +181,8 @@ static struct scripted_job *lease_adapter(struct scripted *s, struct digest mode
                                "\"head\":true,\"rank\":4,\"targets\":[\"q_proj\",\"down_proj\"]},"};
     char *spec = arena_printf(&s->arena,
                               "{\"embedding_tokens\":[],\"inputs\":{\"data\":\"%s\"},\"kind\":"
-                              "\"instruct\"," NUMERICS ",\"parents\":{\"start\":\"%s\"},%s}",
+                              "\"instruct\"," NUMERICS ",\"parents\":{\"start\":\"%s\"},%s,"
+                              "\"turns\":{\"end\":\"<|end|>\",\"template\":\"{{ t }}\"}}",
                               hex_of(s, data.digest), hex_of(s, model), train_object(s, &t));
     return scripted_lease(s, JOB_INSTRUCT, spec, &data, 1, &parent, 1);
 }
@@ -225,6 +226,23 @@ static bool has_started(struct scripted *s)
 static bool said_bye(struct scripted *s)
 {
     return s->byes > 0;
+}
+
+/* A file of an artifact; its name must be one of the tree's. */
+static const char *file_of(struct scripted *s, const struct digest *artifact, const char *name)
+{
+    const struct strbuf *list = &scripted_blob(s, artifact)->bytes;
+    struct tree tree;
+    const char *text = NULL;
+    assert_int_equal(tree_parse(list->data, list->len, &tree, NULL), ERR_OK);
+    for (size_t i = 0; i < tree.file_count; i++) {
+        if (strcmp(tree.files[i].name, name) == 0)
+            text = strbuf_text(&scripted_blob(s, &tree.files[i].digest)->bytes);
+    }
+    tree_release(&tree);
+    if (!text)
+        fail_msg("the artifact has no %s", name);
+    return text;
 }
 
 static void begin(struct scripted *s, const char *threads)
@@ -494,6 +512,12 @@ static void test_a_stopped_adapter_resumes_bit_for_bit(void **state)
     const char *log = strbuf_text(&job->streams[STREAM_LOG]);
     assert_non_null(strstr(log, "memory plan: "));
     assert_non_null(strstr(log, "  adapter "));
+    /* Other programs stop where its turns end: stories260K's </s>, and the token of the import. */
+    const struct digest *artifact = &job->result.artifact;
+    assert_string_equal(file_of(&s, artifact, "chat_template.jinja"), "{{ t }}");
+    const char *generation = file_of(&s, artifact, "generation_config.json");
+    assert_non_null(strstr(generation, "2,\n    512\n"));
+    assert_non_null(strstr(file_of(&s, artifact, "config.json"), "2,\n    512\n"));
     scripted_end(&s);
 }
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "checkpoint.h"
+#include "checkpoint_turns.h"
 #include "exec_train_impl.h"
 #include "file.h"
 #include "kernels.h"
@@ -67,11 +68,16 @@ static bool should_stop(void *ctx)
 static enum err_code write_model(struct training *t, const char *folder, struct err *err)
 {
     const struct params *params = model_weights(t->model);
-    if (t->like)
-        return checkpoint_write_like(folder, t->like, model_shape(t->model), params->tensors,
-                                     params->tensor_count, NULL, TENSOR_F32, err);
-    return checkpoint_write(folder, model_shape(t->model), params->tensors, params->tensor_count,
-                            t->tokenizer, TENSOR_F32, err);
+    const struct spec_turns *turns = &t->context->spec->turns;
+    if (!t->like)
+        return checkpoint_write(folder, model_shape(t->model), params->tensors,
+                                params->tensor_count, t->tokenizer, TENSOR_F32, err);
+    enum err_code code =
+        checkpoint_write_like(folder, t->like, model_shape(t->model), params->tensors,
+                              params->tensor_count, NULL, TENSOR_F32, err);
+    if (!code && turns->end)
+        code = checkpoint_add_turns(folder, t->tokenizer, turns->end, turns->chat_template, err);
+    return code;
 }
 
 /* What is loaded after this job: a whole model. An adapter is merged into it, for good, and laid

@@ -155,6 +155,14 @@ static const struct field train_fields[] = {
      .optional = true},
 };
 
+static const struct field turns_fields[] = {
+    TEXT(spec_turns, end, NULL),
+    {.key = "template",
+     .type = FIELD_TEXT,
+     .offset = AT(spec_turns, chat_template),
+     .kinds = ALL_KINDS},
+};
+
 static const struct field restrict_fields[] = {
     TEXT(spec_restrict, mode, "none|auto|list"),
     {"texts", FIELD_NAMES, AT(spec_restrict, texts), ALL_KINDS, 0, 0, NULL, NULL, 1024, false},
@@ -195,6 +203,7 @@ static const struct field root_fields[] = {
     {"train", FIELD_OBJECT, AT(spec, train), TRAINED, 0, 0, NULL, TABLE(train_fields), 0, false},
     {"embedding_tokens", FIELD_NAMES, AT(spec, embedding_tokens), TUNED, 0, 0, NULL, NULL, 1024,
      false},
+    {"turns", FIELD_OBJECT, AT(spec, turns), TUNED, 0, 0, NULL, TABLE(turns_fields), 0, true},
     {"evaluate", FIELD_OBJECT, AT(spec, evaluate), BIT(JOB_EVALUATE), 0, 0, NULL,
      TABLE(evaluate_fields), 0, false},
 };

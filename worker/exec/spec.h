@@ -53,6 +53,11 @@ struct spec_train {
     struct spec_lora lora; /* instruct, spectrum; may be absent */
 };
 
+struct spec_turns {
+    const char *end;           /* the special token that ends a turn; NULL: no turns */
+    const char *chat_template; /* what writes them, for other programs */
+};
+
 struct spec_restrict {
     const char *mode;        /* "none", "auto" or "list" */
     struct spec_names texts; /* list: answers whose first tokens are allowed */
@@ -82,6 +87,7 @@ struct spec {
     struct spec_architecture architecture; /* pretrain */
     struct spec_train train;               /* pretrain, instruct, spectrum */
     struct spec_names embedding_tokens;    /* instruct, spectrum */
+    struct spec_turns turns;               /* instruct, spectrum; may be absent */
     struct spec_evaluate evaluate;
 };
 

@@ -26,6 +26,7 @@ struct known {
      .count = sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t)},
 static const struct known all[] = {
 #include "chat_template_lines.inc"
+#include "chat_template_ours.inc"
 };
 #undef TEMPLATE
 

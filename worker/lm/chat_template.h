@@ -1,6 +1,7 @@
 /* The chat template of a checkpoint. Triad renders conversations by its own table of turns and
  * never runs a template; but it reads the text, to say whether the two agree: templates are known
- * by fingerprints of their lines (chat_template_lines.inc). */
+ * by fingerprints of their lines (chat_template_lines.inc; chat_template_ours.inc for those that
+ * Triad writes). */
 #ifndef TRIAD_CHAT_TEMPLATE_H
 #define TRIAD_CHAT_TEMPLATE_H
 

@@ -255,7 +255,7 @@ enum err_code checkpoint_config_like(const char *folder, const struct model_conf
                                dtype == TENSOR_F32 ? "float32" : "bfloat16");
         is_changed |= set_size(half, "vocab_size", config->vocabulary);
         if (is_changed)
-            printed = json_dumps(half, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+            printed = json_print_object(half);
         strbuf_puts(out, is_changed ? printed : text);
         if (is_changed)
             strbuf_putc(out, '\n');

@@ -1,5 +1,7 @@
 #include "json_field.h"
 
+#include <stdlib.h>
+
 static const char *type_name(const json_t *value)
 {
     switch (json_typeof(value)) {
@@ -39,6 +41,20 @@ enum err_code json_parse_object(const char *text, size_t len, const char *path, 
     }
     *root_out = root;
     return ERR_OK;
+}
+
+char *json_print_object(const json_t *root)
+{
+    /* 15 digits print 1e-05 as 1e-5, 17 as 1.0000000000000001e-5; but some numbers need them. */
+    for (size_t digits = 15;; digits++) {
+        char *text = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(digits));
+        json_t *again = json_loads(text, JSON_ALLOW_NUL, NULL);
+        const bool equal = digits == 17 || json_equal(root, again);
+        json_decref(again);
+        if (equal)
+            return text;
+        free(text);
+    }
 }
 
 /* The member, or NULL when it may be absent and is; `*rc` tells a fault from an absence. */

@@ -19,6 +19,10 @@ struct json_source {
 NODISCARD enum err_code json_parse_object(const char *text, size_t len, const char *path,
                                           json_t **root_out, struct err *err);
 
+/* The object as indented text, every number the same when it is read again, in 15 digits where all
+ * of them fit; free() it. */
+char *json_print_object(const json_t *root);
+
 /* Each reads one member into `*out`. With `required` false, a missing or null member leaves `*out`
  * as it was. ERR_INVALID when the type or the range (both ends included) is wrong. */
 NODISCARD enum err_code json_field_int(struct json_source from, const char *key, bool required,

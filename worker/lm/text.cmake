@@ -5,6 +5,7 @@ list(APPEND TRIAD_LM_SOURCES
     checkpoint.c
     checkpoint_convert.c
     checkpoint_files.c
+    checkpoint_turns.c
     convert_llama2c.c
     family_gemma3.c
     family_llama.c

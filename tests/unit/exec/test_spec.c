@@ -27,7 +27,7 @@ static const char pretrain[] =
 static const char spectrum[] =
     "{\"embedding_tokens\":[\"<|eot|>\"],\"inputs\":{\"data\":\"" HEX
     "\"},\"kind\":\"spectrum\"," NUMERICS ",\"parents\":{\"embeddings_from\":\"" HEX
-    "\",\"start\":\"" HEX "\"}," TRAIN "}";
+    "\",\"start\":\"" HEX "\"}," TRAIN ",\"turns\":{\"end\":\"<|eot|>\",\"template\":\"{{ x }}\"}}";
 static const char evaluate[] =
     "{\"evaluate\":{\"calibration\":true,\"first\":300,\"format\":\"colon\",\"items\":1200,\"k\":8,"
     "\"kind\":\"scores\",\"restrict\":{\"mode\":\"list\",\"terminators\":false,\"texts\":[\"A\","
@@ -55,6 +55,8 @@ static void test_each_kind_is_read(void **state)
     assert_int_equal(spec_parse(spectrum, strlen(spectrum), &spec, &err), ERR_OK);
     assert_int_equal(spec.embedding_tokens.count, 1);
     assert_string_equal(spec.embedding_tokens.items[0], "<|eot|>");
+    assert_string_equal(spec.turns.end, "<|eot|>");
+    assert_string_equal(spec.turns.chat_template, "{{ x }}");
     assert_int_equal(spec.parents.items[0].digest.bytes[31], 0xab);
     spec_release(&spec);
     assert_int_equal(spec_parse(evaluate, strlen(evaluate), &spec, &err), ERR_OK);
@@ -107,6 +109,7 @@ static void test_what_is_wrong_is_refused_by_name(void **state)
     refuse(pretrain, "\"data\":\"00", "\"data\":\"zz",
            "job spec: 'inputs.data' must be 64 hexadecimal digits");
     refuse(import, "[\"<|a|>\",\"<|b|>\"]", "[1]", "job spec: 'special_tokens' must be a text");
+    refuse(spectrum, "\"end\":\"<|eot|>\",", "", "job spec: key 'turns.end' is missing");
     refuse(evaluate, "\"kind\":\"evaluate\"", "\"kind\":\"judge\"",
            "job spec: 'kind' must be one of import, pretrain, instruct, spectrum, evaluate");
     refuse(evaluate, "\"numerics_version\":1", "\"numerics_version\":0",

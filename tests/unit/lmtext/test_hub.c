@@ -13,6 +13,7 @@
 #include "chat_template.h"
 #include "checkpoint.h"
 #include "checkpoint_files.h"
+#include "checkpoint_turns.h"
 #include "file.h"
 #include "hf_cache.h"
 #include "tokenizer.h"
@@ -333,6 +334,89 @@ static void templates_are_read_from_three_places(void **state)
     assert_non_null(strstr(err.text, "'chat_template' is neither"));
 }
 
+/* The templates that Triad writes (tests/golden/chat) are known, with their turns. */
+static void our_templates_are_known(void **state)
+{
+    (void)state;
+    json_t *all = json_load_file(TRIAD_SOURCE_DIR "/tests/golden/chat/templates.json", 0, NULL);
+    assert_in_range(json_array_size(all), 8, 100);
+    for (size_t i = 0; i < json_array_size(all); i++) {
+        const json_t *one = json_array_get(all, i);
+        const char *text = json_string_value(json_object_get(one, "text"));
+        const char *style = json_string_value(json_object_get(one, "style"));
+        const char *format = json_string_value(json_object_get(one, "format"));
+        assert_null(chat_template_warning(text, style, &arena));
+        assert_string_equal(chat_template_compare(text).label,
+                            arena_printf(&arena, "Triad's %s", format));
+    }
+    json_decref(all);
+}
+
+static json_t *load(const char *name)
+{
+    json_t *loaded = json_load_file(path(name), 0, NULL);
+    assert_non_null(loaded);
+    return loaded;
+}
+
+static void expect_stops(const char *name, const char *expected)
+{
+    json_t *config = load(name);
+    char *list =
+        json_dumps(json_object_get(config, "eos_token_id"), JSON_ENCODE_ANY | JSON_COMPACT);
+    assert_string_equal(list, expected);
+    free(list);
+    json_decref(config);
+}
+
+static void turns_end_in_every_file(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    struct tokenizer *tokenizer = NULL;
+    int32_t id;
+    must(tokenizer_load(TRIAD_SOURCE_DIR "/tests/golden/stories260K/tokenizer.json", &tokenizer,
+                        &err),
+         &err);
+    must(tokenizer_add_special(tokenizer, "<end>", &id, &err), &err);
+    assert_int_equal(id, 512);
+    /* Without the other files: one is made. */
+    put("t/config.json", "{\"bos_token_id\":0,\"eos_token_id\":2,\"rope_theta\":10000.0,"
+                         "\"rms_norm_eps\":1e-05}");
+    must(checkpoint_add_turns(path("t"), tokenizer, "<end>", NULL, &err), &err);
+    expect_stops("t/config.json", "[2,512]");
+    expect_stops("t/generation_config.json", "[2,512]");
+    assert_non_null(strstr(get("t/config.json"), "\"rope_theta\": 10000.0"));
+    assert_non_null(strstr(get("t/config.json"), "\"rms_norm_eps\": 1e-5\n"));
+    assert_non_null(strstr(get("t/generation_config.json"), "\"bos_token_id\": 0"));
+    assert_false(file_exists(path("t/chat_template.jinja")));
+    /* Once more changes nothing; a file with ids of its own keeps them, and its other keys. */
+    put("t/generation_config.json",
+        "{\"eos_token_id\":[1,2],\"top_k\":64,\"odd\":0.30000000000000004}");
+    put("t/tokenizer_config.json", "{\"chat_template\":\"old\",\"pad\":7,"
+                                   "\"model_max_length\":1000000000000000019884624838656}");
+    must(checkpoint_add_turns(path("t"), tokenizer, "<end>", "new", &err), &err);
+    expect_stops("t/config.json", "[2,512]");
+    expect_stops("t/generation_config.json", "[1,2,512]");
+    assert_non_null(strstr(get("t/generation_config.json"), "\"top_k\": 64"));
+    assert_non_null(strstr(get("t/generation_config.json"), "\"odd\": 0.30000000000000004"));
+    assert_string_equal(get("t/chat_template.jinja"), "new");
+    json_t *config = load("t/tokenizer_config.json");
+    assert_string_equal(json_string_value(json_object_get(config, "chat_template")), "new");
+    assert_int_equal(json_integer_value(json_object_get(config, "pad")), 7);
+    assert_true(json_real_value(json_object_get(config, "model_max_length")) > 9e29);
+    json_decref(config);
+    /* null, as of models that do not say it. */
+    put("t/config.json", "{\"eos_token_id\":null}");
+    must(checkpoint_add_turns(path("t"), tokenizer, "<end>", NULL, &err), &err);
+    expect_stops("t/config.json", "[512]");
+    put("t/config.json", "{\"eos_token_id\":[10,11,12,13,14,15,16,17]}");
+    assert_int_equal(checkpoint_add_turns(path("t"), tokenizer, "<end>", NULL, &err), ERR_LIMIT);
+    assert_int_equal(checkpoint_add_turns(path("t"), tokenizer, "<none>", NULL, &err), ERR_INVALID);
+    assert_non_null(strstr(err.text, "has no token '<none>' to end its turns"));
+    tokenizer_free(tokenizer);
+}
+
 /* Lines of known templates are known by fingerprints alone, so here are pieces of one that say
  * little: it is compared whole by the tool that made the fingerprints (tests/oracle). */
 static void differences_are_named(void **state)
@@ -365,6 +449,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(files_are_linked, begin, end),
         cmocka_unit_test_setup_teardown(bad_numbers_are_named, begin, end),
         cmocka_unit_test_setup_teardown(templates_are_read_from_three_places, begin, end),
+        cmocka_unit_test_setup_teardown(our_templates_are_known, begin, end),
+        cmocka_unit_test_setup_teardown(turns_end_in_every_file, begin, end),
         cmocka_unit_test_setup_teardown(differences_are_named, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

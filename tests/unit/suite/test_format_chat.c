@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "format.h"
+#include "format_template.h"
+#include "golden.h"
 
 static struct example pair_examples[] = {{"a b", "1"}, {"c", "22"}, {"d", "333"}};
 static const struct instance described = {
@@ -24,11 +26,25 @@ static char *whole_text(const struct sequence *s)
     return strbuf_take(&out);
 }
 
+static void check_text(char *text, const char *expected)
+{
+    assert_string_equal(text, expected);
+    free(text);
+}
+
 static enum chat_role role_of(const char *name)
 {
     if (strcmp(name, "system") == 0)
         return CHAT_SYSTEM;
     return strcmp(name, "user") == 0 ? CHAT_USER : CHAT_ASSISTANT;
+}
+
+/* A text of software that writes what follows the last terminator, which we do not need. */
+static char *without_end(const json_t *golden, const struct turn_style *style)
+{
+    const char *text = json_string_value(json_object_get(golden, "text"));
+    size_t after = json_is_true(json_object_get(golden, "open")) ? 0 : strlen(style->after_text);
+    return strndup(text, strlen(text) - after);
 }
 
 static void check_case(const json_t *golden)
@@ -50,15 +66,9 @@ static void check_case(const json_t *golden)
     struct arena arena = {0};
     struct sequence sequence;
     format_chat(style, list, count, open, &arena, &sequence);
-    char *text = whole_text(&sequence);
-    /* What follows the last terminator is not needed, so it is not there. */
-    char expected[4096];
-    snprintf(expected, sizeof expected, "%s", json_string_value(json_object_get(golden, "text")));
-    size_t len = strlen(expected), after = strlen(style->after_text);
-    if (!open)
-        expected[len - after] = '\0';
-    assert_string_equal(text, expected);
-    free(text);
+    char *expected = without_end(golden, style);
+    check_text(whole_text(&sequence), expected);
+    free(expected);
     arena_release(&arena);
 }
 
@@ -70,6 +80,79 @@ static void conversations_are_those_of_the_templates(void **state)
     assert_in_range(json_array_size(cases), 60, 1000);
     for (size_t i = 0; i < json_array_size(cases); i++)
         check_case(json_array_get(cases, i));
+    json_decref(cases);
+}
+
+/* ---- our own templates ---- */
+
+/* The templates, for tests/oracle/chat_templates.py to render and for worker/lm to know again;
+ * UPDATE_GOLDEN=1 rewrites them, and then that script must run. */
+static void templates_are_those_that_were_rendered(void **state)
+{
+    (void)state;
+    json_t *all = json_array();
+    for (const char *const *name = turn_style_names(); *name; name++) {
+        for (int f = 0; f < FORMAT_COUNT; f++) {
+            struct strbuf text = {0};
+            format_template((enum format)f, turn_style_find(*name), &text);
+            assert_true((text.len == 0) == (f == FORMAT_COLON));
+            if (text.len > 0)
+                json_array_append_new(all,
+                                      json_pack("{ssssss}", "format", format_name((enum format)f),
+                                                "style", *name, "text", strbuf_text(&text)));
+            strbuf_release(&text);
+        }
+    }
+    char *dump = json_dumps(all, JSON_INDENT(1));
+    assert_true(golden_matches("chat/templates.json", dump, strlen(dump)));
+    free(dump);
+    json_decref(all);
+}
+
+/* "description", then inputs and outputs in turn, as an instance. */
+static void check_spectrum(const json_t *golden)
+{
+    struct example examples[8] = {0};
+    struct instance instance = {.id = "", .examples = examples};
+    const json_t *messages = json_object_get(golden, "messages");
+    for (size_t i = 0; i < json_array_size(messages); i++) {
+        const json_t *message = json_array_get(messages, i);
+        const char *role = json_string_value(json_object_get(message, "role"));
+        const char *content = json_string_value(json_object_get(message, "content"));
+        struct example *e = &examples[instance.example_count];
+        if (strcmp(role, "description") == 0)
+            instance.description = content;
+        else if (strcmp(role, "input") == 0)
+            e->input = content;
+        else if (strcmp(role, "output") == 0)
+            examples[instance.example_count++].output = content;
+    }
+    const bool open = json_is_true(json_object_get(golden, "open"));
+    const uint32_t count = instance.example_count;
+    struct format_options options = {
+        .format = FORMAT_SPECTRUM,
+        .style = turn_style_find(json_string_value(json_object_get(golden, "style")))};
+    struct arena arena = {0};
+    struct sequence sequence;
+    if (examples[count].input) /* an input that waits for its output */
+        examples[instance.example_count++].output = "";
+    (open ? format_prompt : format_render)(&options, &instance, count, &arena, &sequence);
+    char *expected = without_end(golden, options.style);
+    check_text(whole_text(&sequence), expected);
+    free(expected);
+    arena_release(&arena);
+}
+
+static void our_templates_write_our_turns(void **state)
+{
+    (void)state;
+    json_t *cases = json_load_file(TRIAD_SOURCE_DIR "/tests/golden/chat/rendered.json", 0, NULL);
+    assert_in_range(json_array_size(cases), 60, 1000);
+    for (size_t i = 0; i < json_array_size(cases); i++) {
+        const json_t *golden = json_array_get(cases, i);
+        const char *format = json_string_value(json_object_get(golden, "format"));
+        (strcmp(format, "spectrum") == 0 ? check_spectrum : check_case)(golden);
+    }
     json_decref(cases);
 }
 
@@ -237,6 +320,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(conversations_are_those_of_the_templates),
+        cmocka_unit_test(templates_are_those_that_were_rendered),
+        cmocka_unit_test(our_templates_write_our_turns),
         cmocka_unit_test(begin_of_text_is_not_doubled),
         cmocka_unit_test(prompts_are_what_precedes_the_output),
         cmocka_unit_test(chat_has_two_modes),
