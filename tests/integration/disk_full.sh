@@ -59,14 +59,14 @@ coordinator_disk() {
     wait_for 60 status_says 'disk full'
     grep 'disk full' "$work/out"
     wait_for 60 grep -q 'disk full' "$work/coordinator.log"
-    wait_for 20 grep -q 'disk full' "$work/watch.log"
+    wait_for 60 grep -q 'disk full' "$work/watch.log"
     sleep 3 # time for whoever would give up
     kill -0 "$coordinator" 2>/dev/null || fail "the coordinator died of a full disk"
     kill -0 "$watcher" 2>/dev/null || fail "the watch gave up: $(cat "$work/watch.log")"
     make_room "$1"
     ends_as_usual
     kill "$worker"
-    wait_for 20 has_ended "$worker"
+    wait_for 60 has_ended "$worker"
     triad coordinator stop 2>/dev/null || true
     rm "$work/coordinator.log"
 }

@@ -29,18 +29,18 @@ said '^node1,worker,'
 daemon "$work/n1.log" "$TRIAD_BIN/triad-worker" --access "$work/node1.access" --dir "$work/n1" --name n1 --grace 1
 n1=${pids[-1]}
 listed() { triad worker list --output csv | grep -q "^$1,$2,"; }
-wait_for 20 listed n1 ready
+wait_for 60 listed n1 ready
 
 note "nobody takes over its name with another key"
 daemon "$work/thief.log" "$TRIAD_BIN/triad-worker" --access "$state/worker.access" --dir "$work/thief" --name n1 --grace 1
 thief=${pids[-1]}
-wait_for 20 grep -q 'another key' "$work/thief.log"
+wait_for 60 grep -q 'another key' "$work/thief.log"
 kill_hard "$thief"
 
 note "a viewer looks and changes nothing"
 expect_status 0 triad keys export eve --viewer --out "$work/eve.access"
 viewer() { triad "$@" --access "$work/eve.access"; }
-wait_for 10 viewer status
+wait_for 60 viewer status
 expect_status 0 viewer worker list --output csv
 said '^n1,'
 expect_status 8 viewer worker drain n1
@@ -53,9 +53,9 @@ expect_status 3 triad keys revoke worker
 expect_status 4 triad keys revoke nobody
 expect_status 0 triad keys revoke node1
 expect_status 0 triad keys revoke eve
-wait_for 30 listed n1 lost
+wait_for 60 listed n1 lost
 eve_is_out() { viewer status >/dev/null 2>&1; [ $? = 8 ]; }
-wait_for 10 eve_is_out
+wait_for 60 eve_is_out
 kill_hard "$n1"
 
 note "rotated: the former key works until it is revoked"
@@ -63,19 +63,19 @@ cp "$state/client.access" "$work/before.access"
 chmod 600 "$work/before.access"
 expect_status 0 triad keys rotate client
 changed() { ! cmp -s "$state/client.access" "$work/before.access"; }
-wait_for 10 changed
+wait_for 60 changed
 expect_status 0 triad status --access "$work/before.access"
 expect_status 0 triad status
 expect_status 0 triad keys revoke former-client-1
 before_is_out() { triad status --access "$work/before.access" >/dev/null 2>&1; [ $? = 8 ]; }
-wait_for 10 before_is_out
+wait_for 60 before_is_out
 expect_status 0 triad status
 expect_status 0 triad keys rotate client --at-once
-wait_for 10 triad status
+wait_for 60 triad status
 
 note "a damaged entry admits nobody and disturbs nobody"
 echo '{"triad_allowed": 1, "role": "admin"' >"$state/keys/allowed/bad.json"
-wait_for 10 grep -q key_file_refused "$work/coordinator.log"
+wait_for 60 grep -q key_file_refused "$work/coordinator.log"
 expect_status 0 triad status
 expect_status 0 triad keys list
 said 'admits nobody'

@@ -43,7 +43,7 @@ show toy/PT
 same_report tiny
 kill "$worker"
 triad coordinator stop 2>/dev/null || true # that it ends is what counts
-wait_for 20 has_ended "$coordinator"
+wait_for 60 has_ended "$coordinator"
 outputs "$state" >"$work/disturbed.outputs"
 same "$work/calm.outputs" "$work/disturbed.outputs"
 grep -qx 320 "$work/calm.outputs" || { cat "$work/calm.outputs"; fail "the last checkpoint is not that of step 320"; }

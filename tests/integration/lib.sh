@@ -111,7 +111,7 @@ start_coordinator() {
     [ -d "$state/keys" ] || triad keys init --state "$state" 2>/dev/null
     daemon "$work/coordinator.log" "$TRIAD_BIN/triad-coordinator" --state "$state" --keys "$state/keys" "$@"
     coordinator=${pids[-1]}
-    wait_for 20 triad coordinator info --state "$state"
+    wait_for 60 triad coordinator info --state "$state"
 }
 
 # start_worker STATE NAME [OPTION…]: its pid is in $worker.

@@ -10,17 +10,17 @@ expect_status 5 triad status
 expect_status 5 triad submit "$manifest"
 expect_status 0 triad keys init
 expect_status 9 triad keys init
-limit_s=10 expect_status 1 triad coordinator start --state "$work/nowhere"
+limit_s=60 expect_status 1 triad coordinator start --state "$work/nowhere"
 said 'triad keys init'
 
 note "coordinator, submission, no workers"
 daemon "$work/coordinator.log" "$TRIAD_BIN/triad" coordinator start --state "$state"
 coordinator=${pids[-1]}
-wait_for 20 triad coordinator info
+wait_for 60 triad coordinator info
 for role in client worker; do
     [ "$(stat -c %a "$state/$role.access")" = 600 ] || fail "$role.access can be read by others"
 done
-limit_s=10 expect_status 9 triad coordinator start
+limit_s=60 expect_status 9 triad coordinator start
 expect_status 0 triad submit "$manifest" --dry-run
 expect_status 4 triad report tiny
 expect_status 0 triad submit "$manifest"
@@ -68,10 +68,10 @@ expect_status 0 triad worker list --output csv
 said w1
 expect_status 4 triad worker drain nobody
 expect_status 0 triad worker drain w1
-wait_for 30 has_ended "$worker"
+wait_for 60 has_ended "$worker"
 expect_status 0 triad coordinator info --output json
 expect_status 0 triad coordinator stop
-wait_for 20 has_ended "$coordinator"
+wait_for 60 has_ended "$coordinator"
 expect_status 5 triad watch tiny
 
 note "what is wrong is said"

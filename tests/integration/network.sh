@@ -25,7 +25,7 @@ mkfifo "$work/orders"
 "$bad_link" c 10.78.0.1/24 w 10.78.0.2/24 7 <"$work/orders" >"$work/link.log" 2>&1 &
 pids+=("$!")
 exec 9>"$work/orders"
-wait_for 10 grep -q ready "$work/link.log"
+wait_for 60 grep -q ready "$work/link.log"
 order() { echo "$*" >&9; sleep 0.2; }
 # What runs on host c or w; the person sits at the coordinator.
 on() { local host=$1; shift; ip netns exec "$host" "$@"; }
@@ -38,7 +38,7 @@ start_coordinator_at() {
         --listen 0.0.0.0 --advertise coordinator-host --worker-port 7001 --client-port 7002 --data-port 7003 \
         --heartbeat-ms 500 --lease-ms 4000
     coordinator=${pids[-1]}
-    wait_for 20 at coordinator info --state "$state"
+    wait_for 60 at coordinator info --state "$state"
 }
 start_worker_at() {
     daemon "$work/$1.log" ip netns exec w "$TRIAD_BIN/triad-worker" --access "$state/worker.access" --dir "$state-$1" --name "$1" \
@@ -66,9 +66,9 @@ campaign() {
     at report tiny --format csv >"$work/report.csv"
     same "$work/report.csv" "$work/calm-report/report.csv"
     kill "$worker" 2>/dev/null || true
-    wait_for 20 has_ended "$worker"
+    wait_for 60 has_ended "$worker"
     at coordinator stop 2>/dev/null || true
-    wait_for 20 has_ended "$coordinator"
+    wait_for 60 has_ended "$coordinator"
     order join
     order delay 0
     order loss 0

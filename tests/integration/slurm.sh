@@ -45,7 +45,7 @@ export SLURM_CONF=$slurm/slurm.conf
 (umask 077 && head -c 1024 /dev/urandom >"$slurm/munge.key")
 daemon "$slurm/munged.log" munged --foreground --key-file="$slurm/munge.key" --socket="$slurm/munge.sock" \
     --pid-file="$slurm/munge.pid" --log-file="$slurm/munge.out" --seed-file="$slurm/munge.seed" --force
-wait_for 20 test -S "$slurm/munge.sock"
+wait_for 60 test -S "$slurm/munge.sock"
 daemon "$slurm/ctld.log" slurmctld -D -c
 daemon "$slurm/slurmd.log" slurmd -D
 node_is_idle() { sinfo -h -o %T | grep -q idle; }
@@ -77,7 +77,7 @@ sleep 3
 note "work, and a coordinator that is killed meanwhile"
 expect_status 0 triad submit "$manifest"
 has_one() { [ "$(jobs_of_slurm)" -ge 1 ]; }
-wait_for 30 has_one
+wait_for 60 has_one
 [ "$(jobs_of_slurm)" -le 1 ] || { squeue; fail "one job can run (pretrain), and $(jobs_of_slurm) allocations were asked for"; }
 kill_hard "$coordinator"
 start_coordinator "$state" --heartbeat-ms 500
@@ -115,7 +115,7 @@ expect_status 0 triad alloc remove broken
 
 note "an allocation that somebody else cancels is replaced"
 expect_status 0 triad alloc add slurm --name again --cores 1 --time 10m --max-workers 1 --backlog 1 --idle 3s
-wait_for 40 has_one
+wait_for 60 has_one
 cancelled=$(squeue -h -t pending,running -o %i | head -n 1)
 scancel "$cancelled"
 replaced() { squeue -h -t pending,running -o %i | grep -qvx "$cancelled"; }
@@ -125,7 +125,7 @@ expect_status 0 triad watch more --timeout 200s
 note "removal cancels what is there"
 sed 's/^experiment: tiny/experiment: last/; s/seeds: .42./seeds: [44]/; s/tokens: 60k/tokens: 900k/' "$manifest" >"$work/last.yaml"
 expect_status 0 triad submit "$work/last.yaml"
-wait_for 40 has_one
+wait_for 60 has_one
 expect_status 0 triad alloc remove again
 wait_for 60 none_left
 triad job cancel --experiment last 2>/dev/null

@@ -24,16 +24,16 @@ explains() { # JOB WORD
 explains toy/PT NoWorkers || fail "no worker is there and nobody says so"
 expect_status 0 triad experiment pause tiny
 start_worker "$TRIAD_STATE" short --threads 1 --time-limit 100 # a training may take 120 s: it does not fit
-wait_for 20 explains toy/PT Paused
+wait_for 60 explains toy/PT Paused
 expect_status 7 triad watch tiny --timeout 1s # who waits for it is told why nothing happens
 said "tiny is paused"
 expect_status 0 triad experiment resume tiny
-wait_for 20 explains toy/PT TimeLimit
+wait_for 60 explains toy/PT TimeLimit
 start_worker "$TRIAD_STATE" trains --threads 1
 has_checkpoint() { show toy/PT && [ "$(field "$work/show" resume_step)" -gt 0 ]; }
 wait_for 120 has_checkpoint
 expect_status 0 triad worker drain trains --reason 'a new disk' --deadline 1s
-wait_for 30 has_ended "$worker" # it stopped with a checkpoint, and gave the job back
+wait_for 60 has_ended "$worker" # it stopped with a checkpoint, and gave the job back
 show toy/PT
 grep -q '"a new disk"' "$work/show" || { cat "$work/show"; fail "the drain's reason is not with the attempt"; }
 [ "$(field "$work/show" outcome)" = preempted ] || { cat "$work/show"; fail "the attempt did not end as pre-empted"; }
@@ -54,8 +54,8 @@ kill "$worker"
     expect_status 0 triad watch tiny --timeout 200s
     same_report tiny
     kill "$worker" "$coordinator"
-    wait_for 20 has_ended "$worker"
-    wait_for 20 has_ended "$coordinator"
+    wait_for 60 has_ended "$worker"
+    wait_for 60 has_ended "$coordinator"
 ) || exit 1
 
 note "sweep"
@@ -76,4 +76,4 @@ expect_status 4 triad experiment pause nobody
 expect_status 9 triad job release toy/PT
 said 'not quarantined|nothing to retry'
 triad coordinator stop 2>/dev/null || true
-wait_for 20 has_ended "$coordinator"
+wait_for 60 has_ended "$coordinator"

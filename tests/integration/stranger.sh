@@ -26,7 +26,7 @@ expect_status 8 triad status --access "$work/client.foreign"
 note "a stranger's key at the workers' door"
 foreign_access worker
 daemon "$work/w1.log" "$TRIAD_BIN/triad-worker" --access "$work/worker.foreign" --dir "$work/w1" --name w1
-wait_for 20 grep -q 'does not know this key' "$work/w1.log"
+wait_for 60 grep -q 'does not know this key' "$work/w1.log"
 note "a stranger's key at the blobs' door"
 control=$(field "$work/client.foreign" endpoint | head -n 1)
 blobs=$(field "$work/client.foreign" data_endpoint)

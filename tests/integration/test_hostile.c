@@ -173,7 +173,7 @@ static void start_experiment(struct world *w)
         run("/dev/null", WORDS(TRIAD_PROGRAM, "keys", "init", "--quiet", "--state", state)), 0);
     w->coordinator =
         spawn("/dev/null", WORDS(COORDINATOR_PROGRAM, "--state", state, "--log-level", "error"));
-    for (int i = 0; i < 200 && !file_exists(path_in(w, "state/coordinator.pid")); i++) {
+    for (int i = 0; i < 1800 && !file_exists(path_in(w, "state/coordinator.pid")); i++) {
         usleep(50000);
     }
     assert_int_equal(run("/dev/null", WORDS(TRIAD_PROGRAM, "submit", path_in(w, "m.yaml"),
@@ -183,7 +183,7 @@ static void start_experiment(struct world *w)
         spawn("/dev/null", WORDS(WORKER_PROGRAM, "--access", path_in(w, "state/worker.access"),
                                  "--dir", path_in(w, "w1"), "--name", "w1", "--threads", "1",
                                  "--grace", "1", "--log-level", "error"));
-    for (int i = 0; i < 400 && !is_running; i++) {
+    for (int i = 0; i < 1800 && !is_running; i++) {
         usleep(50000);
         assert_int_equal(run(jobs, WORDS(TRIAD_PROGRAM, "job", "list", "--state", state,
                                          "--jobs-state", "running", "--output", "csv")),

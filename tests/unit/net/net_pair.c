@@ -7,7 +7,7 @@
 
 /* UV_RUN_ONCE blocks for I/O even when a timer just did what was waited for: so tick. */
 #define TICK_MS   20
-#define TICKS_MAX 1000
+#define TICKS_MAX 4500
 
 static void on_tick(uv_timer_t *timer)
 {

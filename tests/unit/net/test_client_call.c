@@ -32,7 +32,9 @@ static void reply_with(struct server *s, const struct net_peer *peer, const stru
     struct strbuf frame = {0};
     struct err err;
     assert_int_equal(codec_encode(m, FRAME_BYTES_MAX, &frame, &err), ERR_OK);
-    assert_int_equal(net_router_send(s->control, peer, frame.data, frame.len, &err), ERR_OK);
+    enum err_code rc = net_router_send(s->control, peer, frame.data, frame.len, &err);
+    /* Who has its answer may be gone before it comes once more. */
+    assert_true(rc == ERR_OK || rc == ERR_NOT_FOUND);
     strbuf_release(&frame);
 }
 
@@ -199,9 +201,16 @@ static void test_no_answer_is_told_apart(void **state)
     fill_access(s, &s->pair.client, &access);
     snprintf(access.endpoint, sizeof access.endpoint, "tcp://127.0.0.1:1");
     assert_int_equal(client_open(&access, NULL, &client, &err), ERR_OK);
-    assert_int_equal(client_call(client, &get_info, 300, &arena, &reply, &err), ERR_UNAVAILABLE);
-    assert_string_equal(err.text, "no answer from tcp://127.0.0.1:1 in 0.3 s: nobody listens at "
-                                  "tcp://127.0.0.1:1: is the coordinator running?");
+    /* A busy machine may not have been refused within a short time: then a longer one. */
+    int patience_ms = 300;
+    do {
+        assert_int_equal(client_call(client, &get_info, patience_ms, &arena, &reply, &err),
+                         ERR_UNAVAILABLE);
+        patience_ms *= 4;
+    } while (!strstr(err.text, "nobody listens") && patience_ms < 60000);
+    assert_non_null(strstr(err.text, "no answer from tcp://127.0.0.1:1 in "));
+    assert_non_null(strstr(err.text, " s: nobody listens at tcp://127.0.0.1:1: is the coordinator "
+                                     "running?"));
     client_close(client);
 
     s->ignore = 100;
