@@ -80,6 +80,16 @@ static const struct field task_fields[] = {
     {.key = "seed", .kind = FIELD_INTEGER, .offset = AT(seed), .max = 4e15},
     {.key = "generator", .kind = FIELD_NODE, .offset = offsetof(struct task_keys, generator)},
     {.key = "tables", .kind = FIELD_NODE, .offset = offsetof(struct task_keys, tables)},
+    {.key = "query_steps",
+     .kind = FIELD_INTEGER,
+     .offset = AT(limits.steps),
+     .min = 1e6,
+     .max = 1e15},
+    {.key = "query_space",
+     .kind = FIELD_BYTES,
+     .offset = AT(limits.bytes),
+     .min = 1 << 20,
+     .max = 1e15},
     {.key = "parts", .kind = FIELD_NODE, .offset = offsetof(struct task_keys, parts)},
     {.key = "alignment", .kind = FIELD_NODE, .offset = AT(alignment)},
     {.key = "coverage", .kind = FIELD_NODE, .offset = AT(coverage)},
@@ -264,7 +274,7 @@ static enum err_code read_parts(struct yaml_doc *doc, const struct task_keys *ke
 
 static enum err_code read_task(struct yaml_doc *doc, struct task *task, struct err *err)
 {
-    struct task_keys keys = {.task.seed = 42,
+    struct task_keys keys = {.task = {.seed = 42, .limits = {TABLE_STEPS_MAX, TABLE_BYTES_MAX}},
                              .part.part = {.per_group = 1, .permutations = 1, .examples_min = 2}};
     enum err_code code = fields_read(doc, doc->root, "the task", &task_table, &keys, err);
     if (code)

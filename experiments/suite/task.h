@@ -94,7 +94,8 @@ struct task {
     const struct generator *generator; /* or NULL */
     struct task_table *tables;
     size_t table_count;
-    struct task_part *parts; /* at least one; of generators exactly one */
+    struct table_limits limits; /* of what its queries take */
+    struct task_part *parts;    /* at least one; of generators exactly one */
     size_t part_count;
     /* Settings that the evaluation of that kind reads itself; NULL when absent. */
     const struct yaml_node *alignment, *coverage;

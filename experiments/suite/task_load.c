@@ -263,7 +263,7 @@ enum err_code task_load(struct task *task, const struct reader *reader, const ch
         return ERR_OK;
     }
     struct checked_files files = {reader, source, task, folder};
-    enum err_code code = table_db_open(&task->db, err);
+    enum err_code code = table_db_open(&task->limits, &task->db, err);
     for (size_t i = 0; !code && i < task->table_count; i++)
         code = load_table(task, &task->tables[i], &files, err);
     for (size_t i = 0; !code && i < task->part_count; i++)

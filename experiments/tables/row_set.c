@@ -24,7 +24,9 @@ static enum err_code make_raw(struct table_db *db, const char *sql, const char *
         strbuf_printf(&text, " as c%zu", i);
     }
     strbuf_printf(&text, " from (%s\n)", sql);
+    table_db_begin(db);
     enum err_code code = table_db_run(db, strbuf_text(&text), what, err);
+    table_db_end(db);
     strbuf_release(&text);
     return code;
 }

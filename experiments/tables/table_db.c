@@ -8,8 +8,45 @@
 #include "table_db_impl.h"
 #include "table_functions.h"
 
+enum {
+    STEPS_BETWEEN_LOOKS = 100000,
+    VALUE_BYTES_MAX = 4 * RECORD_BYTES_MAX, /* of one value, which has to fit into memory */
+    PAGE_BYTES = 4096,
+};
+
+static int look_at_steps(void *ctx)
+{
+    struct table_db *db = ctx;
+    db->steps += STEPS_BETWEEN_LOOKS;
+    return db->counting && db->steps > db->limits.steps;
+}
+
+void table_db_begin(struct table_db *db)
+{
+    db->steps = 0;
+    db->counting = true;
+}
+
+void table_db_end(struct table_db *db)
+{
+    db->counting = false;
+}
+
 enum err_code table_db_fail(struct table_db *db, const char *what, struct err *err)
 {
+    const int code = sqlite3_errcode(db->sqlite);
+    if (code == SQLITE_INTERRUPT)
+        return err_set(err, ERR_LIMIT,
+                       "%s: not done after %.3g million steps of SQLite; does every table that it "
+                       "joins have a condition? If it is right, raise 'query_steps' in the task "
+                       "file",
+                       what, (double)db->limits.steps / 1e6);
+    if (code == SQLITE_FULL) /* by which of the two SQLite does not tell */
+        return err_set(err, ERR_LIMIT,
+                       "%s: more than %.3g MiB of rows, or no space left for scratch files. If it "
+                       "is right, raise 'query_space' in the task file, or let $SQLITE_TMPDIR name "
+                       "a folder on a larger disk",
+                       what, (double)db->limits.bytes / (1 << 20));
     return err_set(err, ERR_INVALID, "%s: %s", what, sqlite3_errmsg(db->sqlite));
 }
 
@@ -47,10 +84,12 @@ enum err_code table_db_check_query(struct table_db *db, const char *sql, const c
     return one ? ERR_OK : err_set(err, ERR_INVALID, "%s: one SELECT is expected", what);
 }
 
-enum err_code table_db_open(struct table_db **out, struct err *err)
+enum err_code table_db_open(const struct table_limits *limits, struct table_db **out,
+                            struct err *err)
 {
     struct table_db *db = calloc(1, sizeof *db);
     ASSERT(db != NULL);
+    db->limits = *limits;
     /* The empty name is a private database in scratch space, deleted when it is closed. */
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     if (sqlite3_open_v2("", &db->sqlite, flags, NULL) != SQLITE_OK) {
@@ -59,16 +98,20 @@ enum err_code table_db_open(struct table_db **out, struct err *err)
         return code;
     }
     sqlite3_set_authorizer(db->sqlite, allow_reading, db);
+    sqlite3_progress_handler(db->sqlite, STEPS_BETWEEN_LOOKS, look_at_steps, db);
+    sqlite3_limit(db->sqlite, SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX);
     enum err_code code = table_functions_add(db->sqlite, err);
     /* The table-valued functions are made on first use, which a guard would not allow. */
     if (!code)
         code = table_db_run(db, "select 1 from json_each('[]'), json_tree('[]')",
                             "set up a scratch database", err);
+    char pragmas[300];
+    snprintf(pragmas, sizeof pragmas,
+             "pragma page_size = %d; pragma journal_mode = off; pragma synchronous = off; "
+             "pragma cache_size = -65536; pragma temp_store = file; pragma max_page_count = %lld",
+             PAGE_BYTES, (long long)(limits->bytes / PAGE_BYTES));
     if (!code)
-        code = table_db_run(db,
-                            "pragma journal_mode = off; pragma synchronous = off; "
-                            "pragma cache_size = -65536; pragma temp_store = file",
-                            "set up a scratch database", err);
+        code = table_db_run(db, pragmas, "set up a scratch database", err);
     if (code)
         table_db_close(db);
     else

@@ -14,6 +14,15 @@
 
 struct table_db;
 
+/* What the queries of a task file may take. Steps are SQLite's (its virtual machine's
+ * instructions), not seconds: what is too long is then too long on every machine. */
+struct table_limits {
+    int64_t steps; /* of one query, or of a table's `where` for one record */
+    int64_t bytes; /* of scratch space, tables and rows together */
+};
+#define TABLE_STEPS_MAX ((int64_t)50 * 1000 * 1000 * 1000) /* some twenty minutes */
+#define TABLE_BYTES_MAX ((int64_t)64 << 30)
+
 struct table_column {
     const char *name; /* in the table */
     const char *from; /* the file's column, or a JSON path; as `name` when NULL */
@@ -50,7 +59,8 @@ struct table_opener {
     enum err_code (*open)(void *ctx, const char *path, struct byte_stream *out, struct err *err);
 };
 
-NODISCARD enum err_code table_db_open(struct table_db **out, struct err *err);
+NODISCARD enum err_code table_db_open(const struct table_limits *limits, struct table_db **out,
+                                      struct err *err);
 void table_db_close(struct table_db *db); /* accepts NULL */
 
 /* Read a table. Errors name the file and, where there is one, the line. */
@@ -89,8 +99,8 @@ struct row_set {
 
 /* Run `sql` (one SELECT) and keep its `columns`, grouped by column `group` (NULL: one group). Rows
  * in which one of the first `needed` columns is missing are left out and counted. The order within
- * a group is the query's. `what` is for messages. Free with row_set_release() before the database.
- */
+ * a group is the query's. `what` is for messages. ERR_LIMIT past the limits. Free with
+ * row_set_release() before the database. */
 NODISCARD enum err_code row_set_make(struct table_db *db, const char *sql, const char *what,
                                      const char *group, const char *const *columns,
                                      size_t column_count, size_t needed, struct row_set *out,

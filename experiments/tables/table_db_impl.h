@@ -12,9 +12,16 @@ struct table_db {
     sqlite3 *sqlite;
     bool guarded; /* only reading is allowed now */
     int row_sets; /* made so far, for the names of their tables */
+    struct table_limits limits;
+    bool counting; /* a query of the task file is running … */
+    int64_t steps; /* … and has taken about so many */
 };
 
-/* ERR_INVALID "what: SQLite's message". */
+/* What runs from here to table_db_end() is a task file's and is held to the limits. */
+void table_db_begin(struct table_db *db);
+void table_db_end(struct table_db *db);
+
+/* ERR_INVALID "what: SQLite's message", or ERR_LIMIT and which one. */
 enum err_code table_db_fail(struct table_db *db, const char *what, struct err *err);
 NODISCARD enum err_code table_db_run(struct table_db *db, const char *sql, const char *what,
                                      struct err *err);

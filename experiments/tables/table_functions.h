@@ -8,11 +8,13 @@
  *   words(text)             how many words
  *   word(text, n)           word n from 0
  *   sentence(text)          the first sentence
- *   syllables(text)         of each line, "5-7-5": groups of vowels of each word but a last silent
- * e trimmed(text)           without white space at the ends json_text(json)         JSON as Python
- * prints it: a space after commas and colons, ASCII only python_list(json)       JSON as Python's
- * str() prints it from_python(text)       a Python literal as JSON digest(text)            a short
- * hexadecimal id */
+ *   syllables(text)         of each line, "5-7-5": groups of vowels, a silent e aside
+ *   trimmed(text)           without white space at the ends
+ *   json_text(json)         JSON as Python prints it: a space after commas and colons, ASCII
+ *   python_list(json)       JSON as Python's str() prints it
+ *   from_python(text)       a Python literal as JSON
+ *   digest(text)            a short hexadecimal id
+ */
 #ifndef TRIAD_TABLE_FUNCTIONS_H
 #define TRIAD_TABLE_FUNCTIONS_H
 

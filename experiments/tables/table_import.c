@@ -197,11 +197,15 @@ static void bind(struct importer *im, size_t parameter, struct str value)
 
 static enum err_code step(struct importer *im, struct err *err)
 {
+    table_db_begin(im->db);
     int result = sqlite3_step(im->insert);
+    table_db_end(im->db);
     im->kept += result == SQLITE_DONE && sqlite3_changes(im->db->sqlite) > 0;
-    if (result != SQLITE_DONE)
-        err_set(err, ERR_INVALID, "%s:%zu: %s", im->reader.source.name, im->reader.line,
-                sqlite3_errmsg(im->db->sqlite));
+    if (result != SQLITE_DONE) {
+        char what[300];
+        snprintf(what, sizeof what, "%.200s:%zu", im->reader.source.name, im->reader.line);
+        table_db_fail(im->db, what, err);
+    }
     sqlite3_reset(im->insert);
     return result == SQLITE_DONE ? ERR_OK : err->code;
 }

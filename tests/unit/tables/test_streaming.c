@@ -82,10 +82,11 @@ static void import(int64_t bytes, const char *where, const char *sql, struct row
     struct err err = {0};
     struct table_opener opener = {&bytes, made_open};
     struct table_file file = {"made.csv", "made.csv"};
+    const struct table_limits limits = {TABLE_STEPS_MAX, TABLE_BYTES_MAX};
     struct table_import table = {
         .name = "t", .records = {.format = RECORD_CSV, .quote = '"'}, .where = where};
     static const char *const columns[] = {"id", "text"};
-    if (table_db_open(db, &err) || table_db_import(*db, &table, &opener, &file, 1, &err) ||
+    if (table_db_open(&limits, db, &err) || table_db_import(*db, &table, &opener, &file, 1, &err) ||
         row_set_make(*db, sql, "q", "part", columns, 2, 2, rows, &err))
         fail_msg("%s", err.text);
 }

@@ -26,11 +26,23 @@ static enum err_code memory_open(void *ctx, const char *path, struct byte_stream
 
 static struct table_db *db;
 
-static int open_db(void **state)
+static int open_limited(int64_t steps, int64_t bytes)
 {
     struct err err;
+    const struct table_limits limits = {steps, bytes};
+    return table_db_open(&limits, &db, &err) == ERR_OK ? 0 : -1;
+}
+
+static int open_db(void **state)
+{
     (void)state;
-    return table_db_open(&db, &err) == ERR_OK ? 0 : -1;
+    return open_limited(TABLE_STEPS_MAX, TABLE_BYTES_MAX);
+}
+
+static int open_small(void **state)
+{
+    (void)state;
+    return open_limited(2000000, 4 << 20);
 }
 
 static int close_db(void **state)
@@ -209,6 +221,61 @@ static void functions_do_what_they_say(void **state)
          "#0\n1e+22|0.1|100.0|1000000000000000.0|1e-05\n", "a", "b", "c", "d", "e");
 }
 
+#define ENDLESS "with recursive n(i) as (select 1 union all select i + 1 from n) "
+
+static void expect_limit(const char *sql, const char *key)
+{
+    static const char *const columns[] = {"a"};
+    struct row_set set;
+    struct err err;
+    enum err_code code = row_set_make(db, sql, "t.yaml:7: rows", NULL, columns, 1, 1, &set, &err);
+    if (code != ERR_LIMIT || !strstr(err.text, "t.yaml:7: rows: ") || !strstr(err.text, key))
+        fail_msg("%d %s", code, code ? err.text : "");
+}
+
+/* A query without an end is told so, whether it computes or fills the disk; so is a `where`. */
+static void queries_end(void **state)
+{
+    (void)state;
+    struct err err;
+    expect_limit(ENDLESS "select count(*) as a from n",
+                 "not done after 2 million steps of SQLite; does every table that it joins have a "
+                 "condition? If it is right, raise 'query_steps' in the task file");
+    struct table_import table = {
+        .name = "t",
+        .records = {.format = RECORD_CSV, .quote = '"'},
+        .where = "x in (" ENDLESS "select count(*) from n)",
+    };
+    assert_int_equal(import(&table, "x\n1\n", NULL, &err), ERR_LIMIT);
+    assert_non_null(strstr(err.text, "a/one:2: not done after 2 million steps"));
+    assert_non_null(strstr(err.text, "query_steps"));
+    /* The last: a scratch database that was full is only good for closing. */
+    expect_limit(ENDLESS "select hex(zeroblob(5000)) as a from n",
+                 "more than 4 MiB of rows, or no space left for scratch files. If it is right, "
+                 "raise 'query_space' in the task file");
+}
+
+/* Steps are counted for each query and each record anew. */
+static void limits_are_of_one_query(void **state)
+{
+    (void)state;
+    struct err err;
+    struct strbuf rows = {0};
+    strbuf_puts(&rows, "x\n");
+    for (int i = 0; i < 60; i++)
+        strbuf_printf(&rows, "%d\n", i);
+    struct table_import table = {
+        .name = "t",
+        .records = {.format = RECORD_CSV, .quote = '"'},
+        .where = "(" ENDLESS "select count(*) from (select i from n limit 20000)) = 20000",
+    };
+    assert_int_equal(import(&table, strbuf_text(&rows), NULL, &err), ERR_OK);
+    for (int i = 0; i < 10; i++)
+        ROWS(ENDLESS "select count(*) as a from (select i from n limit 50000)", NULL, 0,
+             "#0\n50000\n", "a");
+    strbuf_release(&rows);
+}
+
 /* Numbers of draw() are uniform: a mean of 20,000 within five standard errors. */
 static void draws_are_uniform(void **state)
 {
@@ -218,7 +285,8 @@ static void draws_are_uniform(void **state)
          NULL, 0, "#0\n1\n", "a");
 }
 
-#define WITH_DB(test) cmocka_unit_test_setup_teardown(test, open_db, close_db)
+#define WITH_DB(test)       cmocka_unit_test_setup_teardown(test, open_db, close_db)
+#define WITH_SMALL_DB(test) cmocka_unit_test_setup_teardown(test, open_small, close_db)
 
 int main(void)
 {
@@ -226,6 +294,7 @@ int main(void)
         WITH_DB(files_become_one_table),      WITH_DB(items_become_rows),
         WITH_DB(json_members_become_columns), WITH_DB(queries_only_read),
         WITH_DB(functions_do_what_they_say),  WITH_DB(draws_are_uniform),
+        WITH_SMALL_DB(queries_end),           WITH_SMALL_DB(limits_are_of_one_query),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
