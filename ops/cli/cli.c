@@ -94,6 +94,7 @@ static enum cli_exit exit_for(enum err_code code)
     case ERR_OK:
         return EXIT_OK;
     case ERR_INVALID:
+    case ERR_LIMIT:
     case ERR_VERSION:
     case ERR_CORRUPT:
         return EXIT_INPUT;
@@ -109,7 +110,6 @@ static enum cli_exit exit_for(enum err_code code)
         return EXIT_DENIED;
     case ERR_CANCELLED:
         return EXIT_INTERRUPTED;
-    case ERR_LIMIT:
     case ERR_IO:
         return EXIT_INTERNAL;
     }
