@@ -5,6 +5,7 @@
 
 #include "check.h"
 
+PRINTF(2, 0)
 static const char *format_text(struct arena *arena, const char *format, va_list args)
 {
     va_list again;

@@ -91,7 +91,7 @@ static void references_are_found_in_the_cache(void **state)
     put("models--Org--Model.x/refs/gone", "ffffffffffffffffffffffffffffffffffffffff");
     put("models--Org--Model.x/snapshots/" COMMIT "/config.json", "{}");
     static const char *const names[] = {"hf:Org/Model.x", "hf:Org/Model.x@main",
-                                        "hf:Org/Model.x@refs/pr/3", "hf:Org/Model.x@" COMMIT};
+                                        "hf:Org/Model.x@refs/pr/3", ("hf:Org/Model.x@" COMMIT)};
     for (size_t i = 0; i < 4; i++) {
         must(hf_resolve(names[i], &arena, &s, &err), &err);
         assert_string_equal(s.repository, "Org/Model.x");

@@ -33,16 +33,16 @@ static void assert_same(const struct shape *shape, const uint8_t *a, const uint8
 
 static void assert_same_list(const struct field *f, const uint8_t *a, const uint8_t *b)
 {
-    size_t count = *(const size_t *)(a + f->count_at);
-    assert_int_equal(count, *(const size_t *)(b + f->count_at));
-    const uint8_t *x = *(uint8_t *const *)(a + f->at);
-    const uint8_t *y = *(uint8_t *const *)(b + f->at);
+    size_t count = *(const size_t *)(const void *)(a + f->count_at);
+    assert_int_equal(count, *(const size_t *)(const void *)(b + f->count_at));
+    const uint8_t *x = *(uint8_t *const *)(const void *)(a + f->at);
+    const uint8_t *y = *(uint8_t *const *)(const void *)(b + f->at);
     for (size_t i = 0; i < count; i++) {
         if (f->type == FIELD_PART_LIST) {
             assert_same(f->part, x + i * f->part->our_bytes, y + i * f->part->our_bytes);
         } else if (f->type == FIELD_BYTES_LIST) {
-            const struct bytes *p = (const struct bytes *)x + i;
-            const struct bytes *q = (const struct bytes *)y + i;
+            const struct bytes *p = (const struct bytes *)(const void *)x + i;
+            const struct bytes *q = (const struct bytes *)(const void *)y + i;
             assert_int_equal(p->len, q->len);
             if (p->len)
                 assert_memory_equal(p->data, q->data, p->len);
@@ -108,12 +108,13 @@ static void assert_same(const struct shape *shape, const uint8_t *a, const uint8
         if (f->type >= FIELD_I64_LIST) {
             assert_same_list(f, a, b);
         } else if (f->type == FIELD_STRING) {
-            assert_string_equal(*(char *const *)(a + f->at), *(char *const *)(b + f->at));
+            assert_string_equal(*(char *const *)(const void *)(a + f->at),
+                                *(char *const *)(const void *)(b + f->at));
         } else if (f->type == FIELD_PART) {
             assert_same(f->part, a + f->at, b + f->at);
         } else if (f->type == FIELD_BYTES) {
-            const struct bytes *x = (const struct bytes *)(a + f->at);
-            const struct bytes *y = (const struct bytes *)(b + f->at);
+            const struct bytes *x = (const struct bytes *)(const void *)(a + f->at);
+            const struct bytes *y = (const struct bytes *)(const void *)(b + f->at);
             assert_int_equal(x->len, y->len);
             if (x->len)
                 assert_memory_equal(x->data, y->data, x->len);

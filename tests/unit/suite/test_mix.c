@@ -1,6 +1,7 @@
 /* k selection, mixes and corpora. */
 #include "cmocka_all.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "mix_stream.h"
@@ -152,7 +153,7 @@ static void shares_come_true(void **state)
         mix_stream_next(stream, &arena, &document);
         assert_true(document.text.len > 0);
         bytes[document.part] += (double)document.text.len;
-        largest = document.text.len > largest ? (double)document.text.len : largest;
+        largest = fmax(largest, (double)document.text.len);
         mix_stream_account(stream, document.part, (double)document.text.len);
         arena_release(&arena);
     }
