@@ -424,6 +424,11 @@ void client_frame(void *ctx, const struct net_peer *peer, enum net_role role, co
         turn_begin(server);
         turn_reply_error(server, from, request, &err);
     }
+    /* What the clients ask comes before the workers' frames: as long as nothing has been written in
+     * this turn, an answer need not wait for its end. */
+    if (viewer_may[msg->kind] && !store_is_writing(server->store)) {
+        turn_finish(server);
+    }
     if (server->frames.bytes_used + server->answers.bytes_used > TURN_BYTES_MAX) {
         turn_finish(server);
     }

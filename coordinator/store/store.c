@@ -182,11 +182,19 @@ static enum err_code quick_check(struct store *store, struct err *err)
     return code;
 }
 
+static int on_commit(void *ctx, sqlite3 *db, const char *schema, int log_pages)
+{
+    struct store *store = ctx;
+    (void)db, (void)schema;
+    store->log_pages = log_pages;
+    return SQLITE_OK;
+}
+
 static enum err_code open_database(struct store *store, struct err *err)
 {
-    int rc =
-        sqlite3_open_v2(store->path, &store->db,
-                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+    int rc = sqlite3_open_v2(store->path, &store->db,
+                             SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                             STORE_VFS);
     if (rc != SQLITE_OK) {
         return store_failure(store, rc, "open state", err);
     }
@@ -194,20 +202,20 @@ static enum err_code open_database(struct store *store, struct err *err)
         return err_os(err, errno, "chmod '%s'", store->path);
     }
     sqlite3_extended_result_codes(store->db, 1);
-    /* EXCLUSIVE comes first: then the log's index is in memory and not in a mapped file, whose
-     * pages a failing disk would take away with a signal. FULL: a commit survives a power cut. The
-     * cache is 64 MiB; the log is folded into the database every 4,000 pages (16 MiB), which keeps
-     * that pause far below a heartbeat. */
+    /* FULL: a commit survives a power cut. The cache is 64 MiB. */
     enum err_code code = store_exec(store,
-                                    "PRAGMA locking_mode = EXCLUSIVE;"
                                     "PRAGMA journal_mode = WAL;"
                                     "PRAGMA synchronous = FULL;"
                                     "PRAGMA cache_size = -65536;"
-                                    "PRAGMA wal_autocheckpoint = 4000;"
                                     "PRAGMA temp_store = MEMORY",
                                     err);
     code = code != ERR_OK ? code : quick_check(store, err);
-    return code != ERR_OK ? code : make_or_migrate_schema(store, err);
+    code = code != ERR_OK ? code : make_or_migrate_schema(store, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    sqlite3_wal_hook(store->db, on_commit, store); /* instead of SQLite's own, which would fold */
+    return store_checkpoint_begin(store, err);
 }
 
 enum err_code store_open(const char *dir, struct store **out, struct err *err)
@@ -238,6 +246,7 @@ void store_close(struct store *store)
         return;
     }
     store_backup_drop(store);
+    store_checkpoint_end(store);
     store_counts_free(store);
     for (size_t i = 0; i < store->prepared_count; i++) {
         sqlite3_finalize(store->prepared[i].statement);
@@ -296,6 +305,7 @@ enum err_code store_commit(struct store *store, struct err *err)
     }
     store->in_transaction = false;
     store->commits++;
+    store_checkpoint_look(store);
     store->records_committed += store->records_pending;
     store->records_pending = 0;
     return ERR_OK;
@@ -315,6 +325,11 @@ void store_rollback(struct store *store)
     store->in_transaction = false;
     store->records_pending = 0;
     store_counts_forget(store);
+}
+
+bool store_is_writing(const struct store *store)
+{
+    return store->in_transaction;
 }
 
 bool store_check_was_cut(const struct store *store)

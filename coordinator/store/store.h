@@ -38,6 +38,8 @@ NODISCARD enum err_code store_load(struct store *store, struct core *core, int64
 /* Apply operations to the open transaction; the first of a turn opens it. */
 NODISCARD enum err_code store_apply(struct store *store, const struct core_op *ops, size_t count,
                                     struct err *err);
+/* Is there an open transaction? */
+bool store_is_writing(const struct store *store);
 /* Make the turn durable; without an open transaction nothing happens. */
 NODISCARD enum err_code store_commit(struct store *store, struct err *err);
 void store_rollback(struct store *store);

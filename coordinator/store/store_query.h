@@ -8,11 +8,16 @@
 
 #define STORE_SCHEMA_VERSION 3
 #define STORE_QUERIES_MAX    96
+/* Locks the files for this process alone and keeps the log's index in its memory and not in a
+ * mapped file, whose pages a failing disk would take away with a signal; for all connections of the
+ * process, of which there are two (store_checkpoint.c). */
+#define STORE_VFS "unix-excl"
 
 extern const char store_schema_sql[];
 extern const char *const store_migrations[STORE_SCHEMA_VERSION - 1];
 
 struct store_counts;
+struct store_checkpoint;
 
 struct store {
     sqlite3 *db;
@@ -23,6 +28,8 @@ struct store {
     char *path;
     struct store_counts *counts; /* changes of the turn under way (store_counts.c) */
     struct store_backup *backup; /* under way, or NULL (store_backup.c) */
+    struct store_checkpoint *checkpoint;
+    int log_pages; /* in the write-ahead log at the latest commit */
     /* Jobs that this turn has made: all that is known of them without asking. */
     uint64_t made_first, made_last; /* orders; 0: none */
     int64_t made_last_work;
@@ -85,6 +92,13 @@ NODISCARD enum err_code store_counts_join(struct store *store, uint64_t order,
 NODISCARD enum err_code store_counts_write(struct store *store, struct err *err);
 void store_counts_forget(struct store *store);
 void store_counts_free(struct store *store);
+
+/* ---- store_checkpoint.c: the log is folded into the database by a thread ---- */
+
+NODISCARD enum err_code store_checkpoint_begin(struct store *store, struct err *err);
+/* After a commit: have a long log folded in. */
+void store_checkpoint_look(struct store *store);
+void store_checkpoint_end(struct store *store);
 
 /* A policy's numbers of tries as one number, a byte each, and back. */
 uint64_t store_again_pack(const struct retry_policy *retry);

@@ -35,6 +35,8 @@ static const struct rows_column columns[] = {
     {"records_per_s", "RECORDS/s", ROWS_REAL},
     {"statuses", NULL, ROWS_INTEGER},
     {"status_ms_mean", "STATUS ms", ROWS_REAL},
+    {"status_ms_p50", NULL, ROWS_REAL},
+    {"status_ms_p99", "P99 ms", ROWS_REAL},
     {"status_ms_max", "MAX ms", ROWS_REAL},
 };
 enum { COLUMNS = sizeof columns / sizeof columns[0] };
@@ -81,6 +83,8 @@ static void add_row(struct bench *b, const char *what, const struct bench_load *
         {.real = f->records ? per_s((double)f->records, f->dispatch_s) : (double)NAN},
         {.integer = (int64_t)f->statuses},
         {.real = f->statuses ? f->status_ms_mean : (double)NAN},
+        {.real = f->statuses ? f->status_ms_p50 : (double)NAN},
+        {.real = f->statuses ? f->status_ms_p99 : (double)NAN},
         {.real = f->statuses ? f->status_ms_max : (double)NAN},
     };
     _Static_assert(sizeof values / sizeof values[0] == COLUMNS, "a value per column");

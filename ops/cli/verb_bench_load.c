@@ -309,10 +309,41 @@ struct asker {
     int stop_fd, result_fd;
 };
 
+/* At most this many answers are counted: an hour and a half of them. */
+#define ASKED_MAX (1 << 18)
+
+const double bench_status_ends_ms[STATUS_BUCKETS - 1] = {1, 2, 5, 10, 20, 50};
+
 struct asked {
     uint64_t count;
-    double sum_ms, max_ms;
+    double mean_ms, p50_ms, p99_ms, max_ms;
+    uint64_t within[STATUS_BUCKETS];
 };
+
+static int compare_ms(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static struct asked asked_sum_up(double *ms, size_t count)
+{
+    struct asked asked = {.count = count};
+    qsort(ms, count, sizeof *ms, compare_ms);
+    for (size_t i = 0; i < count; i++) {
+        size_t b = 0;
+        while (b < STATUS_BUCKETS - 1 && ms[i] > bench_status_ends_ms[b])
+            b++;
+        asked.within[b]++;
+        asked.mean_ms += ms[i] / (double)count;
+    }
+    if (count > 0) {
+        asked.p50_ms = ms[(count - 1) / 2];
+        asked.p99_ms = ms[(count - 1) * 99 / 100];
+        asked.max_ms = ms[count - 1];
+    }
+    return asked;
+}
 
 /* The child: ask from the first byte on `stop_fd` until its other end is closed, then tell. */
 static void ask_statuses(const char *state_dir, int stop_fd, int result_fd)
@@ -320,8 +351,10 @@ static void ask_statuses(const char *state_dir, int stop_fd, int result_fd)
     char path[4096];
     struct net_access access;
     struct client *client = NULL;
-    struct asked asked = {0};
+    double *took_ms = calloc(ASKED_MAX, sizeof *took_ms);
+    size_t count = 0;
     struct err err;
+    ASSERT(took_ms != NULL);
     snprintf(path, sizeof path, "%s/client.access", state_dir);
     if (net_access_load(path, &access, &err) != ERR_OK ||
         client_open(&access, NULL, &client, &err) != ERR_OK)
@@ -340,12 +373,11 @@ static void ask_statuses(const char *state_dir, int stop_fd, int result_fd)
         const enum err_code code = client_call(client, &request, 0, &arena, &reply, &err);
         const double ms = (double)(clock_mono_ns() - begin_ns) / 1e6;
         arena_release(&arena);
-        if (code != ERR_OK || first) /* the first one waits for the connection */
-            continue;
-        asked.count++;
-        asked.sum_ms += ms;
-        asked.max_ms = ms > asked.max_ms ? ms : asked.max_ms;
+        /* The first one waits for the connection. */
+        if (code == ERR_OK && !first && count < ASKED_MAX)
+            took_ms[count++] = ms;
     }
+    const struct asked asked = asked_sum_up(took_ms, count);
     (void)!write(result_fd, &asked, sizeof asked);
     _exit(0);
 }
@@ -379,8 +411,11 @@ static void asker_stop(struct asker *asker, struct bench_figures *out)
     close(asker->result_fd);
     waitpid(asker->pid, NULL, 0);
     out->statuses = asked.count;
-    out->status_ms_mean = asked.count ? asked.sum_ms / (double)asked.count : 0;
+    out->status_ms_mean = asked.mean_ms;
+    out->status_ms_p50 = asked.p50_ms;
+    out->status_ms_p99 = asked.p99_ms;
     out->status_ms_max = asked.max_ms;
+    memcpy(out->status_within, asked.within, sizeof asked.within);
 }
 
 /* ---- a run ---- */

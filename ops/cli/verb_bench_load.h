@@ -9,6 +9,10 @@
 
 #include "err.h"
 
+/* Upper ends of the histogram of statuses, in milliseconds; the last bucket has none. */
+#define STATUS_BUCKETS 7
+extern const double bench_status_ends_ms[STATUS_BUCKETS - 1];
+
 struct bench_load {
     const char *state_dir; /* of the coordinator; its access files are there */
     pid_t coordinator;
@@ -26,7 +30,8 @@ struct bench_figures {
     double memory_bytes_per_job;               /* growth of the coordinator by the submission */
     uint64_t records;
     uint64_t statuses; /* asked by another process meanwhile */
-    double status_ms_mean, status_ms_max;
+    double status_ms_mean, status_ms_p50, status_ms_p99, status_ms_max;
+    uint64_t status_within[STATUS_BUCKETS]; /* how many took at most 1, 2, 5, … ms; the rest last */
 };
 
 NODISCARD enum err_code bench_load_run(const struct bench_load *load, struct bench_figures *out,

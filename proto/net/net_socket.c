@@ -338,8 +338,9 @@ static enum err_code monitor_open(struct net_socket *socket, struct err *err)
     const int events = ZMQ_EVENT_CLOSED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
                        ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
                        ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
-    /* A number never used before in this context: a closed monitor keeps its name until ZeroMQ's own
-     * thread has taken it down, long after the memory of its socket may have been given out again. */
+    /* A number never used before in this context: a closed monitor keeps its name until ZeroMQ's
+     * own thread has taken it down, long after the memory of its socket may have been given out
+     * again. */
     char name[64];
     snprintf(name, sizeof name, "inproc://monitor-%" PRIu64, ++socket->net->monitors);
     struct net_source *monitor = &socket->monitor;

@@ -13,6 +13,8 @@
 #define SECTOR    512
 #define PATH_SIZE 256
 #define FILES_MAX 8
+/* What the store opens its files by. Its log's index is in memory: no access of the disk. */
+#define STORE_VFS_NAME "unix-excl"
 
 /* A write or (data NULL) a truncation that no sync has followed yet. */
 struct change {
@@ -307,6 +309,27 @@ static int file_traits(sqlite3_file *base)
     return of(base)->real->pMethods->xDeviceCharacteristics(of(base)->real);
 }
 
+static int file_shm_map(sqlite3_file *base, int page, int page_bytes, int extend,
+                        void volatile **out)
+{
+    return of(base)->real->pMethods->xShmMap(of(base)->real, page, page_bytes, extend, out);
+}
+
+static int file_shm_lock(sqlite3_file *base, int offset, int count, int flags)
+{
+    return of(base)->real->pMethods->xShmLock(of(base)->real, offset, count, flags);
+}
+
+static void file_shm_barrier(sqlite3_file *base)
+{
+    of(base)->real->pMethods->xShmBarrier(of(base)->real);
+}
+
+static int file_shm_unmap(sqlite3_file *base, int remove)
+{
+    return of(base)->real->pMethods->xShmUnmap(of(base)->real, remove);
+}
+
 /* ---- methods of the disk ---- */
 
 static int disk_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int flags, int *out)
@@ -362,9 +385,9 @@ static int disk_access(sqlite3_vfs *vfs, const char *path, int flags, int *out)
 
 void bad_disk_install(void)
 {
-    disk.real = sqlite3_vfs_find(NULL);
+    disk.real = sqlite3_vfs_find(STORE_VFS_NAME);
     ASSERT(disk.real != NULL);
-    disk.methods = (sqlite3_io_methods){.iVersion = 1, /* no shared memory, no mapping */
+    disk.methods = (sqlite3_io_methods){.iVersion = 2, /* no mapping */
                                         .xClose = file_close,
                                         .xRead = file_read,
                                         .xWrite = file_write,
@@ -376,10 +399,14 @@ void bad_disk_install(void)
                                         .xCheckReservedLock = file_check_lock,
                                         .xFileControl = file_control,
                                         .xSectorSize = file_sector_size,
-                                        .xDeviceCharacteristics = file_traits};
+                                        .xDeviceCharacteristics = file_traits,
+                                        .xShmMap = file_shm_map,
+                                        .xShmLock = file_shm_lock,
+                                        .xShmBarrier = file_shm_barrier,
+                                        .xShmUnmap = file_shm_unmap};
     disk.vfs = *disk.real;
     disk.vfs.pNext = NULL;
-    disk.vfs.zName = "bad-disk";
+    disk.vfs.zName = STORE_VFS_NAME; /* found before the real one, being the default */
     disk.vfs.szOsFile = (int)sizeof(struct file) + disk.real->szOsFile;
     disk.vfs.xOpen = disk_open;
     disk.vfs.xDelete = disk_delete;

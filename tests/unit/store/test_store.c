@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -222,6 +223,38 @@ static void test_a_full_disk_loses_nothing_committed(void **state)
     assert_int_equal(core_counts(f->core).jobs, JOBS);
     strbuf_release(&before);
     strbuf_release(&after);
+}
+
+static int64_t file_bytes(const struct fixture *f, const char *name)
+{
+    char path[128];
+    struct stat info;
+    snprintf(path, sizeof path, "%s/%s", f->dir, name);
+    return stat(path, &info) == 0 ? info.st_size : 0;
+}
+
+/* Turns follow each other without a pause, as under load: the log must begin again all the same. */
+static void test_the_log_is_folded_in_while_work_goes_on(void **state)
+{
+    struct fixture *f = *state;
+    enum { TURNS = 160, TURN_BYTES = 1 << 20 };
+    struct err err;
+    char *body = malloc(TURN_BYTES + 1);
+    assert_non_null(body);
+    for (int i = 0; i < TURNS; i++) {
+        memset(body, 'a' + i % 26, TURN_BYTES);
+        body[TURN_BYTES] = '\0';
+        assert_int_equal(store_document_put(f->store, "filler", body, &err), ERR_OK);
+        assert_int_equal(store_commit(f->store, &err), ERR_OK);
+    }
+    assert_true(file_bytes(f, "state.db-wal") < (int64_t)TURNS * TURN_BYTES / 2);
+    close_store(f);
+    assert_int_equal(file_bytes(f, "state.db-wal"), 0);
+    open_store(f);
+    const char *stored = NULL;
+    assert_int_equal(store_document(f->store, "filler", &f->arena, &stored, &err), ERR_OK);
+    assert_string_equal(stored, body);
+    free(body);
 }
 
 static void test_a_second_opening_is_refused(void **state)
@@ -468,6 +501,7 @@ int main(void)
         TEST(test_lists_and_documents),
         TEST(test_retrying_a_job_takes_its_kin_along),
         TEST(test_a_full_disk_loses_nothing_committed),
+        TEST(test_the_log_is_folded_in_while_work_goes_on),
         TEST(test_a_second_opening_is_refused),
         TEST(test_newer_and_damaged_databases_are_refused),
         TEST(test_boots_are_counted),

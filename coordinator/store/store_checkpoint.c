@@ -1,0 +1,147 @@
+/* Folding the write-ahead log back into the database, by a thread with a connection of its own: on
+ * the loop it would be a pause of tens of milliseconds every few thousand pages, in which nobody is
+ * answered.
+ *
+ * The log begins again from its start when all of it is in the database as a transaction begins. A
+ * thread alone would never get there under load, as the loop goes on writing meanwhile: so rounds
+ * of the thread leave ever less, and what little is left the loop folds in itself. */
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "check.h"
+#include "log.h"
+#include "store_query.h"
+
+/* A log of this many pages of 4 KiB is worth a round. */
+#define ROUND_PAGES 2000
+/* What is folded in on the loop: a megabyte, some milliseconds. */
+#define REST_PAGES 256
+/* A log as long as this (64 MiB) is folded in on the loop, whatever it takes: its growth has a
+ * bound, also when turns write as fast as the thread. */
+#define LOG_PAGES_MAX 16384
+
+struct store_checkpoint {
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    sqlite3 *db;
+    /* Under the mutex. */
+    bool is_wanted, is_busy, is_ending;
+    int rc;         /* of the latest round */
+    int pages_done; /* of the log, when that ended */
+    /* The loop's. */
+    int pages_seen;  /* in the log, when it was last looked at */
+    bool has_failed; /* the latest round did, and that was told */
+};
+
+static void *fold(void *ctx)
+{
+    struct store_checkpoint *c = ctx;
+    pthread_mutex_lock(&c->mutex);
+    while (!c->is_ending) {
+        if (!c->is_wanted) {
+            pthread_cond_wait(&c->wake, &c->mutex);
+            continue;
+        }
+        c->is_wanted = false;
+        c->is_busy = true;
+        pthread_mutex_unlock(&c->mutex);
+        int pages = 0, pages_done = 0;
+        int rc =
+            sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &pages, &pages_done);
+        pthread_mutex_lock(&c->mutex);
+        c->is_busy = false;
+        c->rc = rc;
+        c->pages_done = pages_done;
+    }
+    pthread_mutex_unlock(&c->mutex);
+    return NULL;
+}
+
+enum err_code store_checkpoint_begin(struct store *store, struct err *err)
+{
+    struct store_checkpoint *c = calloc(1, sizeof *c);
+    ASSERT(c != NULL);
+    int rc = sqlite3_open_v2(store->path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
+                             STORE_VFS);
+    /* A checkpoint does not read the schema, but the connection must know that there is a log. */
+    rc = rc != SQLITE_OK ? rc
+                         : sqlite3_exec(c->db,
+                                        "PRAGMA synchronous = FULL;"
+                                        "SELECT count(*) FROM meta",
+                                        NULL, NULL, NULL);
+    if (rc != SQLITE_OK) {
+        sqlite3_close(c->db);
+        free(c);
+        return store_failure(store, rc, "open state a second time", err);
+    }
+    pthread_mutex_init(&c->mutex, NULL);
+    pthread_cond_init(&c->wake, NULL);
+    int failed = pthread_create(&c->thread, NULL, fold, c);
+    ASSERT(failed == 0);
+    store->checkpoint = c;
+    return ERR_OK;
+}
+
+void store_checkpoint_end(struct store *store)
+{
+    struct store_checkpoint *c = store->checkpoint;
+    if (c == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&c->mutex);
+    c->is_ending = true;
+    pthread_cond_signal(&c->wake);
+    pthread_mutex_unlock(&c->mutex);
+    pthread_join(c->thread, NULL);
+    pthread_mutex_destroy(&c->mutex);
+    pthread_cond_destroy(&c->wake);
+    sqlite3_close(c->db);
+    free(c);
+    store->checkpoint = NULL;
+}
+
+/* Nothing is lost by it: the pages stay in the log, which grows. */
+static void tell(struct store_checkpoint *c, int rc)
+{
+    const bool failed = rc != SQLITE_OK && rc != SQLITE_BUSY;
+    if (failed && !c->has_failed) {
+        log_event(LOG_ERROR, "checkpoint_failed",
+                  "error='%s' note='the write-ahead log grows until it can be folded in'",
+                  sqlite3_errstr(rc));
+    }
+    c->has_failed = failed;
+}
+
+void store_checkpoint_look(struct store *store)
+{
+    struct store_checkpoint *c = store->checkpoint;
+    const int pages = store->log_pages;
+    if (c == NULL) {
+        return;
+    }
+    const bool is_new = pages < c->pages_seen;
+    c->pages_seen = pages;
+    if (pages < ROUND_PAGES && !is_new) {
+        return;
+    }
+    pthread_mutex_lock(&c->mutex);
+    if (is_new && !c->is_busy) {
+        c->pages_done = 0; /* that was of the log before it began again */
+    }
+    const bool is_free = !c->is_busy && !c->is_wanted && pages >= ROUND_PAGES;
+    const int rc = c->rc;
+    const bool is_near = pages >= LOG_PAGES_MAX || (rc == SQLITE_OK && c->pages_done <= pages &&
+                                                    pages - c->pages_done <= REST_PAGES);
+    if (is_free && !is_near) {
+        c->is_wanted = true;
+        pthread_cond_signal(&c->wake);
+    }
+    pthread_mutex_unlock(&c->mutex);
+    if (is_free) {
+        tell(c, rc);
+    }
+    if (is_free && is_near) {
+        tell(c, sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL));
+    }
+}
