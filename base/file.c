@@ -174,6 +174,14 @@ enum err_code file_copy(const char *from, const char *to, unsigned mode, struct 
     return file_replace_end(&copy, mode, rc, err);
 }
 
+enum err_code file_create_failed(const char *path, int os_errno, struct err *err)
+{
+    if (os_errno == ENOENT || os_errno == ENOTDIR)
+        return err_set(err, ERR_NOT_FOUND, "create '%s': the folder it should go into is not there",
+                       path);
+    return err_os(err, os_errno, "create '%s'", path);
+}
+
 enum err_code file_mkdirs(const char *path, unsigned mode, struct err *err)
 {
     char partial[4096];

@@ -33,6 +33,9 @@ NODISCARD enum err_code file_write_all(int fd, const void *data, size_t len, con
 /* Copy a file of any size durably, replacing `to`: as a reflink, which takes no room, where the
  * file system has them. */
 NODISCARD enum err_code file_copy(const char *from, const char *to, unsigned mode, struct err *err);
+/* Word why `path` could not be made: ERR_NOT_FOUND when the folder above is missing, else ERR_IO.
+ */
+enum err_code file_create_failed(const char *path, int os_errno, struct err *err);
 /* mkdir -p; existing folders are fine. */
 NODISCARD enum err_code file_mkdirs(const char *path, unsigned mode, struct err *err);
 /* fsync a folder, so that a rename in it survives a power cut. */

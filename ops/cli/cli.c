@@ -28,6 +28,24 @@ bool cli_flag(const struct cli *cli, const char *name)
     return cli_value(cli, name) != NULL;
 }
 
+bool cli_is_given(const struct cli *cli, const char *name)
+{
+    for (int i = 0; i < cli->set_count; i++)
+        if (strcmp(cli->set_options[i]->name, name) == 0)
+            return true;
+    return false;
+}
+
+enum err_code cli_check_needs(const struct cli *cli, const struct cli_need *needs, size_t count,
+                              struct err *err)
+{
+    for (size_t i = 0; i < count; i++)
+        if (cli_is_given(cli, needs[i].option) && !cli_is_given(cli, needs[i].with))
+            return err_set(err, ERR_INVALID, "--%s goes with --%s only", needs[i].option,
+                           needs[i].with);
+    return ERR_OK;
+}
+
 enum err_code cli_integer(const struct cli *cli, const char *name, long long min, long long max,
                           long long *out, struct err *err)
 {

@@ -14,8 +14,8 @@
 enum cli_exit {
     EXIT_OK = 0,
     EXIT_INTERNAL = 1, /* our fault, or the operating system's */
-    EXIT_USAGE = 2,    /* the command line makes no sense */
-    EXIT_INPUT = 3,    /* a manifest, task, checkpoint or other input is wrong */
+    EXIT_USAGE = 2,    /* unknown command or option, or a wrong number of arguments (cli_parse) */
+    EXIT_INPUT = 3,    /* a value, manifest, task, checkpoint or other input is wrong */
     EXIT_NOT_FOUND = 4,
     EXIT_UNREACHABLE = 5, /* no coordinator answers */
     EXIT_UNFINISHED = 6,  /* the experiment ended with jobs that did not succeed */
@@ -68,6 +68,8 @@ extern const struct cli_option cli_global_options[];
 
 /* Value of an option: as given, else its fallback, else NULL. Asserts that the verb declares it. */
 const char *cli_value(const struct cli *cli, const char *name);
+/* Was the option given? A fallback does not count. */
+bool cli_is_given(const struct cli *cli, const char *name);
 bool cli_flag(const struct cli *cli, const char *name);
 /* Whole-number value within [min, max]; ERR_INVALID names the option. */
 NODISCARD enum err_code cli_integer(const struct cli *cli, const char *name, long long min,
@@ -79,9 +81,19 @@ NODISCARD enum err_code cli_real(const struct cli *cli, const char *name, double
 NODISCARD enum err_code cli_duration_ms(const struct cli *cli, const char *name, long long *out,
                                         struct err *err);
 
+/* An option that only means something beside another. */
+struct cli_need {
+    const char *option, *with;
+};
+/* ERR_INVALID names the first that was given without the other: it would be passed over. */
+NODISCARD enum err_code cli_check_needs(const struct cli *cli, const struct cli_need *needs,
+                                        size_t count, struct err *err);
+
 /* Parse argv against the verb table. On ERR_INVALID the text says what to do. `out->verb` is NULL
  * when only help or the version was asked for, which is then already printed. */
 NODISCARD enum err_code cli_parse(int argc, char **argv, struct cli *out, struct err *err);
+/* What the options of every verb say, into `cli`. */
+NODISCARD enum err_code cli_settings(struct cli *cli, struct err *err);
 void cli_release(struct cli *cli);
 
 void cli_help_all(void);                         /* the overview, on stdout */

@@ -17,7 +17,11 @@ int main(int argc, char **argv)
         cli_release(&cli);
         return EXIT_USAGE;
     }
-    enum cli_exit status = cli.verb ? cli.verb->run(&cli) : EXIT_OK;
+    enum cli_exit status = EXIT_OK;
+    if (cli.verb && cli_settings(&cli, &err) != ERR_OK)
+        status = cli_fail(&cli, &err);
+    else if (cli.verb)
+        status = cli.verb->run(&cli);
     if (fflush(stdout) != 0 && status == EXIT_OK)
         status = EXIT_INTERNAL;
     cli_release(&cli);

@@ -132,7 +132,7 @@ static enum err_code take_option(struct cli *cli, int argc, char **argv, int *in
     return ERR_OK;
 }
 
-static enum err_code take_global_settings(struct cli *cli, struct err *err)
+enum err_code cli_settings(struct cli *cli, struct err *err)
 {
     static const char *const names[] = {"table", "json", "csv"};
     const char *wanted = cli_value(cli, "output");
@@ -208,8 +208,7 @@ enum err_code cli_parse(int argc, char **argv, struct cli *out, struct err *err)
             out->arguments[out->argument_count++] = argv[i];
         }
     }
-    enum err_code rc = take_global_settings(out, err);
-    return rc == ERR_OK ? check_argument_count(out, err) : rc;
+    return check_argument_count(out, err);
 }
 
 void cli_release(struct cli *cli)
@@ -234,9 +233,9 @@ void cli_help_all(void)
         printf("  %-36s %s\n", title, o->help);
     }
     puts("\nexit codes\n"
-         "  0 done   1 internal error   2 usage   3 input is wrong   4 not found\n"
-         "  5 no coordinator answers   6 ended with jobs that did not succeed   7 timeout\n"
-         "  8 key refused   9 conflict   130 interrupted\n"
+         "  0 done   1 internal error   2 unknown command or option   3 a value or input is wrong\n"
+         "  4 not found   5 no coordinator answers   6 ended with jobs that did not succeed\n"
+         "  7 timeout   8 key refused   9 conflict   130 interrupted\n"
          "\n"
          "start here: triad run experiments/manifests/quickstart.yaml");
 }

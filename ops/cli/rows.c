@@ -190,7 +190,9 @@ static void print_json(const struct rows *r)
     json_object_set_new(root, "schema", json_string(r->schema));
     json_object_set_new(root, "rows", rows_json(r));
     for (int i = 0; i < r->total_count; i++)
-        json_object_set_new(root, r->totals[i].name, real_json(r->totals[i].value));
+        json_object_set_new(root, r->totals[i].name,
+                            r->totals[i].whole ? json_integer((json_int_t)r->totals[i].value)
+                                               : real_json(r->totals[i].value));
     rows_print_document(root);
 }
 

@@ -32,6 +32,7 @@ struct rows_cell {
 struct rows_total {
     const char *name;
     double value;
+    bool whole; /* a count: an integer in JSON */
 };
 
 struct rows {

@@ -102,7 +102,7 @@ static enum err_code make_folder(struct cli *cli, const char **out, struct err *
     if (mkdir(path, 0700) != 0)
         return errno == EEXIST
                    ? err_set(err, ERR_CONFLICT, "'%s' is there already: name a new folder", path)
-                   : err_os(err, errno, "make '%s'", path);
+                   : file_create_failed(path, errno, err);
     char *absolute = realpath(path, NULL);
     if (absolute == NULL)
         return err_os(err, errno, "find '%s'", path);

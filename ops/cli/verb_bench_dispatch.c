@@ -222,7 +222,7 @@ enum cli_exit verb_bench_dispatch(struct cli *cli)
                        batches ? "records" : "noop");
     if (rc != ERR_OK)
         return cli_fail(cli, &err);
-    const struct rows_total totals[] = {{"metg_us", metg_us}};
+    const struct rows_total totals[] = {{"metg_us", metg_us, false}};
     if (cli_flag(cli, "metg")) {
         b.rows.totals = totals;
         b.rows.total_count = 1;

@@ -8,13 +8,50 @@
 #include "rows.h"
 #include "verbs.h"
 
+/* --output json is one document, as of every verb; --format jsonl has an object a line, for whoever
+ * reads it piece by piece. */
 static enum err_code record_format(const struct cli *cli, enum record_format *out, struct err *err)
 {
     const char *name = cli_value(cli, "format");
-    *out = strcmp(name, "jsonl") == 0 || cli->output == OUTPUT_JSON ? RECORD_JSONL : RECORD_CSV;
-    return *out == RECORD_JSONL || strcmp(name, "csv") == 0
-               ? ERR_OK
-               : err_set(err, ERR_INVALID, "--format is csv or jsonl, not '%s'", name);
+    const bool lines = strcmp(name, "jsonl") == 0;
+    if (!lines && strcmp(name, "csv") != 0)
+        return err_set(err, ERR_INVALID, "--format is csv or jsonl, not '%s'", name);
+    if (cli_is_given(cli, "format") && cli->output != OUTPUT_TABLE)
+        return err_set(err, ERR_INVALID, "give one of --format and --output");
+    *out = lines || cli->output == OUTPUT_JSON ? RECORD_JSONL : RECORD_CSV;
+    return ERR_OK;
+}
+
+/* JSON lines as elements of an array: commas in between, none before the first. */
+static void print_elements(char *lines, bool *is_first)
+{
+    char *rest = NULL;
+    for (char *line = strtok_r(lines, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        fputs(*is_first ? "\n" : ",\n", stdout);
+        fputs(line, stdout);
+        *is_first = false;
+    }
+}
+
+static void print_records(const struct cli *cli, enum record_format format,
+                          const struct collected *collected)
+{
+    const bool document = cli->output == OUTPUT_JSON;
+    struct strbuf text = {0};
+    bool is_first = true;
+    record_export_header(format, &text);
+    fputs(document ? "{\"schema\": \"triad.records/1\", \"rows\": [" : strbuf_text(&text), stdout);
+    for (size_t i = 0; i < collected->cell_count; i++) {
+        strbuf_clear(&text);
+        record_export_cell(format, collected->experiment, &collected->cells[i], &text);
+        if (document && text.len)
+            print_elements(text.data, &is_first);
+        else if (!document)
+            fwrite(strbuf_text(&text), 1, text.len, stdout);
+    }
+    if (document)
+        puts("\n]}");
+    strbuf_release(&text);
 }
 
 enum cli_exit verb_records_export(struct cli *cli)
@@ -23,25 +60,14 @@ enum cli_exit verb_records_export(struct cli *cli)
     struct connection c = {0};
     struct collected collected = {0};
     enum record_format format = RECORD_CSV;
-    if (record_format(cli, &format, &err) != ERR_OK) {
-        cli_fail(cli, &err);
-        return EXIT_USAGE;
-    }
-    enum err_code rc = connection_open(cli, CONNECTION_STATE, &c, &err);
+    enum err_code rc = record_format(cli, &format, &err);
+    if (rc == ERR_OK)
+        rc = connection_open(cli, CONNECTION_STATE, &c, &err);
     if (rc == ERR_OK)
         rc = collect_experiment(&c, cli->arguments[0], cli_value(cli, "task"), &collected, &err);
     connection_close(&c);
     if (rc == ERR_OK) {
-        struct strbuf text = {0};
-        record_export_header(format, &text);
-        fwrite(strbuf_text(&text), 1, text.len, stdout);
-        strbuf_clear(&text);
-        for (size_t i = 0; i < collected.cell_count; i++) {
-            record_export_cell(format, collected.experiment, &collected.cells[i], &text);
-            fwrite(strbuf_text(&text), 1, text.len, stdout);
-            strbuf_clear(&text);
-        }
-        strbuf_release(&text);
+        print_records(cli, format, &collected);
         if (collected.cell_count == 0)
             cli_note(cli, "no task of '%s' matches '%s'", cli->arguments[0],
                      cli_value(cli, "task"));

@@ -99,17 +99,12 @@ static enum err_code render_format(struct cli *cli, const struct turn_style *sty
 /* What says how to ask, and what only one way of asking reads. */
 static enum err_code check_asking(const struct cli *cli, struct err *err)
 {
-    static const struct {
-        const char *option, *with;
-    } needs[] = {{"system", "chat"}, {"description", "format"}, {"input", "format"}};
+    static const struct cli_need needs[] = {
+        {"system", "chat"}, {"description", "format"}, {"input", "format"}};
     const bool has_prompt = *cli_value(cli, "prompt") != '\0';
     if (has_prompt + cli_flag(cli, "chat") + cli_flag(cli, "format") > 1)
         return err_set(err, ERR_INVALID, "give one of --prompt, --chat and --format");
-    for (size_t i = 0; i < sizeof needs / sizeof *needs; i++)
-        if (cli_flag(cli, needs[i].option) && !cli_flag(cli, needs[i].with))
-            return err_set(err, ERR_INVALID, "--%s goes with --%s only", needs[i].option,
-                           needs[i].with);
-    return ERR_OK;
+    return cli_check_needs(cli, needs, sizeof needs / sizeof *needs, err);
 }
 
 static enum err_code read_prompt(struct cli *cli, const struct voice *voice, struct request *r,

@@ -263,8 +263,7 @@ static enum cli_exit act(struct cli *cli, enum job_action action, const char *do
     const bool has_job = cli->argument_count > 0;
     if (has_job == (*request.act.experiment != '\0')) {
         err_set(&err, ERR_INVALID, "name either a JOB or --experiment NAME");
-        cli_fail(cli, &err);
-        return EXIT_USAGE;
+        return cli_fail(cli, &err);
     }
     struct msg reply;
     enum err_code rc = connection_open(cli, CONNECTION_STATE, &c, &err);

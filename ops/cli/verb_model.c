@@ -25,8 +25,7 @@ enum cli_exit verb_model_import(struct cli *cli)
     const char *tokenizer = cli_value(cli, "tokenizer");
     if (strcmp(layout, "llama2c") != 0) {
         err_set(&err, ERR_INVALID, "--from: no layout '%s'; there is llama2c", layout);
-        cli_fail(cli, &err);
-        return EXIT_USAGE;
+        return cli_fail(cli, &err);
     }
     if (!tokenizer) {
         char *copy = arena_strdup(&cli->arena, weights);

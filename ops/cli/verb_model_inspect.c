@@ -213,8 +213,8 @@ static void print_model(const struct inspection *in)
            model_family(c->kind)->name, c->layers, c->width, c->heads, c->head_dim, c->kv_heads,
            c->mlp_width);
     if (c->window > 0)
-        printf("windows     of %d tokens, in all but every %d. layer\n", c->window,
-               c->window_period);
+        printf("windows     of %d tokens, in all but every %d. layer; there rope theta is %g\n",
+               c->window, c->window_period, c->rope_local_theta);
     printf("context     %d tokens, rope theta %g, norm eps %g\n"
            "vocabulary  %d rows, ",
            c->context, c->rope_theta, c->norm_eps, c->vocabulary);
@@ -301,6 +301,10 @@ static void print_document(const struct inspection *in)
     json_object_set_new(root, "commit", json_string(in->commit));
     json_object_set_new(root, "family", json_string(model_family(c->kind)->name));
     json_object_set_new(root, "head_tied", json_boolean(c->head_tied));
+    json_object_set_new(root, "rope_theta", json_real(c->rope_theta));
+    json_object_set_new(root, "rope_local_theta",
+                        c->window > 0 ? json_real(c->rope_local_theta) : json_null());
+    json_object_set_new(root, "norm_eps", json_real(c->norm_eps));
     json_object_set_new(root, "turns", text_or_null(in->turns));
     json_object_set_new(root, "chat_template", text_or_null(in->template_label));
     json_object_set_new(root, "chat_template_known", json_boolean(in->template_known));

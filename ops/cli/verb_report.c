@@ -34,10 +34,8 @@ enum cli_exit verb_report(struct cli *cli)
     struct strbuf text = {0};
     enum report_format format = REPORT_TEXT;
     const char *folder = cli_value(cli, "report-dir");
-    if (wanted_format(cli, &format, &err) != ERR_OK) {
-        cli_fail(cli, &err);
-        return EXIT_USAGE;
-    }
+    if (wanted_format(cli, &format, &err) != ERR_OK)
+        return cli_fail(cli, &err);
     enum err_code rc = connection_open(cli, CONNECTION_STATE, &c, &err);
     if (rc == ERR_OK)
         rc = collect_experiment(&c, cli->arguments[0], "*", &collected, &err);

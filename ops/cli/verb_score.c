@@ -96,10 +96,10 @@ static void print_tokens(struct cli *cli, const struct voice *voice, const struc
         total += logprob[i];
         hits += hit[i];
     }
-    const struct rows_total totals[] = {{"total_nats", total},
-                                        {"tokens", tokens},
-                                        {"nats_per_token", total / tokens},
-                                        {"hits", hits}};
+    const struct rows_total totals[] = {{"total_nats", total, false},
+                                        {"tokens", tokens, true},
+                                        {"nats_per_token", total / tokens, false},
+                                        {"hits", hits, true}};
     rows_init(&rows, &cli->arena, "triad.score/1", token_columns, TOKEN_COLUMNS);
     fill_tokens(&rows, voice, ids, logprob, hit);
     rows.totals = totals;
@@ -186,14 +186,14 @@ static void print_items(struct cli *cli, struct items *items)
 {
     const double count = items->rows.row_count, nats = items->content + items->terminators;
     const struct rows_total totals[] = {
-        {"items", count},
-        {"loss_nats", nats},
-        {"content_nats", items->content},
-        {"terminator_nats", items->terminators},
-        {"tokens", items->tokens},
-        {"loss_nats_per_token", nats / items->tokens},
-        {"hits", items->hit_tokens},
-        {"items_hit", items->hits},
+        {"items", count, true},
+        {"loss_nats", nats, false},
+        {"content_nats", items->content, false},
+        {"terminator_nats", items->terminators, false},
+        {"tokens", items->tokens, true},
+        {"loss_nats_per_token", nats / items->tokens, false},
+        {"hits", items->hit_tokens, true},
+        {"items_hit", items->hits, true},
     };
     items->rows.totals = totals;
     items->rows.total_count = sizeof totals / sizeof totals[0];

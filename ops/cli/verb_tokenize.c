@@ -242,10 +242,10 @@ static void print_shown(struct cli *cli, const struct shown *shown,
     for (size_t i = 0; shown->has_losses && i < shown->ids.count; i++)
         lossy += shown->losses[i] != LOSS_NONE;
     const struct rows_total totals[] = {
-        {"tokens", (double)shown->ids.count},
-        {"bytes", (double)shown->text_bytes},
-        {"replaced", (double)tokenizer_replaced(tokenizer)},
-        {"loss_tokens", (double)lossy},
+        {"tokens", (double)shown->ids.count, true},
+        {"bytes", (double)shown->text_bytes, true},
+        {"replaced", (double)tokenizer_replaced(tokenizer), true},
+        {"loss_tokens", (double)lossy, true},
     };
     rows.totals = totals;
     rows.total_count = shown->has_losses ? 4 : 3;
@@ -265,14 +265,19 @@ enum cli_exit verb_tokenize(struct cli *cli)
     struct tokenizer *tokenizer = NULL;
     struct shown shown = {0};
     const char *folder = NULL;
+    static const struct cli_need needs = {"sequence", "dataset"};
     int sources = (cli_value(cli, "text") != NULL) + (cli_value(cli, "file") != NULL) +
                   (cli_value(cli, "dataset") != NULL);
-    if (sources > 1) {
-        err_set(&err, ERR_INVALID, "give one of --text, --file and --dataset");
-        cli_fail(cli, &err);
-        return EXIT_USAGE;
-    }
-    enum err_code rc = hf_folder(cli->arguments[0], &cli->arena, &folder, &err);
+    enum err_code rc = cli_check_needs(cli, &needs, 1, &err);
+    if (rc == ERR_OK && sources > 1)
+        rc = err_set(&err, ERR_INVALID, "give one of --text, --file and --dataset");
+    if (rc == ERR_OK && cli_flag(cli, "dataset") &&
+        (cli_flag(cli, "bos") || cli_flag(cli, "special")))
+        rc = err_set(&err, ERR_INVALID,
+                     "--%s does not go with --dataset, which says itself what its tokens are",
+                     cli_flag(cli, "bos") ? "bos" : "special");
+    if (rc == ERR_OK)
+        rc = hf_folder(cli->arguments[0], &cli->arena, &folder, &err);
     if (rc == ERR_OK)
         rc = tokenizer_load(folder, &tokenizer, &err);
     if (rc == ERR_OK)

@@ -83,8 +83,7 @@ enum cli_exit verb_tokenizer_train(struct cli *cli)
     const char *folder = cli_value(cli, "out");
     if (!folder) {
         err_set(&err, ERR_INVALID, "tokenizer train: name the folder to make with --out");
-        cli_fail(cli, &err);
-        return EXIT_USAGE;
+        return cli_fail(cli, &err);
     }
     enum err_code rc = cli_integer(cli, "vocabulary", 257, 1 << 21, &vocabulary, &err);
     if (rc == ERR_OK)

@@ -13,7 +13,8 @@ const struct cli_option cli_global_options[] = {
     {"output", "FORMAT", "table", "table, json or csv, on stdout"},
     {"state", "DIR", NULL, "state folder (default $TRIAD_STATE, else .triad)"},
     {"data", "DIR", NULL, "data of sources (default $TRIAD_DATA, else ~/.local/share/triad/data)"},
-    {"access", "FILE", NULL, "how to reach the coordinator (default STATE/client.access)"},
+    {"access", "FILE", NULL,
+     "how to reach the coordinator (default $TRIAD_ACCESS, else STATE/client.access)"},
     {"quiet", NULL, NULL, "no messages or progress on stderr"},
     END_OF_OPTIONS,
 };

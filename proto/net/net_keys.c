@@ -60,7 +60,7 @@ enum err_code net_key_write_new(const char *path, const char *text, struct err *
                        "overwritten",
                        path);
     if (fd < 0)
-        return err_os(err, errno, "create '%s'", path);
+        return file_create_failed(path, errno, err);
     enum err_code rc = ERR_OK;
     size_t len = strlen(text);
     ssize_t n = write(fd, text, len);

@@ -94,7 +94,7 @@ cat >"$work/items.jsonl" <<'DATASET'
 {"id":"two/1","segments":[["s","<s>",0,-1],["t","Output:",0,0],["t"," Lily",1,0],["t","\n\n",2,0]]}
 DATASET
 expect_status 0 triad score "$work/exported" --dataset "$work/items.jsonl" --output json
-[ "$(field "$work/out" items)" = 3.0 ] || fail "not three items"
+[ "$(field "$work/out" items)" = 3 ] || fail "not three items"
 field "$work/out" content_nats | awk '{ n++; if (n <= 3) sum += $1; else total = $1 } END { exit !(n == 4 && sum > 0 && (sum - total)^2 < 1e-12) }' ||
     fail "the items' nats are not those of the total"
 expect_status 3 triad score "$work/exported" --dataset "$work/items.jsonl" --text x

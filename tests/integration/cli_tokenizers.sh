@@ -20,7 +20,7 @@ said "need more text"
 expect_status 3 triad tokenizer train "$TRIAD_SOURCE/LICENSE" --vocabulary 260 --out "$work/none"
 said "256 bytes"
 expect_status 4 triad tokenizer train "$work/nowhere" --out "$work/none"
-expect_status 2 triad tokenizer train "$TRIAD_SOURCE/LICENSE"
+expect_status 3 triad tokenizer train "$TRIAD_SOURCE/LICENSE"
 [ ! -e "$work/none" ] || fail "a folder is left of a training that failed"
 
 note "a text"
@@ -49,7 +49,10 @@ expect_status 4 triad tokenize "$work/own" --dataset "$golden/datasets/urn_icl.s
 said "below 6"
 
 note "what is wrong is said"
-expect_status 2 triad tokenize "$work/own" --text x --file y
+expect_status 3 triad tokenize "$work/own" --text x --file y
+expect_status 3 triad tokenize "$work/own" --text x --sequence 0
+said 'sequence goes with --dataset only'
+expect_status 3 triad tokenize "$work/own" --dataset x --bos
 expect_status 4 triad tokenize "$work/nowhere" --text x
 sed 's/"ignore_merges": false/"surprise": 1/' "$model" >"$work/odd.json"
 expect_status 3 triad tokenize "$work/odd.json" --text x

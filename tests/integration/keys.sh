@@ -15,6 +15,10 @@ grep -q 'tcp://localhost:' "$state/worker.access" || fail "--advertise is not in
 expect_status 2 triad keys export
 expect_status 3 triad keys export node1 --out "$work/none.access"
 said 'one of --worker'
+expect_status 4 triad keys export node1 --worker --out "$work/no/where.access"
+said 'the folder it should go into is not there'
+expect_status 4 triad backup "$work/no/where"
+said 'the folder it should go into is not there'
 expect_status 3 triad keys export worker --worker --out "$work/none.access"
 expect_status 3 triad keys export ../escape --worker --out "$work/none.access"
 [ ! -e "$work/none.access" ] || fail "a refused export left a file"

@@ -51,6 +51,12 @@ expect_status 0 triad metrics export toy/PT
 said loss_nats
 expect_status 0 triad records export tiny --format jsonl
 [ "$(wc -l <"$work/out")" = 3888 ] || fail "not 3 · 24 · (40 + 14) records: $(wc -l <"$work/out")"
+cp "$work/out" "$work/lines"
+expect_status 0 triad records export tiny --output json
+sed -e '1s/.*//' -e '/^]}$/d' -e 's/,$//' "$work/out" | sed 1d >"$work/elements"
+same "$work/elements" "$work/lines"
+expect_status 3 triad records export tiny --output json --format csv
+expect_status 3 triad status --output xml
 
 note "cancel and retry"
 sed 's/^experiment: tiny/experiment: other/; s/tokens: 60k/tokens: 5000k/' "$manifest" >"$work/other.yaml"

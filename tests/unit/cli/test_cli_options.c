@@ -44,7 +44,39 @@ static void test_errors_say_what_to_do(void **state)
     assert_error("submit a.yaml --wait=yes", "option '--wait' takes no value");
     assert_error("run", "usage: triad run MANIFEST");
     assert_error("run a.yaml b.yaml", "usage: triad run MANIFEST");
-    assert_error("status --output xml", "--output is one of table, json, csv, not 'xml'");
+}
+
+/* A wrong value is another exit code than a wrong word, so it is looked at apart. */
+static void test_a_wrong_output_is_a_wrong_value(void **state)
+{
+    struct cli cli;
+    struct err err;
+    (void)state;
+    assert_int_equal(parse("status --output xml", &cli, &err), ERR_OK);
+    assert_int_equal(cli_settings(&cli, &err), ERR_INVALID);
+    assert_string_equal(err.text, "--output is one of table, json, csv, not 'xml'");
+    cli_release(&cli);
+}
+
+static void test_an_option_that_would_be_passed_over_is_refused(void **state)
+{
+    static const struct cli_need need = {"sequence", "dataset"};
+    static const struct {
+        const char *words;
+        enum err_code code;
+    } cases[] = {
+        {"tokenize m --sequence 0", ERR_INVALID}, /* also when it is the fallback's value */
+        {"tokenize m --sequence 0 --dataset d", ERR_OK},
+        {"tokenize m --dataset d", ERR_OK},
+        {"tokenize m", ERR_OK}};
+    struct cli cli;
+    struct err err;
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(parse(cases[i].words, &cli, &err), ERR_OK);
+        assert_int_equal(cli_check_needs(&cli, &need, 1, &err), cases[i].code);
+        cli_release(&cli);
+    }
 }
 
 static void test_options_are_found_wherever_they_stand(void **state)
@@ -53,6 +85,7 @@ static void test_options_are_found_wherever_they_stand(void **state)
     struct err err;
     (void)state;
     assert_int_equal(parse("run --workers 3 a.yaml --output=json --quiet", &cli, &err), ERR_OK);
+    assert_int_equal(cli_settings(&cli, &err), ERR_OK);
     assert_string_equal(cli_value(&cli, "workers"), "3");
     assert_string_equal(cli_value(&cli, "poll-ms"), "500"); /* the fallback */
     assert_null(cli_value(&cli, "threads"));
@@ -223,6 +256,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_errors_say_what_to_do),
+        cmocka_unit_test(test_a_wrong_output_is_a_wrong_value),
+        cmocka_unit_test(test_an_option_that_would_be_passed_over_is_refused),
         cmocka_unit_test(test_options_are_found_wherever_they_stand),
         cmocka_unit_test(test_numbers_have_bounds),
         cmocka_unit_test(test_durations),

@@ -21,7 +21,8 @@ enum { COLUMNS = sizeof columns / sizeof columns[0] };
 
 static char *printed(enum cli_output output)
 {
-    static const struct rows_total totals[] = {{"total", 2.5}, {"broken", INFINITY}};
+    static const struct rows_total totals[] = {
+        {"total", 2.5, false}, {"broken", INFINITY, false}, {"rows_in_all", 2, true}};
     struct arena arena = {0};
     struct stdout_capture capture;
     struct rows rows;
@@ -48,7 +49,7 @@ static char *printed(enum cli_output output)
     memcpy(rows_add(&rows), first, sizeof first);
     memcpy(rows_add(&rows), second, sizeof second);
     rows.totals = totals;
-    rows.total_count = 2;
+    rows.total_count = 3;
     stdout_capture_begin(&capture);
     rows_print(&rows, &cli);
     char *text = stdout_capture_end(&capture);
