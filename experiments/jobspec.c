@@ -85,6 +85,8 @@ static json_t *train(const struct jobspec_train *t)
     json_member_real(object, "loss_rise_max", t->loss_rise_max);
     json_member_text(object, "schedule", jobspec_schedule_names[t->schedule]);
     json_member_text(object, "loss", jobspec_loss_names[t->loss]);
+    if (t->shards > 1) /* named only where there are some: identities are older than shards */
+        json_member_integer(object, "shards", t->shards);
     if (t->lora.rank > 0)
         json_object_set_new(object, "lora", lora(&t->lora));
     return object;

@@ -69,6 +69,7 @@ struct jobspec_train {
     int schedule; /* enum schedule_kind */
     int loss;     /* enum loss_kind */
     uint64_t seed;
+    int64_t shards; /* whose gradients are summed in fixed order; 0 or 1: the step as a whole */
     struct jobspec_lora lora;
 };
 

@@ -152,6 +152,7 @@ const struct field_table manifest_variant_table = TABLE(variant);
     INTEGER_KEY("batch_tokens", S, train.batch_tokens, 8, 1e8),                                    \
     INTEGER_KEY("batch_sequences", S, train.batch_sequences, 0, 1e8),                              \
     INTEGER_KEY("accumulate", S, train.accumulate, 1, 65536),                                      \
+    INTEGER_KEY("shards", S, train.shards, 1, 1024),                                               \
     INTEGER_KEY("epochs", S, train.epochs, 1, 1e6),                                                \
     INTEGER_KEY("warmup_steps", S, train.warmup_steps, 0, 1e9),                                    \
     INTEGER_KEY("checkpoint_steps", S, train.checkpoint_steps, 0, 1e9),                            \

@@ -15,6 +15,7 @@ static struct manifest_stage stage_defaults(enum manifest_origin origin)
             {
                 .batch_tokens = 4096,
                 .accumulate = 1,
+                .shards = 1,
                 .learning_rate = first ? 2e-3 : 3e-4,
                 .schedule = first ? JOBSPEC_COSINE : JOBSPEC_LINEAR,
                 .warmup_steps = first ? 20 : 0,
@@ -131,6 +132,18 @@ static enum err_code check_length(struct manifest *m, const struct yaml_node *no
     return ERR_OK;
 }
 
+/* Their gradients are summed in a full binary tree. */
+static enum err_code check_shards(struct manifest *m, const struct yaml_node *node,
+                                  const struct manifest_stage *stage, struct err *err)
+{
+    const int64_t shards = stage->train.shards;
+    if ((shards & (shards - 1)) == 0)
+        return ERR_OK;
+    const struct yaml_node *at = yaml_get(node, "shards");
+    return yaml_fail(&m->doc, at ? at : node, err,
+                     "'shards' is %lld, but must be a power of two (1, 2, 4 …)", (long long)shards);
+}
+
 enum err_code manifest_read_stage(struct manifest *m, const struct yaml_node *node,
                                   const struct yaml_node *const outer[2],
                                   struct manifest_variant *variant, struct err *err)
@@ -161,6 +174,8 @@ enum err_code manifest_read_stage(struct manifest *m, const struct yaml_node *no
     code = fields_read(&m->doc, node, what, own, stage, err);
     if (!code)
         code = check_length(m, node, variant, err);
+    if (!code)
+        code = check_shards(m, node, stage, err);
     if (!code && stage->lora)
         code = read_lora(m, stage, err);
     return code;

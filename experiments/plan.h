@@ -18,9 +18,10 @@ struct plan_model {
     const char *kind; /* "llama": its family, as in manifests */
 };
 
-/* What a micro-batch of a training holds at most. */
+/* What a micro-batch of a training holds at most, and how many shards of a step a process computes.
+ */
 struct plan_batch {
-    int64_t sequences, tokens, sequence_tokens;
+    int64_t sequences, tokens, sequence_tokens, shards;
 };
 
 /* What the planner must know of a checkpoint's way to chat. */

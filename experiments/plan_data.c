@@ -33,7 +33,8 @@ static struct training training_start(struct family_plan *f, const struct manife
         .data = data,
         .packer = {.batch_tokens = t->batch_tokens,
                    .batch_sequences = t->batch_sequences,
-                   .accumulate = t->accumulate},
+                   .accumulate = t->accumulate,
+                   .shards = t->shards},
         .sequence_tokens = t->sequence_tokens ? t->sequence_tokens : f->model.context,
     };
 }
@@ -52,7 +53,7 @@ static void count_steps(struct training *t)
     const int64_t pass = plan_packer_steps(&t->packer);
     t->data->steps = train->steps > 0 ? train->steps : train->epochs * pass;
     t->data->epochs = (double)t->data->steps / (double)(pass > 0 ? pass : 1);
-    t->data->batch = t->packer.largest;
+    t->data->batch = plan_packer_largest(&t->packer);
 }
 
 /* Put the header in front and hand the bytes over as a blob. `name` says what the data are and not

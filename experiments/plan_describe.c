@@ -13,6 +13,12 @@ static void put_batch(const struct jobspec_train *t, struct strbuf *out)
         strbuf_printf(out, "at most %lld tokens a step", (long long)t->batch_tokens);
 }
 
+static void put_shards(const struct jobspec_train *t, struct strbuf *out)
+{
+    if (t->shards > 1)
+        strbuf_printf(out, ", in %lld shards", (long long)t->shards);
+}
+
 static void put_lora(const struct jobspec_lora *l, struct strbuf *out)
 {
     strbuf_printf(out, "; LoRA of rank %lld, alpha %g, dropout %g on", (long long)l->rank, l->alpha,
@@ -33,6 +39,7 @@ const char *plan_describe_training(struct arena *arena, const struct manifest_va
     if (stage->preset != PRESET_NONE)
         strbuf_printf(&out, "preset %s; ", manifest_preset_names[stage->preset]);
     put_batch(t, &out);
+    put_shards(t, &out);
     strbuf_printf(&out, ", sequences of at most %lld; AdamW at %g, %s to %g, warm-up %lld steps",
                   (long long)t->sequence_tokens, t->learning_rate,
                   jobspec_schedule_names[t->schedule], t->learning_rate * t->minimum_lr_ratio,

@@ -1,6 +1,7 @@
 #include "plan_memory.h"
 
 #include "model_family.h"
+#include "shard_sum.h"
 #include "train_memory.h"
 
 /* The shape of a model as far as memory goes. */
@@ -54,8 +55,9 @@ int64_t plan_training_memory(void *ctx, const struct plan_model *model,
                                             .tokens = (size_t)batch->tokens,
                                             .loss_tokens = (size_t)batch->tokens,
                                             .sequence_tokens = (size_t)batch->sequence_tokens};
+    const uint32_t held = shard_sum_levels((uint32_t)batch->shards);
     const struct train_memory memory =
-        train_memory_of(&config, adapted ? &adapter : NULL, &capacity, again);
+        train_memory_of(&config, adapted ? &adapter : NULL, &capacity, held, again);
     if (text)
         train_memory_print_line(&memory, text);
     return (int64_t)memory.all;

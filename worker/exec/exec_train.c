@@ -205,6 +205,7 @@ static enum err_code options_of(const struct spec_train *train, struct train_opt
         .batch_tokens = (size_t)train->batch_tokens,
         .accumulate = (uint32_t)train->accumulate,
         .batch_sequences = (uint32_t)train->batch_sequences,
+        .shards = (uint32_t)train->shards,
         .steps = train->steps,
         .epochs = train->epochs,
         .loss_rise_max = train->loss_rise_max,

@@ -45,7 +45,7 @@ struct spec_lora {
 
 struct spec_train {
     int64_t sequence_tokens, batch_tokens, batch_sequences, accumulate, steps, epochs, warmup_steps,
-        checkpoint_steps, seed;
+        checkpoint_steps, seed, shards;
     double learning_rate, minimum_lr_ratio, weight_decay, beta1, beta2, epsilon, clip_norm,
         loss_rise_max;
     const char *schedule;  /* "linear", "cosine" or "constant" */

@@ -2,7 +2,11 @@
  * takes sequences until the next one would pass batch_tokens, at least one. A step is `accumulate`
  * micro-batches, or `batch_sequences` sequences in as many micro-batches as they need: then
  * batch_tokens only bounds memory. Neither a micro-batch nor a step crosses the end of the data:
- * the last step of a pass may be smaller. */
+ * the last step of a pass may be smaller.
+ *
+ * A step may be dealt out in a fixed number of shards, whose gradients are summed in a fixed order
+ * (shard_sum.h) whatever computes them. What a step holds does not depend on their number: they are
+ * runs of its sequences, about equal in tokens, each in micro-batches of its own. */
 #ifndef TRIAD_BATCH_H
 #define TRIAD_BATCH_H
 
@@ -30,12 +34,17 @@ struct batch_plan {
     size_t batch_tokens;
     uint32_t accumulate;      /* at least 1; not used when batch_sequences is set */
     uint32_t batch_sequences; /* 0: steps are counted in micro-batches */
+    uint32_t shards;          /* of a step; 0 is 1 */
 };
 
 /* At most so many micro-batches make a step. */
 uint32_t batch_micro_max(const struct batch_plan *plan);
-/* The micro-batches of the step at `cursor`, at most batch_micro_max(), into `out`; returns their
- * number (at least 1) and moves the cursor behind them. */
+/* The micro-batches of the step at `cursor`, at most batch_micro_max(), shard by shard into `out`;
+ * returns their number (at least 1) and moves the cursor behind them. ends[s] is where shard s ends
+ * in `out`; a shard may be empty. */
+uint32_t batch_step_shards(const struct batch_plan *plan, struct data_cursor *cursor,
+                           struct micro_batch *out, uint32_t *ends);
+/* The same for a plan of one shard. */
 uint32_t batch_step(const struct batch_plan *plan, struct data_cursor *cursor,
                     struct micro_batch *out);
 /* Steps that one pass over the data takes. */

@@ -23,7 +23,9 @@ list(APPEND TRIAD_LM_SOURCES
     sample_draw.c
     sampler.c
     schedule.c
+    shard_sum.c
     stored_weights.c
+    train_group.c
     train_memory.c
     train_state.c
     trainer.c)

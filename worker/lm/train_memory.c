@@ -25,7 +25,8 @@ static size_t layer_activations(const struct model_config *config, enum model_pu
 
 struct train_memory train_memory_of(const struct model_config *config,
                                     const struct adapter_config *adapter,
-                                    const struct model_capacity *capacity, bool again)
+                                    const struct model_capacity *capacity, uint32_t held,
+                                    bool again)
 {
     const enum model_purpose purpose = again ? MODEL_TRAIN_AGAIN : MODEL_TRAIN;
     const size_t all = model_config_parameters(config);
@@ -35,7 +36,8 @@ struct train_memory train_memory_of(const struct model_config *config,
         .weights = all * sizeof(float),
         .layer_weights = layer_weights(config),
         .adapter = adapter ? adapter_own_elements(adapter, config) * sizeof(float) : 0,
-        .gradients = trained * sizeof(float),
+        .gradients = (1 + held) * trained * sizeof(float),
+        .gradient_blocks = 1 + held,
         .moments = 2 * trained * sizeof(float),
         .activations = model_run_bytes(config, purpose, capacity),
         .layer_activations = layer_activations(config, purpose, capacity),
@@ -78,6 +80,8 @@ void train_memory_print(const struct train_memory *m, size_t bytes_max, struct s
         strbuf_putc(out, '\n');
     }
     put_row(out, "gradients", m->gradients);
+    if (m->gradient_blocks > 1)
+        strbuf_printf(out, " = %u sums of shards", m->gradient_blocks);
     strbuf_putc(out, '\n');
     put_row(out, "moments", m->moments);
     strbuf_putc(out, '\n');

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "adapter.h"
 #include "model.h"
@@ -15,16 +16,19 @@ struct train_memory {
     size_t weights, layer_weights; /* of the model; of one layer in it */
     size_t adapter;                /* its matrices */
     size_t gradients, moments;     /* of what is trained */
+    uint32_t gradient_blocks;      /* the gradients are so many: sums of shards (shard_sum.h) */
     size_t activations;            /* of the largest micro-batch, all together */
     size_t layer_activations;      /* of these, what each further layer keeps */
     bool again;                    /* activations are computed again: MODEL_TRAIN_AGAIN */
     size_t all;
 };
 
-/* `adapter` NULL: all weights are trained. */
+/* `adapter` NULL: all weights are trained. `held` sums of gradients wait beside the one that is
+ * computed: shard_sum_levels() of the shards that the process computes. */
 struct train_memory train_memory_of(const struct model_config *config,
                                     const struct adapter_config *adapter,
-                                    const struct model_capacity *capacity, bool again);
+                                    const struct model_capacity *capacity, uint32_t held,
+                                    bool again);
 
 /* Append a table for people; `bytes_max` is what there is, 0 when nobody said. */
 void train_memory_print(const struct train_memory *memory, size_t bytes_max, struct strbuf *out);

@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "hash.h"
 #include "rng.h"
+#include "shard_sum.h"
 #include "train_state.h"
 
 struct trainer {
@@ -22,8 +23,11 @@ struct trainer {
                                       into `gradients`, vectors into `sink`, others nowhere */
     float *sink;                   /* what fixed norms' gradients are added to */
     struct optimizer optimizer;
+    struct shard_sum sum;
+    uint32_t shard_first, shard_count; /* those that this process computes */
+    uint32_t *shard_ends;              /* of all, in `micro` */
     struct model_run *run;
-    struct micro_batch *micro;        /* options.accumulate of them */
+    struct micro_batch *micro;        /* of the largest step */
     struct model_sequence *sequences; /* of the largest micro-batch */
     struct token_score *scores;       /* of the largest micro-batch */
     struct train_memory memory;
@@ -37,6 +41,14 @@ static enum err_code check_options(const struct train_options *o, struct err *er
     if (o->accumulate > 1 && o->batch_sequences > 0)
         return err_set(err, ERR_INVALID,
                        "train: a step is counted in sequences or in micro-batches, not in both");
+    if (o->shards > 0 && !shard_count_is_possible(o->shards))
+        return err_set(err, ERR_INVALID, "train: shards is %u, but must be a power of two up to %d",
+                       o->shards, SHARDS_MAX);
+    if (o->group && (o->group->count > o->shards || o->shards % o->group->count != 0))
+        return err_set(err, ERR_INVALID,
+                       "train: %u ranks cannot share %u shards of a step: their number must be a "
+                       "power of two and not larger",
+                       o->group->count, o->shards > 0 ? o->shards : 1);
     if (o->epochs < 0)
         return err_set(err, ERR_INVALID, "train: epochs must not be negative");
     if (o->steps < 0 || o->checkpoint_steps < 0 || o->schedule.warmup_steps < 0)
@@ -93,6 +105,8 @@ static struct digest fingerprint(const struct corpus *c, const struct train_opti
         hash_update(&hash, more, sizeof more);
         hash_update(&hash, a->targets, sizeof a->targets);
     }
+    if (o->shards > 1)
+        hash_update(&hash, &(uint64_t){o->shards}, sizeof(uint64_t));
     return hash_final(&hash);
 }
 
@@ -127,11 +141,12 @@ static enum err_code plan_memory(struct trainer *t, const struct model_capacity 
     const struct adapter_config *adapter = o->adapter ? &o->adapter->config : NULL;
     const size_t bytes_max = o->memory_bytes_max;
     bool again = o->recompute == TRAIN_RECOMPUTE_ALWAYS;
-    t->memory = train_memory_of(config, adapter, capacity, again);
+    const uint32_t held = shard_sum_levels(t->shard_count);
+    t->memory = train_memory_of(config, adapter, capacity, held, again);
     if (bytes_max == 0 || t->memory.all <= bytes_max)
         return ERR_OK;
     if (o->recompute == TRAIN_RECOMPUTE_AUTO) {
-        t->memory = train_memory_of(config, adapter, capacity, true);
+        t->memory = train_memory_of(config, adapter, capacity, held, true);
         if (t->memory.all <= bytes_max)
             return ERR_OK;
     }
@@ -191,10 +206,13 @@ static enum err_code allocate(struct trainer *t, struct err *err)
     t->micro = calloc(batch_micro_max(&t->plan), sizeof *t->micro);
     t->sequences = calloc(largest.sequence_count, sizeof *t->sequences);
     t->scores = calloc(largest.loss_token_count, sizeof *t->scores);
-    if (!t->micro || !t->sequences || !t->scores)
+    t->shard_ends = calloc(t->plan.shards, sizeof *t->shard_ends);
+    if (!t->micro || !t->sequences || !t->scores || !t->shard_ends)
         return err_set(err, ERR_LIMIT, "train: no memory for a batch of %zu tokens",
                        largest.token_count);
     rc = params_init_like(&t->gradients, t->trained, err);
+    if (rc == ERR_OK)
+        rc = shard_sum_init(&t->sum, t->gradients.element_count, t->shard_count, err);
     if (rc == ERR_OK)
         rc = optimizer_init(&t->optimizer, t->trained, &t->options.optimizer, err);
     if (rc == ERR_OK)
@@ -224,7 +242,9 @@ enum err_code trainer_new(struct model *model, const struct corpus *corpus,
     t->options = *options;
     t->dropout = rng_new(options->seed, "dropout");
     t->plan = (struct batch_plan){corpus, options->batch_tokens, options->accumulate,
-                                  options->batch_sequences};
+                                  options->batch_sequences, options->shards ? options->shards : 1};
+    t->shard_count = t->plan.shards / (options->group ? options->group->count : 1);
+    t->shard_first = options->group ? options->group->rank * t->shard_count : 0;
     t->trained = options->adapter ? &options->adapter->trained : model_params(model);
     if (t->options.steps == 0)
         t->options.steps = batch_steps_per_pass(&t->plan) * (options->epochs ? options->epochs : 1);
@@ -245,8 +265,10 @@ void trainer_free(struct trainer *trainer)
         return;
     model_run_free(trainer->run);
     optimizer_release(&trainer->optimizer);
+    shard_sum_release(&trainer->sum);
     params_release(&trainer->gradients);
     params_release(&trainer->model_gradients);
+    free(trainer->shard_ends);
     free(trainer->sink);
     free(trainer->scores);
     free(trainer->sequences);
@@ -285,6 +307,26 @@ static double run_micro_batch(struct trainer *t, const struct micro_batch *micro
     return nats;
 }
 
+/* The gradient of the step's mean loss, summed over its shards, into `gradients`; the sum of its
+ * losses into `nats_out`. */
+static enum err_code sum_gradients(struct trainer *t, double scale, double *nats_out,
+                                   struct err *err)
+{
+    *nats_out = 0;
+    for (uint32_t i = 0; i < t->shard_count; i++) {
+        const uint32_t shard = t->shard_first + i;
+        memset(t->gradients.block, 0, t->gradients.element_count * sizeof *t->gradients.block);
+        *nats_out = 0;
+        for (uint32_t k = shard > 0 ? t->shard_ends[shard - 1] : 0; k < t->shard_ends[shard]; k++)
+            *nats_out += run_micro_batch(t, &t->micro[k], scale);
+        shard_sum_take(&t->sum, i, t->gradients.block, nats_out);
+    }
+    const struct train_group *group = t->options.group;
+    return group ? train_group_sum(group, t->gradients.block, t->gradients.element_count, nats_out,
+                                   err)
+                 : ERR_OK;
+}
+
 /* What the numbers of a step say: go on, or why not. */
 static enum train_outcome judge(const struct trainer *t, const struct train_metrics *metrics,
                                 const struct loss_watch *watch)
@@ -296,26 +338,27 @@ static enum train_outcome judge(const struct trainer *t, const struct train_metr
 }
 
 /* One step. Unless its outcome is TRAIN_DONE nothing of the state has changed but the watch. */
-static enum train_outcome train_step(struct trainer *t, struct train_metrics *metrics)
+static enum err_code train_step(struct trainer *t, struct train_metrics *metrics,
+                                enum train_outcome *outcome_out, struct err *err)
 {
     int64_t start_ns = clock_mono_ns();
     struct data_cursor cursor = t->state.cursor;
-    uint32_t micro_count = batch_step(&t->plan, &cursor, t->micro);
+    uint32_t micro_count = batch_step_shards(&t->plan, &cursor, t->micro, t->shard_ends);
     *metrics = (struct train_metrics){.step = t->state.step, .memory_bytes = t->memory.all};
     for (uint32_t i = 0; i < micro_count; i++) {
         metrics->token_count += t->micro[i].token_count;
         metrics->loss_token_count += t->micro[i].loss_token_count;
     }
-    memset(t->gradients.block, 0, t->gradients.element_count * sizeof *t->gradients.block);
     double nats = 0;
-    for (uint32_t i = 0; i < micro_count; i++)
-        nats += run_micro_batch(t, &t->micro[i], 1.0 / (double)metrics->loss_token_count);
+    enum err_code rc = sum_gradients(t, 1.0 / (double)metrics->loss_token_count, &nats, err);
+    if (rc != ERR_OK)
+        return rc;
     metrics->loss_nats = nats / (double)metrics->loss_token_count;
     metrics->grad_norm = optimizer_norm(&t->gradients);
     metrics->rate = schedule_rate(&t->options.schedule, t->state.step);
     t->state.watch = loss_watch_after(t->state.watch, metrics->loss_nats);
-    enum train_outcome outcome = judge(t, metrics, &t->state.watch);
-    if (outcome == TRAIN_DONE) {
+    *outcome_out = judge(t, metrics, &t->state.watch);
+    if (*outcome_out == TRAIN_DONE) {
         optimizer_update(&t->optimizer, t->trained, &t->gradients, metrics->grad_norm,
                          metrics->rate, t->state.step + 1);
         t->state.cursor = cursor;
@@ -323,7 +366,7 @@ static enum train_outcome train_step(struct trainer *t, struct train_metrics *me
     }
     double seconds = (double)(clock_mono_ns() - start_ns) * 1e-9;
     metrics->tokens_per_s = (double)metrics->token_count / fmax(seconds, 1e-9);
-    return outcome;
+    return ERR_OK;
 }
 
 /* Is this the moment for a checkpoint? One from a rise would replace a better one. */
@@ -335,28 +378,79 @@ static bool wants_checkpoint(const struct trainer *t)
     return every > 0 && t->state.step % every == 0 && !rising;
 }
 
+/* Rank 0's word, for all. */
+static enum err_code wants_stop(const struct trainer *t, const struct train_hooks *hooks,
+                                bool *stop_out, struct err *err)
+{
+    const struct train_group *group = t->options.group;
+    *stop_out = hooks->should_stop && hooks->should_stop(hooks->ctx);
+    return group ? train_group_share(group, stop_out, sizeof *stop_out, err) : ERR_OK;
+}
+
+/* Do all ranks have rank 0's weights? Each has computed them by itself. */
+static enum err_code compare_weights(const struct trainer *t, struct err *err)
+{
+    const struct train_group *group = t->options.group;
+    if (!group)
+        return ERR_OK;
+    struct hash_state hash;
+    hash_init(&hash);
+    for (size_t i = 0; i < t->trained->tensor_count; i++) {
+        const struct tensor_spec *tensor = &t->trained->tensors[i];
+        hash_update(&hash, tensor->data, tensor_spec_elements(tensor) * sizeof *tensor->data);
+    }
+    const struct digest own = hash_final(&hash);
+    struct digest first = own;
+    enum err_code rc = train_group_share(group, &first, sizeof first, err);
+    if (rc != ERR_OK)
+        return rc;
+    if (!digest_equal(&first, &own))
+        rc = err_set(err, ERR_CONFLICT,
+                     "after step %lld the weights are not those of rank 0: its processor does not "
+                     "compute the same bits",
+                     (long long)t->state.step);
+    return train_group_agree(group, rc, err);
+}
+
+static enum err_code take_checkpoint(struct trainer *t, const struct train_hooks *hooks,
+                                     struct err *err)
+{
+    enum err_code rc = compare_weights(t, err);
+    if (rc != ERR_OK)
+        return rc;
+    rc = hooks->checkpoint(hooks->ctx, t, err);
+    return t->options.group ? train_group_agree(t->options.group, rc, err) : rc;
+}
+
 enum err_code trainer_run(struct trainer *trainer, const struct train_hooks *hooks,
                           struct train_result *result_out, struct err *err)
 {
     struct train_result result = {.outcome = TRAIN_DONE};
+    enum err_code rc = ERR_OK;
     while (result.outcome == TRAIN_DONE && trainer->state.step < trainer->options.steps) {
-        if (hooks->should_stop && hooks->should_stop(hooks->ctx)) {
+        bool stop = false;
+        rc = wants_stop(trainer, hooks, &stop, err);
+        if (rc == ERR_OK && stop) {
             result.outcome = TRAIN_STOPPED;
             break;
         }
-        result.outcome = train_step(trainer, &result.last);
+        if (rc == ERR_OK)
+            rc = train_step(trainer, &result.last, &result.outcome, err);
+        if (rc != ERR_OK)
+            return rc;
         if (hooks->on_step)
             hooks->on_step(hooks->ctx, &result.last);
-        if (result.outcome == TRAIN_DONE && hooks->checkpoint && wants_checkpoint(trainer)) {
-            enum err_code rc = hooks->checkpoint(hooks->ctx, trainer, err);
-            if (rc != ERR_OK)
-                return rc;
-        }
+        if (result.outcome == TRAIN_DONE && hooks->checkpoint && wants_checkpoint(trainer))
+            rc = take_checkpoint(trainer, hooks, err);
+        if (rc != ERR_OK)
+            return rc;
     }
     result.step = trainer->state.step;
     result.watch = trainer->state.watch;
-    *result_out = result;
-    return ERR_OK;
+    rc = compare_weights(trainer, err);
+    if (rc == ERR_OK)
+        *result_out = result;
+    return rc;
 }
 
 struct model *trainer_model(struct trainer *trainer)

@@ -14,6 +14,7 @@
 #include "model.h"
 #include "optimizer.h"
 #include "schedule.h"
+#include "train_group.h"
 #include "train_memory.h"
 
 /* Keep all activations for the backward pass, or compute them twice (MODEL_TRAIN_AGAIN). */
@@ -27,6 +28,7 @@ struct train_options {
     size_t batch_tokens;
     uint32_t accumulate;      /* micro-batches of batch_tokens per step, at least 1 */
     uint32_t batch_sequences; /* sequences per step instead (batch.h); 0: as accumulate says */
+    uint32_t shards;          /* of a step (shard_sum.h), a power of two; 0 is 1 */
     int64_t steps;            /* 0: as many as `epochs` take */
     int64_t epochs;           /* passes over the data; 0: one */
     double loss_rise_max;     /* nats, loss_watch.h; 0: no bound */
@@ -38,6 +40,9 @@ struct train_options {
     /* Train this instead of the model's own weights (borrowed); NULL: all weights. */
     struct adapter *adapter;
     uint64_t seed; /* of the adapter's dropout */
+    /* The ranks that share the steps (borrowed), whose number divides `shards`; NULL: this process
+     * alone. It changes no result. */
+    const struct train_group *group;
 };
 
 /* What a step gave. */
@@ -68,13 +73,15 @@ struct train_result {
 
 struct trainer;
 
-/* Called from trainer_run() on its thread; each may be NULL. */
+/* Called from trainer_run() on its thread; each may be NULL. In a group rank 0's word on stopping
+ * counts, and all ranks have a checkpoint hook or none: it is called on each at the same steps. */
 struct train_hooks {
     void *ctx;
     void (*on_step)(void *ctx, const struct train_metrics *metrics);
     bool (*should_stop)(void *ctx);
-    /* Save a checkpoint; a failure ends the run with that error. Not called while the loss stands
-     * more than half of loss_rise_max above its lowest: what is kept is from before the rise. */
+    /* Save a checkpoint; a failure (of any rank) ends the run with that error. Not called while the
+     * loss stands more than half of loss_rise_max above its lowest: what is kept is from before the
+     * rise. */
     enum err_code (*checkpoint)(void *ctx, struct trainer *trainer, struct err *err);
 };
 
@@ -88,7 +95,8 @@ NODISCARD enum err_code trainer_new(struct model *model, const struct corpus *co
 void trainer_free(struct trainer *trainer);
 
 /* Train from where the trainer is to the end. The outcome is data, an error is not: only a failing
- * checkpoint hook gives one. */
+ * checkpoint hook or group gives one. Ranks whose weights are not the same at a checkpoint or at
+ * the end (they run on processors that do not compute alike) fail with ERR_CONFLICT. */
 NODISCARD enum err_code trainer_run(struct trainer *trainer, const struct train_hooks *hooks,
                                     struct train_result *result_out, struct err *err);
 

@@ -222,7 +222,7 @@ static void check_memory(const struct planned *p, const struct plan_job *job,
         .loss_tokens = largest.loss_token_count,
         .sequence_tokens = corpus_length_max(batches->corpus),
     };
-    const struct train_memory memory = train_memory_of(&config, NULL, &capacity, false);
+    const struct train_memory memory = train_memory_of(&config, NULL, &capacity, 0, false);
     const int64_t program = 96 * 1024 * 1024;
     assert_in_range(job->memory_bytes, memory.all, program + (int64_t)memory.all * 3 / 2);
     for (size_t i = 0; i < p->plan.data_count; i++) {
@@ -251,7 +251,7 @@ static void check_training(const struct planned *p, const struct plan_job *job,
         fail_msg("%s", err.text);
     struct batch_plan batches = {&corpus, (size_t)spec.train.batch_tokens,
                                  (uint32_t)spec.train.accumulate,
-                                 (uint32_t)spec.train.batch_sequences};
+                                 (uint32_t)spec.train.batch_sequences, 1};
     assert_int_equal(corpus.dropped_count, 0);
     assert_int_equal(batch_steps_per_pass(&batches), job->steps);
     check_memory(p, job, &batches, tokenizer_vocabulary(tokenizer));
