@@ -64,6 +64,24 @@ KERNEL_INLINE float vector_exp(float x)
     return x != x ? x : x < -87.0f ? 0.0f : p * power;
 }
 
+/* Rounded to the nearest bf16, ties to even; NaN stays NaN. */
+KERNEL_INLINE uint32_t half_bits(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    const uint32_t rounded = (bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16;
+    return x != x ? (bits >> 16) | 0x40u : rounded;
+}
+
+/* The same as a float. */
+KERNEL_INLINE float half_value(float x)
+{
+    const uint32_t bits = half_bits(x) << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
 /* Add up KERNEL_LANES partial sums pairwise, in a fixed order. */
 KERNEL_INLINE float lanes_sum(const float lanes[KERNEL_LANES])
 {

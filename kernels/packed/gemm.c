@@ -6,9 +6,11 @@
 
 /* A task's rows: their packed block, GEMM_DEPTH deep, stays in a core's second-level cache. */
 #define TASK_ROWS 112
-/* Columns, and how deep, whose panels are packed once for all rows: at most 8 MB. */
-#define CHUNK_COLS   1024
+/* How deep, and how many words in all, panels are packed once for all rows. Every chunk of columns
+ * packs the rows once more: the more columns, the better, but other cores' rows should find them in
+ * the last-level cache (8 MB). */
 #define CHUNK_DEPTH  (4 * GEMM_DEPTH)
+#define CHUNK_WORDS  (2 << 20)
 #define FLOPS_PER_NS 90.0
 
 struct product {
@@ -120,6 +122,14 @@ static void few_rows(struct product *p)
     kernel_pool_run(product_task, p, p->row_tasks * parts_of(p->cols, p->task_cols), product_ns(p));
 }
 
+/* Columns of a chunk of so many words of depth: chunks of about equal width, in whole tiles. */
+static int chunk_cols(int words, int N)
+{
+    const int width = gemm_tiles()->cols;
+    const int most = CHUNK_WORDS / words;
+    return parts_of(parts_of(N, parts_of(N, most)), width) * width;
+}
+
 void gemm(float *out, size_t stride, struct gemm_factor left, struct gemm_factor right, int M,
           int N, int K, bool add)
 {
@@ -139,12 +149,14 @@ void gemm(float *out, size_t stride, struct gemm_factor left, struct gemm_factor
         few_rows(&p);
         return;
     }
-    for (p.first_k = 0; p.first_k < K; p.first_k += CHUNK_DEPTH)
-        for (p.first_col = 0; p.first_col < N; p.first_col += CHUNK_COLS) {
-            p.chunk_depth = min_int(CHUNK_DEPTH, K - p.first_k);
-            p.cols = min_int(CHUNK_COLS, N - p.first_col);
+    for (p.first_k = 0; p.first_k < K; p.first_k += CHUNK_DEPTH) {
+        p.chunk_depth = min_int(CHUNK_DEPTH, K - p.first_k);
+        const int most = chunk_cols(gemm_words(right.precision, p.chunk_depth), N);
+        for (p.first_col = 0; p.first_col < N; p.first_col += most) {
+            p.cols = min_int(most, N - p.first_col);
             many_rows(&p);
         }
+    }
 }
 
 bool gemm_is_fast(void)

@@ -42,15 +42,6 @@ int gemm_words(enum gemm_precision precision, int depth)
     return precision == GEMM_BF16 ? (depth + 1) / 2 : depth;
 }
 
-/* Rounded to the nearest bf16, ties to even; NaN stays NaN. */
-KERNEL_INLINE uint32_t half_bits(float x)
-{
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    const uint32_t rounded = (bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16;
-    return x != x ? (bits >> 16) | 0x40u : rounded;
-}
-
 /* A line of `depth` values as pairs. */
 KERNEL_CLONES
 static void pair_line(uint32_t *restrict to, const float *restrict from, int depth)

@@ -17,7 +17,8 @@ struct attention {
     const struct kernel_batch *batch;
     int H, G, D, window;
     float scale;
-    int len_max; /* whole blocks */
+    enum gemm_precision precision; /* of the factors of all products; the rest is f32 */
+    int len_max;                   /* whole blocks */
     void *work;
 };
 
@@ -76,6 +77,18 @@ static int block_count(const struct attention *a, int b)
     return kernel_rows_padded(a->batch->len[b]) / BLOCK;
 }
 
+/* Words that `values` of a line take when they are packed. */
+static int words_of(const struct attention *a, int values)
+{
+    return gemm_words(a->precision, values);
+}
+
+/* Where position `first` of packed values begins, `first` a multiple of a tile's columns. */
+static const float *values_from(const struct attention *a, const float *values, int first)
+{
+    return values + gemm_panel(words_of(a, first));
+}
+
 /* Keys or values `first` … `first` + count - 1 of group g of sequence b as a right factor whose
  * columns (when turned) or depth are positions. */
 static struct gemm_factor rows_of(const struct attention *a, const float *x, int b, int g,
@@ -84,13 +97,14 @@ static struct gemm_factor rows_of(const struct attention *a, const float *x, int
     const size_t row = (size_t)a->G * (size_t)a->D;
     return (struct gemm_factor){x + (size_t)(a->batch->start[b] + first) * row +
                                     (size_t)g * (size_t)a->D,
-                                row, turned, GEMM_F32};
+                                row, turned, a->precision};
 }
 
 static void pack_queries(const struct attention *a, const float *x, const struct query_block *q,
                          float *to)
 {
-    const struct gemm_factor rows = {x + q->at, (size_t)(a->H * a->D), false, GEMM_F32};
+    const struct gemm_factor rows = {x + q->at, (size_t)(a->H * a->D), false,
+                                     a->precision};
     gemm_pack_left(to, &rows, 0, q->rows, 0, a->D);
 }
 
@@ -105,9 +119,10 @@ static int panel_start(int key)
 static void block_scores(const struct attention *a, float *scores, int stride, const float *left,
                          const float *panels, int packed, const struct query_block *q)
 {
-    const int from = panel_start(q->key - packed);
-    gemm_block(scores, (size_t)stride, left, q->rows, panels + (size_t)from * (size_t)a->D,
-               gemm_panel(a->D), q->key + q->columns - packed - from, a->D, GEMM_F32, GEMM_SET);
+    const int from = panel_start(q->key - packed), words = words_of(a, a->D);
+    gemm_block(scores, (size_t)stride, left, q->rows, panels + (size_t)from * (size_t)words,
+               gemm_panel(words), q->key + q->columns - packed - from, words, a->precision,
+               GEMM_SET);
 }
 
 /* ---- forward ---- */
@@ -149,11 +164,10 @@ static void forward_block(const struct attention *a, const struct attention_work
     pack_queries(a, a->q, q, w->left);
     block_scores(a, w->scores, depth, w->left, w->keys, packed, q);
     block_softmax(a, w->scores, depth, origin, sums, q);
-    const struct gemm_factor weights = {w->scores, (size_t)depth, false, GEMM_F32};
+    const struct gemm_factor weights = {w->scores, (size_t)depth, false, a->precision};
     gemm_pack_left(w->left, &weights, 0, q->rows, 0, depth);
-    gemm_block(a->out_w + q->at, row, w->left, q->rows,
-               w->values + (size_t)from * (size_t)gemm_tiles()->cols, gemm_panel(count), a->D,
-               depth, GEMM_F32, GEMM_SET);
+    gemm_block(a->out_w + q->at, row, w->left, q->rows, values_from(a, w->values, from),
+               gemm_panel(words_of(a, count)), a->D, words_of(a, depth), a->precision, GEMM_SET);
     divide_rows(a->out_w + q->at, row, sums, q->rows, a->D);
 }
 
@@ -192,9 +206,9 @@ static void forward_task(void *ctx, int index, int thread)
         }
 }
 
-void packed_attention_forward(float *out, float *lse, const float *q, const float *k,
-                              const float *v, const struct kernel_batch *batch,
-                              const struct kernel_attention *shape, void *work)
+static void forward(float *out, float *lse, const float *q, const float *k, const float *v,
+                    const struct kernel_batch *batch, const struct kernel_attention *shape,
+                    enum gemm_precision precision, void *work)
 {
     struct attention a = {.q = q,
                           .k = k,
@@ -207,6 +221,7 @@ void packed_attention_forward(float *out, float *lse, const float *q, const floa
                           .D = shape->D,
                           .window = shape->window,
                           .scale = (float)shape->scale,
+                          .precision = precision,
                           .len_max = len_max(batch),
                           .work = work};
     int parts = 0;
@@ -219,6 +234,20 @@ void packed_attention_forward(float *out, float *lse, const float *q, const floa
                (size_t)(to - from) * (size_t)a.H * sizeof *lse);
     }
     kernel_pool_run(forward_task, &a, parts * a.G, attention_ns(&a));
+}
+
+void packed_attention_forward(float *out, float *lse, const float *q, const float *k,
+                              const float *v, const struct kernel_batch *batch,
+                              const struct kernel_attention *shape, void *work)
+{
+    forward(out, lse, q, k, v, batch, shape, GEMM_F32, work);
+}
+
+void half_attention_forward(float *out, float *lse, const float *q, const float *k, const float *v,
+                            const struct kernel_batch *batch, const struct kernel_attention *shape,
+                            void *work)
+{
+    forward(out, lse, q, k, v, batch, shape, GEMM_BF16, work);
 }
 
 /* ---- backward ---- */
@@ -265,12 +294,13 @@ static void add_turned(const struct attention *a, const struct attention_work *w
                        const float *weights, int columns, const float *x,
                        const struct query_block *q)
 {
-    const struct gemm_factor left = {weights, (size_t)columns, true, GEMM_F32};
-    const struct gemm_factor right = {x + q->at, (size_t)(a->H * a->D), false, GEMM_F32};
+    const struct gemm_factor left = {weights, (size_t)columns, true, a->precision};
+    const struct gemm_factor right = {x + q->at, (size_t)(a->H * a->D), false, a->precision};
+    const int words = words_of(a, q->rows);
     gemm_pack_right(w->right, &right, 0, a->D, 0, q->rows);
     gemm_pack_left(w->left, &left, 0, columns, 0, q->rows);
-    gemm_block(target, (size_t)(a->G * a->D), w->left, columns, w->right, gemm_panel(q->rows), a->D,
-               q->rows, GEMM_F32, GEMM_ADD);
+    gemm_block(target, (size_t)(a->G * a->D), w->left, columns, w->right, gemm_panel(words), a->D,
+               words, a->precision, GEMM_ADD);
 }
 
 /* One query block of one head: adds to the keys' and values' gradients of its group, whose first
@@ -288,11 +318,11 @@ static void backward_block(const struct attention *a, const struct attention_wor
     block_gradients(a, w, origin, columns, q);
     add_turned(a, w, a->grad_v + target, w->scores, columns, a->grad_out, q);
     add_turned(a, w, a->grad_k + target, w->gradients, columns, a->q, q);
-    const struct gemm_factor gradients = {w->gradients, (size_t)columns, false, GEMM_F32};
+    const struct gemm_factor gradients = {w->gradients, (size_t)columns, false, a->precision};
     gemm_pack_left(w->left, &gradients, 0, q->rows, 0, columns);
     gemm_block(a->grad_q + q->at, (size_t)(a->H * a->D), w->left, q->rows,
-               w->values + (size_t)origin * (size_t)gemm_tiles()->cols, gemm_panel(len), a->D,
-               columns, GEMM_F32, GEMM_SET);
+               values_from(a, w->values, origin), gemm_panel(words_of(a, len)), a->D,
+               words_of(a, columns), a->precision, GEMM_SET);
 }
 
 /* A task: one key/value head of one sequence, its query heads and blocks in order. */
@@ -321,10 +351,11 @@ static void backward_task(void *ctx, int index, int thread)
         }
 }
 
-void packed_attention_backward(float *grad_q, float *grad_k, float *grad_v, const float *grad_out,
-                               const float *out, const float *lse, const float *q, const float *k,
-                               const float *v, const struct kernel_batch *batch,
-                               const struct kernel_attention *shape, void *work)
+static void backward(float *grad_q, float *grad_k, float *grad_v, const float *grad_out,
+                     const float *out, const float *lse, const float *q, const float *k,
+                     const float *v, const struct kernel_batch *batch,
+                     const struct kernel_attention *shape, enum gemm_precision precision,
+                     void *work)
 {
     struct attention a = {.q = q,
                           .k = k,
@@ -341,9 +372,26 @@ void packed_attention_backward(float *grad_q, float *grad_k, float *grad_v, cons
                           .D = shape->D,
                           .window = shape->window,
                           .scale = (float)shape->scale,
+                          .precision = precision,
                           .len_max = len_max(batch),
                           .work = work};
     for (int b = 0; b < batch->sequence_count; b++)
         clear_padding(&a, grad_q, a.H, b);
     kernel_pool_run(backward_task, &a, batch->sequence_count * a.G, 2.5 * attention_ns(&a));
+}
+
+void packed_attention_backward(float *grad_q, float *grad_k, float *grad_v, const float *grad_out,
+                               const float *out, const float *lse, const float *q, const float *k,
+                               const float *v, const struct kernel_batch *batch,
+                               const struct kernel_attention *shape, void *work)
+{
+    backward(grad_q, grad_k, grad_v, grad_out, out, lse, q, k, v, batch, shape, GEMM_F32, work);
+}
+
+void half_attention_backward(float *grad_q, float *grad_k, float *grad_v, const float *grad_out,
+                             const float *out, const float *lse, const float *q, const float *k,
+                             const float *v, const struct kernel_batch *batch,
+                             const struct kernel_attention *shape, void *work)
+{
+    backward(grad_q, grad_k, grad_v, grad_out, out, lse, q, k, v, batch, shape, GEMM_BF16, work);
 }

@@ -3,19 +3,19 @@
 #include "blas_ops.h"
 
 /* Products and attention are ours; rows and elements are shared with the table on OpenBLAS. */
-#define PACKED_OPS(NAME, MATMUL)                                                                   \
+#define PACKED_OPS(NAME, OURS)                                                                   \
     {                                                                                              \
         .name = NAME, .gather = blas_gather, .scatter_add = blas_scatter_add,                      \
         .norm_forward = blas_norm_forward, .norm_backward = blas_norm_backward,                    \
         .rope_forward = blas_rope_forward, .rope_backward = blas_rope_backward,                    \
-        .attention_forward = packed_attention_forward,                                             \
-        .attention_backward = packed_attention_backward,                                           \
-        .attention_branch = packed_attention_branch, .attention_bytes = packed_attention_bytes,    \
+        .attention_forward = OURS##_attention_forward,                                             \
+        .attention_backward = OURS##_attention_backward,                                           \
+        .attention_branch = OURS##_attention_branch, .attention_bytes = packed_attention_bytes,    \
         .swiglu_forward = blas_swiglu_forward, .swiglu_backward = blas_swiglu_backward,            \
         .geglu_forward = blas_geglu_forward, .geglu_backward = blas_geglu_backward,                \
-        .matmul_forward = MATMUL##_matmul_forward,                                                 \
-        .matmul_backward_input = MATMUL##_matmul_backward_input,                                   \
-        .matmul_backward_weight = MATMUL##_matmul_backward_weight,                                 \
+        .matmul_forward = OURS##_matmul_forward,                                                 \
+        .matmul_backward_input = OURS##_matmul_backward_input,                                   \
+        .matmul_backward_weight = OURS##_matmul_backward_weight,                                 \
         .loss_forward = blas_loss_forward, .loss_backward = blas_loss_backward, .add = blas_add,   \
         .scale = blas_scale, .sum_squares = blas_sum_squares, .adamw = blas_adamw,                 \
     }

@@ -28,11 +28,24 @@ void packed_attention_backward(float *grad_q, float *grad_k, float *grad_v, cons
                                const float *v, const struct kernel_batch *batch,
                                const struct kernel_attention *shape, void *work);
 size_t packed_attention_bytes(int len_max, int D);
+/* The same with the factors of all products rounded to bf16: queries, keys, values, weights, and
+ * their gradients. */
+void half_attention_forward(float *out, float *lse, const float *q, const float *k, const float *v,
+                            const struct kernel_batch *batch, const struct kernel_attention *shape,
+                            void *work);
+void half_attention_backward(float *grad_q, float *grad_k, float *grad_v, const float *grad_out,
+                             const float *out, const float *lse, const float *q, const float *k,
+                             const float *v, const struct kernel_batch *batch,
+                             const struct kernel_attention *shape, void *work);
 
 /* packed_branch.c */
 void packed_attention_branch(float *out, const float *q, const float *shared_k,
                              const float *shared_v, const float *own_k, const float *own_v,
                              const struct kernel_branch *branch,
                              const struct kernel_attention *shape, void *work);
+void half_attention_branch(float *out, const float *q, const float *shared_k, const float *shared_v,
+                           const float *own_k, const float *own_v,
+                           const struct kernel_branch *branch, const struct kernel_attention *shape,
+                           void *work);
 
 #endif
