@@ -166,8 +166,8 @@ extern const struct kernel_ops kernels_ref;
 extern const struct kernel_ops_f64 kernels_ref_f64;
 extern const struct kernel_ops kernels_blas;   /* products on OpenBLAS */
 extern const struct kernel_ops kernels_packed; /* products of our own */
-/* The same with the factors of matmul_* rounded to bf16, sums in f32; attention and all else in
- * f32. Errors are those of rounding to 8 bits: bounds in tests/kernels/test_half.c. */
+/* The same with the factors of all products rounded to bf16, in attention, too; sums and all else
+ * are f32. Errors are those of rounding to 8 bits: bounds in tests/kernels/test_half.c. */
 extern const struct kernel_ops kernels_half;
 
 /* ---- choice, threads, and whether the contract holds here ---- */

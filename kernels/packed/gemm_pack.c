@@ -42,16 +42,6 @@ int gemm_words(enum gemm_precision precision, int depth)
     return precision == GEMM_BF16 ? (depth + 1) / 2 : depth;
 }
 
-/* A line of `depth` values as pairs. */
-KERNEL_CLONES
-static void pair_line(uint32_t *restrict to, const float *restrict from, int depth)
-{
-    for (int k = 0; k < depth / 2; k++)
-        to[k] = half_bits(from[2 * k]) | half_bits(from[2 * k + 1]) << 16;
-    if (depth % 2)
-        to[depth / 2] = half_bits(from[depth - 1]);
-}
-
 /* Two rows of `count` values as pairs. */
 KERNEL_CLONES
 static void pair_rows(uint32_t *restrict to, const float *restrict first,
@@ -68,14 +58,18 @@ static void pair_row(uint32_t *restrict to, const float *restrict first, int cou
         to[i] = half_bits(first[i]);
 }
 
-/* Lines that are contiguous along the depth. */
+/* Lines that are contiguous along the depth. The hardware does not see the next line coming. */
 static void turn_pairs(float *to, const float *from, size_t stride, int lines, int width, int depth)
 {
     static _Thread_local struct gemm_scratch scratch;
     const int words = gemm_words(GEMM_BF16, depth);
     float *pairs = gemm_scratch_need(&scratch, (size_t)lines * (size_t)words);
-    for (int i = 0; i < lines; i++)
-        pair_line((uint32_t *)pairs + (size_t)i * (size_t)words, from + (size_t)i * stride, depth);
+    for (int i = 0; i < lines; i++) {
+        for (int k = 0; k < depth && i + 2 < lines; k += 16)
+            __builtin_prefetch(from + (size_t)(i + 2) * stride + (size_t)k);
+        gemm_tiles()->round((uint32_t *)pairs + (size_t)i * (size_t)words,
+                            from + (size_t)i * stride, depth);
+    }
     gemm_tiles()->turn(to, pairs, (size_t)words, lines, width, words);
 }
 

@@ -9,7 +9,10 @@
 #include <immintrin.h>
 #endif
 
-/* A tile of ROWS rows and two vectors of columns: one accumulator each, in registers. FACTOR is a
+#include "vector_math.h"
+
+/* A tile of ROWS rows and two vectors of columns: one accumulator each, in registers; its place in
+ * the result is fetched meanwhile. FACTOR is a
  * vector of the right factor (in bf16: of pairs), MULTIPLY(x, right, sum) adds a product. */
 #define TILE(NAME, TARGET, VECTOR, LANES, ROWS, ZERO, LOADU, STOREU, ADD, FACTOR, LOAD, SPREAD,    \
              MULTIPLY)                                                                             \
@@ -23,6 +26,8 @@
             const float *row = out + (size_t)i * stride;                                           \
             sum[i][0] = mode == GEMM_CHAIN ? LOADU(row) : ZERO();                                  \
             sum[i][1] = mode == GEMM_CHAIN ? LOADU(row + (LANES)) : ZERO();                        \
+            __builtin_prefetch(row, 1);                                                            \
+            __builtin_prefetch(row + (LANES), 1);                                                  \
         }                                                                                          \
         for (int k = 0; k < depth; k++) {                                                          \
             const FACTOR right0 = LOAD(right), right1 = LOAD(right + (LANES));                     \
@@ -46,6 +51,15 @@
             STOREU(row + (LANES), sum[i][1]);                                                      \
         }                                                                                          \
     }
+
+KERNEL_CLONES
+static void round_any(uint32_t *restrict to, const float *restrict from, int count)
+{
+    for (int k = 0; k < count / 2; k++)
+        to[k] = half_bits(from[2 * k]) | half_bits(from[2 * k + 1]) << 16;
+    if (count % 2)
+        to[count / 2] = half_bits(from[count - 1]);
+}
 
 /* Every height of a tile, and their table. */
 #define HEIGHTS_6(TILE_OF) TILE_OF(1) TILE_OF(2) TILE_OF(3) TILE_OF(4) TILE_OF(5) TILE_OF(6)
@@ -98,6 +112,23 @@ INLINE("avx512f,avx512bf16") __m512 dot_pair512(__m512i x, __m512i right, __m512
     TILE(tile512_half, "avx512f,avx512bf16", __m512, 16, ROWS, _mm512_setzero_ps, _mm512_loadu_ps, \
          _mm512_storeu_ps, _mm512_add_ps, __m512i, pairs512, spread_pair512, dot_pair512)
 HEIGHTS_14(TILE512_HALF)
+
+/* Thirty-two values at once; what is read of a last incomplete group is zero. */
+__attribute__((target("avx512f,avx512bf16"))) static void round512(uint32_t *to, const float *from,
+                                                                   int count)
+{
+    for (int k = 0; k < count; k += 32) {
+        const int left = count - k;
+        const __mmask16 low = left >= 16 ? 0xFFFF : (__mmask16)((1u << left) - 1);
+        const __mmask16 high = left >= 32  ? 0xFFFF
+                               : left > 16 ? (__mmask16)((1u << (left - 16)) - 1)
+                                           : 0;
+        const __mmask16 words = left >= 32 ? 0xFFFF : (__mmask16)((1u << (left + 1) / 2) - 1);
+        const __m512bh pairs = _mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps(high, from + k + 16),
+                                                   _mm512_maskz_loadu_ps(low, from + k));
+        _mm512_mask_storeu_epi32(to + k / 2, words, (__m512i)pairs);
+    }
+}
 
 INLINE("avx512f") __m512 fused_pair512(__m512i x, __m512i right, __m512 sum)
 {
@@ -188,6 +219,7 @@ static const struct gemm_tiles tiles512_half = {
     .cols = 32,
     .tile = {{TABLE_14(tile512)}, {TABLE_14(tile512_half)}},
     .turn = turn256,
+    .round = round512,
 };
 static const struct gemm_tiles tiles512 = {
     .name = "AVX-512",
@@ -195,6 +227,7 @@ static const struct gemm_tiles tiles512 = {
     .cols = 32,
     .tile = {{TABLE_14(tile512)}, {TABLE_14(tile512_fused)}},
     .turn = turn256,
+    .round = round_any,
 };
 static const struct gemm_tiles tiles256 = {
     .name = "AVX2",
@@ -202,6 +235,7 @@ static const struct gemm_tiles tiles256 = {
     .cols = 16,
     .tile = {{TABLE_6(tile256)}, {TABLE_6(tile256_fused)}},
     .turn = turn256,
+    .round = round_any,
 };
 #endif
 
@@ -263,6 +297,7 @@ static const struct gemm_tiles tiles_plain = {
     .cols = 16,
     .tile = {{NULL, tile_plain}, {NULL, tile_plain_half}},
     .turn = turn_plain,
+    .round = round_any,
 };
 
 const struct gemm_tiles *gemm_tiles_at(size_t index)

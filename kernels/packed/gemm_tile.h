@@ -3,6 +3,7 @@
 #define TRIAD_GEMM_TILE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #define GEMM_TILE_ROWS_MAX 14
 #define GEMM_TILE_COLS_MAX 32
@@ -29,6 +30,9 @@ enum gemm_precision { GEMM_F32, GEMM_BF16, GEMM_PRECISIONS };
 typedef void gemm_turn_f(float *to, const float *from, size_t stride, int lines, int width,
                          int depth);
 
+/* to[(count + 1) / 2] pairs of `count` values rounded to bf16, to nearest, ties to even. */
+typedef void gemm_round_f(uint32_t *to, const float *from, int count);
+
 struct gemm_tiles {
     const char *name;
     int rows; /* of the tallest tile */
@@ -36,6 +40,7 @@ struct gemm_tiles {
     /* By precision and number of rows, 1 … rows; the depth of bf16 counts pairs. */
     gemm_tile_f *tile[GEMM_PRECISIONS][GEMM_TILE_ROWS_MAX + 1];
     gemm_turn_f *turn;
+    gemm_round_f *round;
 };
 
 /* The fastest that this processor runs. */

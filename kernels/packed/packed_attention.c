@@ -103,8 +103,7 @@ static struct gemm_factor rows_of(const struct attention *a, const float *x, int
 static void pack_queries(const struct attention *a, const float *x, const struct query_block *q,
                          float *to)
 {
-    const struct gemm_factor rows = {x + q->at, (size_t)(a->H * a->D), false,
-                                     a->precision};
+    const struct gemm_factor rows = {x + q->at, (size_t)(a->H * a->D), false, a->precision};
     gemm_pack_left(to, &rows, 0, q->rows, 0, a->D);
 }
 

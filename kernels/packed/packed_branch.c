@@ -126,7 +126,8 @@ static float row_weights(const struct branch_task *a, float *row, const float *q
     return attention_softmax(row + seen, a->shared + own - seen, a->scale, NULL);
 }
 
-/* out = (out, gone on with the values behind the `whole` ones) / total, in the order of the tiles. */
+/* out = (out, gone on with the values behind the `whole` ones) / total, in the order of the tiles.
+ */
 static void row_mix(const struct branch_task *a, float *out, const float *row, int n, size_t head,
                     float total)
 {

@@ -3,7 +3,7 @@
 #include "blas_ops.h"
 
 /* Products and attention are ours; rows and elements are shared with the table on OpenBLAS. */
-#define PACKED_OPS(NAME, OURS)                                                                   \
+#define PACKED_OPS(NAME, OURS)                                                                     \
     {                                                                                              \
         .name = NAME, .gather = blas_gather, .scatter_add = blas_scatter_add,                      \
         .norm_forward = blas_norm_forward, .norm_backward = blas_norm_backward,                    \
@@ -13,9 +13,9 @@
         .attention_branch = OURS##_attention_branch, .attention_bytes = packed_attention_bytes,    \
         .swiglu_forward = blas_swiglu_forward, .swiglu_backward = blas_swiglu_backward,            \
         .geglu_forward = blas_geglu_forward, .geglu_backward = blas_geglu_backward,                \
-        .matmul_forward = OURS##_matmul_forward,                                                 \
-        .matmul_backward_input = OURS##_matmul_backward_input,                                   \
-        .matmul_backward_weight = OURS##_matmul_backward_weight,                                 \
+        .matmul_forward = OURS##_matmul_forward,                                                   \
+        .matmul_backward_input = OURS##_matmul_backward_input,                                     \
+        .matmul_backward_weight = OURS##_matmul_backward_weight,                                   \
         .loss_forward = blas_loss_forward, .loss_backward = blas_loss_backward, .add = blas_add,   \
         .scale = blas_scale, .sum_squares = blas_sum_squares, .adamw = blas_adamw,                 \
     }

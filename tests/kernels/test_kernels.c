@@ -16,6 +16,10 @@
 #define SHAPES_RANDOM    6
 #define DIFFERENCE_STEP  1e-5
 #define DIFFERENCE_BOUND 1e-7
+/* Of what is made of products with factors rounded to 8 bits: gradients of attention, where
+ * differences of such products are multiplied again, and the rest. */
+#define HALF_BOUND          0.03
+#define HALF_GRADIENT_BOUND 0.05
 
 static void *memory(size_t count, size_t element_bytes)
 {
@@ -43,6 +47,19 @@ static struct case_shape random_shape(struct rng *rng)
     return s;
 }
 
+static bool has_word(const char *text, const char *word)
+{
+    return strstr(text, word) != NULL;
+}
+
+static double bound_of(const struct kernel_case *c, const struct kernel_ops *ops)
+{
+    const bool attention = has_word(c->name, "attention");
+    if (!has_word(ops->name, "bf16") || !(attention || has_word(c->name, "matmul")))
+        return c->bound;
+    return attention && has_word(c->name, "backward") ? HALF_GRADIENT_BOUND : HALF_BOUND;
+}
+
 /* Run the case in double and with `ops`; false, with the reason on stderr, when they differ. */
 static bool agrees(const struct kernel_case *c, const struct kernel_ops *ops,
                    const struct case_shape *shape, const int *lens, int count)
@@ -61,11 +78,11 @@ static bool agrees(const struct kernel_case *c, const struct kernel_ops *ops,
         if (p.count[a] == 0 || c->arrays[a].role == ROLE_IN)
             continue;
         const double error = problem_error(&p, a);
-        if (error <= c->bound)
+        if (error <= bound_of(c, ops))
             continue;
         fprintf(stderr, "%s of %s: array %d is off by %g, bound %g (C %d O %d H %d G %d D %d)\n",
-                c->name, ops->name, a, error, c->bound, shape->C, shape->O, shape->H, shape->G,
-                shape->D);
+                c->name, ops->name, a, error, bound_of(c, ops), shape->C, shape->O, shape->H,
+                shape->G, shape->D);
         ok = false;
     }
     problem_release(&p);
@@ -110,7 +127,7 @@ static void test_long_batches_agree(void **state)
 /* An error of ten bounds in a single element must be seen. */
 static void test_an_error_is_seen(void **state)
 {
-    static const int lens[] = {3};
+    static const int lens[] = {30};
     const struct case_shape shape = {.C = 1, .O = 1, .H = 1, .G = 1, .D = 2};
     (void)state;
     for (size_t i = 0; i < kernel_case_count; i++) {
@@ -119,10 +136,11 @@ static void test_an_error_is_seen(void **state)
         problem_make(&p, c, &shape, lens, &(const uint64_t){5}, 1);
         c->run_f64(&kernels_ref_f64, &p, p.d);
         c->run_f32(kernel_select(), &p, p.f);
-        assert_true(problem_error(&p, 0) <= c->bound);
+        const double bound = bound_of(c, kernel_select());
+        assert_true(problem_error(&p, 0) <= bound);
         const float largest = (float)fmax(fabs(p.d[0][0]), fabs(p.d[0][p.count[0] - 1]));
-        p.f[0][0] += (float)(10 * fmax(c->bound, 1e-6)) * fmaxf(largest, 4.0f);
-        assert_false(problem_error(&p, 0) <= c->bound);
+        p.f[0][0] += (float)(10 * fmax(bound, 1e-6)) * fmaxf(largest, 4.0f);
+        assert_false(problem_error(&p, 0) <= bound);
         char text[128] = "";
         assert_true(problem_is_intact(&p, text, sizeof text));
         p.f[0][-1] = 0;

@@ -109,41 +109,41 @@ static void the_loss_curve_is_that_of_f32(void **state)
     }
 }
 
-/* A candidate after a shared prompt, on two threads, has the bits of its whole text on one. */
-static void bits_do_not_depend_on_company(void **state)
+/* Candidates after a shared prompt, on two threads, have the bits of their whole texts on one;
+ * also where the prompt ends in the middle of a pair of positions, and behind a window. */
+static void check_company(const struct golden *g, int prompt)
 {
-    enum { PROMPT = 20, CANDIDATE = 5, CANDIDATES = 7 };
-    struct golden g;
+    enum { PROMPT_MAX = 40, CANDIDATE = 5, CANDIDATES = 7 };
     struct branch *branch = NULL;
     struct err err;
-    int32_t ids[CANDIDATES][PROMPT + CANDIDATE];
+    int32_t ids[CANDIDATES][PROMPT_MAX + CANDIDATE];
     struct branch_candidate candidates[CANDIDATES];
     struct branch_sum sums[CANDIDATES];
-    (void)state;
-    golden_load(&g, golden_cases[0]);
-    choose("packed/bf16");
-    struct model *model = golden_model(&g);
+    const int count = prompt + CANDIDATE;
+    assert_true(prompt <= PROMPT_MAX);
+    struct model *model = golden_model(g);
     for (int c = 0; c < CANDIDATES; c++) {
-        for (int i = 0; i < PROMPT + CANDIDATE; i++)
-            ids[c][i] = (i < PROMPT ? 3 * i : 7 * i + c) % g.config.vocabulary;
-        candidates[c] = (struct branch_candidate){ids[c] + PROMPT, CANDIDATE};
+        for (int i = 0; i < count; i++)
+            ids[c][i] = (i < prompt ? 3 * i : 7 * i + c) % g->config.vocabulary;
+        candidates[c] = (struct branch_candidate){ids[c] + prompt, CANDIDATE};
     }
     kernel_threads_set(2);
-    const struct branch_capacity room = {.prompt_tokens = PROMPT, .continuation_tokens = CANDIDATE};
+    const struct branch_capacity room = {.prompt_tokens = (size_t)prompt,
+                                         .continuation_tokens = CANDIDATE};
     assert_int_equal(branch_new(model, &room, &branch, &err), ERR_OK);
-    assert_int_equal(branch_prompt(branch, ids[0], PROMPT, &err), ERR_OK);
+    assert_int_equal(branch_prompt(branch, ids[0], (size_t)prompt, &err), ERR_OK);
     assert_int_equal(branch_score(branch, candidates, CANDIDATES, sums, NULL, &err), ERR_OK);
     kernel_threads_set(1);
-    const struct model_capacity capacity = {1, PROMPT + CANDIDATE, CANDIDATE, PROMPT + CANDIDATE};
+    const struct model_capacity capacity = {1, (size_t)count, CANDIDATE, (size_t)count};
     struct model_run *run = NULL;
     assert_int_equal(model_run_new(model, MODEL_SCORE, &capacity, &run, &err), ERR_OK);
     for (int c = 0; c < CANDIDATES; c++) {
-        uint8_t losses[PROMPT + CANDIDATE] = {0};
+        uint8_t losses[PROMPT_MAX + CANDIDATE] = {0};
         struct token_score scores[CANDIDATE];
         double nats = 0;
-        memset(losses + PROMPT, 1, CANDIDATE);
+        memset(losses + prompt, 1, CANDIDATE);
         const struct model_sequence whole = {
-            .ids = ids[c], .losses = losses, .count = PROMPT + CANDIDATE};
+            .ids = ids[c], .losses = losses, .count = (size_t)count};
         model_forward(run, &whole, 1, scores);
         for (int i = 0; i < CANDIDATE; i++)
             nats += scores[i].nats;
@@ -152,8 +152,21 @@ static void bits_do_not_depend_on_company(void **state)
     model_run_free(run);
     branch_free(branch);
     model_free(model);
-    golden_release(&g);
-    choose("packed/f32");
+}
+
+static void bits_do_not_depend_on_company(void **state)
+{
+    static const int prompts[] = {1, 20, 33, 40};
+    (void)state;
+    for (size_t k = 0; k < golden_case_count; k++) {
+        struct golden g;
+        golden_load(&g, golden_cases[k]);
+        choose("packed/bf16");
+        for (size_t i = 0; i < sizeof prompts / sizeof prompts[0]; i++)
+            check_company(&g, prompts[i]);
+        choose("packed/f32");
+        golden_release(&g);
+    }
 }
 
 static void the_class_names_the_precision(void **state)
