@@ -581,6 +581,85 @@ static const struct field blob_written_fields[] = {
     NUMBER(BOOL, msg_blob_written, complete),
 };
 
+static const struct field data_hello_fields[] = {
+    NUMBER(U64, msg_data_hello, request),
+    NAME(msg_data_hello, worker),
+    NAME(msg_data_hello, endpoint),
+    DIGEST(msg_data_hello, server_key),
+    NUMBER(U64, msg_data_hello, keys_version),
+    NUMBER(U64, msg_data_hello, coordinator_bytes),
+    NUMBER(U64, msg_data_hello, peer_bytes),
+    NUMBER(U64, msg_data_hello, shared_bytes),
+    NUMBER(U64, msg_data_hello, served_bytes),
+};
+
+static const struct field data_welcome_fields[] = {
+    NUMBER(U64, msg_data_welcome, request),
+    NUMBER(U64, msg_data_welcome, keys_version),
+    NUMBER(BOOL, msg_data_welcome, has_keys),
+    LIST(DIGEST, msg_data_welcome, keys, key_count, DATA_KEYS_MAX),
+    STRING(msg_data_welcome, store_folder, PATH_BYTES_MAX),
+    DIGEST(msg_data_welcome, store_token),
+};
+
+static const struct field blob_where_fields[] = {
+    NUMBER(U64, msg_blob_where, request),
+    DIGEST(msg_blob_where, digest),
+};
+
+static const struct field blob_source_fields[] = {
+    NAME(blob_source, worker),
+    NAME(blob_source, endpoint),
+    DIGEST(blob_source, server_key),
+};
+PART_SHAPE(blob_source, blob_source_fields);
+
+static const struct field blob_sources_fields[] = {
+    NUMBER(U64, msg_blob_sources, request),
+    NUMBER(I64, msg_blob_sources, size),
+    PARTS(msg_blob_sources, sources, source_count, BLOB_SOURCES_MAX, blob_source_shape),
+};
+
+static const struct field blob_held_fields[] = {
+    LIST(DIGEST, msg_blob_held, digests, digest_count, BLOB_STAT_DIGESTS_MAX),
+};
+
+static const struct field blob_bad_fields[] = {
+    DIGEST(msg_blob_bad, digest),
+    DIGEST(msg_blob_bad, server_key),
+};
+
+static const struct field blob_place_fields[] = {
+    NUMBER(U64, msg_blob_place, request),
+    DIGEST(msg_blob_place, digest),
+    NUMBER(U64, msg_blob_place, size),
+    NUMBER(U64, msg_blob_place, nonce),
+};
+
+static const struct field list_traffic_fields[] = {
+    NUMBER(U64, msg_list_traffic, request),
+    NAME(msg_list_traffic, after),
+};
+
+static const struct field traffic_row_fields[] = {
+    NAME(traffic_row, worker),
+    NAME(traffic_row, endpoint),
+    NUMBER(U64, traffic_row, blobs_held),
+    NUMBER(U64, traffic_row, coordinator_bytes),
+    NUMBER(U64, traffic_row, peer_bytes),
+    NUMBER(U64, traffic_row, shared_bytes),
+    NUMBER(U64, traffic_row, served_bytes),
+    NUMBER(U64, traffic_row, accusations),
+    NUMBER(I64, traffic_row, seen_ms),
+};
+PART_SHAPE(traffic_row, traffic_row_fields);
+
+static const struct field traffic_fields[] = {
+    NUMBER(U64, msg_traffic, request),
+    PARTS(msg_traffic, rows, row_count, LIST_ROWS_PER_FRAME, traffic_row_shape),
+    NUMBER(BOOL, msg_traffic, more),
+};
+
 const struct shape *codec_shape(unsigned kind)
 {
     static const struct shape shapes[MSG_KIND_COUNT] = {

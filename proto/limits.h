@@ -18,6 +18,18 @@
 #define TREE_FILES_MAX 256
 /* Digests in one BLOB_STAT: all files of a tree, with room. */
 #define BLOB_STAT_DIGESTS_MAX 512
+/* Smaller blobs always come from the coordinator: finding a peer costs more than they do. */
+#define PEER_BLOB_BYTES_MIN ((uint64_t)1024 * 1024)
+/* Workers named in answer to one BLOB_WHERE. */
+#define BLOB_SOURCES_MAX 8
+/* Keys of workers in one DATA_WELCOME: a full keyring (net_keyring.h) and the coordinator's own. */
+#define DATA_KEYS_MAX 1100
+/* A worker that serves others says so this often; silent for DATA_SILENCE_MS it is not named any
+ * more, and one that hears nothing for as long serves nobody. */
+#define DATA_HELLO_MS   5000
+#define DATA_SILENCE_MS 20000
+/* Others only report what they moved. */
+#define DATA_REPORT_MS 30000
 /* Payload of one stream batch: docs/data.md section 4. */
 #define STREAM_PAYLOAD_BYTES_MAX (64 * 1024)
 #define SPEC_BYTES_MAX           (64 * 1024)

@@ -13,6 +13,7 @@
 
 #include "hash.h"
 #include "retry_policy.h"
+#include "vocab_data.h"
 
 #define PROTOCOL_VERSION 2
 
@@ -654,7 +655,16 @@ struct msg_blob_written {
     X(GC_STATE, gc_state, 'R')                                                                     \
     X(GET_ALLOCS, get_allocs, 'C')                                                                 \
     X(ALLOC_ACT, alloc_act, 'C')                                                                   \
-    X(ALLOCS, allocs, 'R')
+    X(ALLOCS, allocs, 'R')                                                                         \
+    X(DATA_HELLO, data_hello, 'D')                                                                 \
+    X(DATA_WELCOME, data_welcome, 'D')                                                             \
+    X(BLOB_WHERE, blob_where, 'D')                                                                 \
+    X(BLOB_SOURCES, blob_sources, 'D')                                                             \
+    X(BLOB_HELD, blob_held, 'D')                                                                   \
+    X(BLOB_BAD, blob_bad, 'D')                                                                     \
+    X(BLOB_PLACE, blob_place, 'D')                                                                 \
+    X(LIST_TRAFFIC, list_traffic, 'C')                                                             \
+    X(TRAFFIC, traffic, 'R')
 
 enum msg_kind {
     MSG_NONE = 0,

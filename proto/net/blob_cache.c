@@ -10,10 +10,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "blob_folder.h"
 #include "file.h"
 
 #define PART_AGE_MAX_S 3600
-#define BLOB_MODE      0444 /* a link in somebody's folder must not be a way to change the blob */
 
 char *blob_cache_path(const char *cache, const struct digest *digest, struct arena *arena)
 {
@@ -63,14 +63,6 @@ enum err_code blob_cache_add_bytes(const char *cache, const void *bytes, size_t 
     return rc;
 }
 
-/* Give a file a second name, or a copy where links cannot reach. */
-static enum err_code link_or_copy(const char *from, const char *to, struct err *err)
-{
-    if (link(from, to) == 0 || errno == EEXIST)
-        return ERR_OK;
-    return file_copy(from, to, BLOB_MODE, err);
-}
-
 /* The content of `path`, whose digest is known, becomes a blob. */
 static enum err_code adopt(const char *cache, const char *path, const struct digest *digest,
                            struct err *err)
@@ -90,7 +82,7 @@ static enum err_code adopt(const char *cache, const char *path, const struct dig
         rc = err_os(err, errno, "fsync '%s'", path);
     close(fd);
     if (rc == ERR_OK)
-        rc = link_or_copy(path, blob, err);
+        rc = blob_link_or_copy(path, blob, err);
     if (rc == ERR_OK)
         rc = file_sync_dir(cache, err);
 done:
@@ -170,8 +162,8 @@ static enum err_code fill_folder(const char *cache, const struct tree *tree, con
     struct arena arena = {0};
     enum err_code rc = ERR_OK;
     for (size_t i = 0; rc == ERR_OK && i < tree->file_count; i++)
-        rc = link_or_copy(blob_cache_path(cache, &tree->files[i].digest, &arena),
-                          arena_printf(&arena, "%s/%s", to, tree->files[i].name), err);
+        rc = blob_link_or_copy(blob_cache_path(cache, &tree->files[i].digest, &arena),
+                               arena_printf(&arena, "%s/%s", to, tree->files[i].name), err);
     arena_release(&arena);
     return rc;
 }

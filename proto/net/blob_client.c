@@ -1,24 +1,24 @@
-/* A queue of transfers; the first one's current item is the only one that talks to the store.
+/* A queue of transfers; only the first one's current item is under way.
  *
- *   idle → asking (BLOB_STAT) → moving (BLOB_READ … or BLOB_WRITE …) → idle
+ *   get: idle → asking (BLOB_WHERE) → near (link or copy) → idle
+ *                                   → moving (BLOB_READ …, from a worker or the coordinator) → idle
+ *                                   ↔ waiting (those who have it are busy)
+ *   put: idle → asking (BLOB_STAT) → near → placing (BLOB_PLACE) → idle
+ *                                  → moving (BLOB_WRITE …) → idle
  *
  * Every start and restart takes a new request id, and answers to an older one are ignored: that
  * makes late and doubled answers harmless, and a restart is always safe. `moved` only counts bytes
  * that are here and hashed (get) or that the store acknowledged (put); a restart goes on from
  * there. */
-#include "blob_client.h"
-
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "blob_cache.h"
-#include "blob_transfer.h"
+#include "blob_client_internal.h"
 #include "check.h"
 #include "codec.h"
 #include "file.h"
@@ -26,118 +26,55 @@
 #include "log.h"
 
 #define TICK_MS             250
-#define RETRY_MS            2000
 #define PATIENCE_DEFAULT_MS 60000
 
-enum phase { PHASE_IDLE, PHASE_ASKING, PHASE_MOVING };
+static void finish(struct blob_client *client, enum err_code code, const struct err *err);
 
-struct blob_client {
-    struct net_socket *socket;
-    uv_timer_t timer;
-    bool closing;
-    char *cache;
-    char endpoint[256];
-    char link[512];      /* what the socket last said about its connection */
-    char waits_for[512]; /* why the store takes nothing now, in its words; or empty */
-    int64_t patience_ms;
-    struct blob_transfer *head;
-    struct strbuf frame;
-
-    /* The current item. */
-    enum phase phase;
-    uint64_t request;
-    int fd;
-    char *temporary; /* get: where the bytes gather */
-    struct hash_state hash;
-    uint64_t total, moved, next; /* bytes; `next` is the offset to ask for or send next */
-    int in_flight;
-    int64_t progress_ms;  /* when the item last got further */
-    int64_t restarted_ms; /* when it last asked anew */
-};
-
-static void fail(struct blob_client *client, enum err_code code, const struct err *err);
-static void item_done(struct blob_client *client);
-static void pump(struct blob_client *client);
-
-static int64_t now_ms(const struct blob_client *client)
+int64_t blob_now_ms(const struct blob_client *client)
 {
-    return (int64_t)uv_now(client->timer.loop);
+    return (int64_t)uv_now(client->loop);
 }
 
-static const struct blob_item *current(const struct blob_client *client)
+const struct blob_item *blob_current(const struct blob_client *client)
 {
     return &client->head->items[client->head->item_index];
 }
 
-/* Set `err` with the blob's name in front, and give the transfer up. */
-#define FAIL(client, code, ...)                                                                    \
-    do {                                                                                           \
-        struct err failure_;                                                                       \
-        fail(client, err_set(&failure_, code, __VA_ARGS__), &failure_);                            \
-    } while (0)
-
-#define FAIL_OS(client, ...)                                                                       \
-    do {                                                                                           \
-        struct err failure_;                                                                       \
-        fail(client, err_os(&failure_, errno, __VA_ARGS__), &failure_);                            \
-    } while (0)
-
 /* ---- sending ---- */
 
-static bool send_message(struct blob_client *client, const struct msg *m)
+bool blob_send_to(struct blob_client *client, struct net_socket *socket, const struct msg *m)
 {
     struct err err;
     strbuf_clear(&client->frame);
     enum err_code rc = codec_encode(m, FRAME_DATA_BYTES_MAX, &client->frame, &err);
     ASSERT(rc == ERR_OK);
-    /* Not connected, or the queue is full: the tick or the next connection repeats. */
-    return net_dealer_send(client->socket, client->frame.data, client->frame.len, &err) == ERR_OK;
+    return net_dealer_send(socket, client->frame.data, client->frame.len, &err) == ERR_OK;
 }
 
-static void ask(struct blob_client *client)
+bool blob_send(struct blob_client *client, const struct msg *m)
 {
-    struct digest digest = current(client)->digest;
-    const struct msg m = {.kind = MSG_BLOB_STAT, .blob_stat = {client->request, &digest, 1}};
-    client->phase = PHASE_ASKING;
-    send_message(client, &m);
+    return blob_send_to(client, client->socket, m);
 }
 
-static bool send_read(struct blob_client *client)
+void blob_ask(struct blob_client *client)
 {
-    const struct msg m = {.kind = MSG_BLOB_READ,
-                          .blob_read = {client->request, current(client)->digest, client->next}};
-    return send_message(client, &m);
+    struct digest digest = blob_current(client)->digest;
+    const struct msg stat = {.kind = MSG_BLOB_STAT, .blob_stat = {client->request, &digest, 1}};
+    const struct msg where = {.kind = MSG_BLOB_WHERE, .blob_where = {client->request, digest}};
+    client->phase = BLOB_ASKING;
+    if (client->settle_until_ms > blob_now_ms(client))
+        return; /* what the coordinator can do is known in a moment */
+    client->settle_until_ms = 0;
+    blob_send(client, client->is_welcome && !client->head->is_put ? &where : &stat);
 }
 
-static bool send_write(struct blob_client *client)
+void blob_pump(struct blob_client *client)
 {
-    uint8_t chunk[BLOB_CHUNK_BYTES];
-    const uint64_t left = client->total - client->next;
-    const size_t len = left < sizeof chunk ? (size_t)left : sizeof chunk;
-    ssize_t n = pread(client->fd, chunk, len, (off_t)client->next);
-    if (n != (ssize_t)len) {
-        FAIL(client, n < 0 ? ERR_IO : ERR_CORRUPT, "send blob: '%s' %s", current(client)->path,
-             n < 0 ? strerror(errno) : "became shorter");
-        return false;
-    }
-    const struct msg m = {.kind = MSG_BLOB_WRITE,
-                          .blob_write = {.request = client->request,
-                                         .digest = current(client)->digest,
-                                         .offset = client->next,
-                                         .total = client->total,
-                                         .crc32c = hash_crc32c(chunk, len),
-                                         .data = {chunk, len}}};
-    return send_message(client, &m);
-}
-
-/* Keep the allowed number of chunks in flight. */
-static void pump(struct blob_client *client)
-{
-    while (client->phase == PHASE_MOVING && client->in_flight < BLOB_CHUNKS_IN_FLIGHT) {
+    while (client->phase == BLOB_MOVING && client->in_flight < BLOB_CHUNKS_IN_FLIGHT) {
         const bool empty_put = client->head->is_put && client->total == 0 && client->in_flight == 0;
         if (client->next >= client->total && !empty_put)
             return;
-        if (!(client->head->is_put ? send_write(client) : send_read(client)))
+        if (!(client->head->is_put ? blob_put_send(client) : blob_get_send(client)))
             return;
         client->in_flight++;
         client->next += BLOB_CHUNK_BYTES;
@@ -146,22 +83,26 @@ static void pump(struct blob_client *client)
     }
 }
 
-static void restart(struct blob_client *client)
+void blob_restart(struct blob_client *client)
 {
     client->request++;
     client->in_flight = 0;
     client->next = client->moved;
-    client->restarted_ms = now_ms(client);
-    if (client->phase == PHASE_ASKING)
-        ask(client);
+    client->restarted_ms = blob_now_ms(client);
+    if (client->phase == BLOB_ASKING)
+        blob_ask(client);
+    else if (client->phase == BLOB_PLACING)
+        blob_put_place(client);
     else
-        pump(client);
+        blob_pump(client);
 }
 
 /* ---- the current item ---- */
 
 static void close_item(struct blob_client *client)
 {
+    if (client->near)
+        blob_near_abandon(client);
     if (client->fd >= 0)
         close(client->fd);
     if (client->temporary)
@@ -169,78 +110,24 @@ static void close_item(struct blob_client *client)
     free(client->temporary);
     client->fd = -1;
     client->temporary = NULL;
-    client->phase = PHASE_IDLE;
+    client->phase = BLOB_IDLE;
     client->request++; /* whatever is still on its way is not for the next item */
-}
-
-static void start_put(struct blob_client *client)
-{
-    struct stat status;
-    const char *path = current(client)->path;
-    client->fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (client->fd < 0 || fstat(client->fd, &status) != 0) {
-        FAIL(client, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "send blob: open '%s': %s", path,
-             strerror(errno));
-        return;
-    }
-    client->total = (uint64_t)status.st_size;
-    restart(client);
 }
 
 static void start_item(struct blob_client *client)
 {
     client->moved = client->total = 0;
     client->waits_for[0] = '\0';
-    client->progress_ms = now_ms(client);
-    client->phase = PHASE_ASKING;
+    client->near_failed = false;
+    client->progress_ms = blob_now_ms(client);
+    client->phase = BLOB_ASKING;
+    blob_sources_reset(&client->sources);
     if (client->head->is_put)
-        start_put(client);
-    else if (blob_cache_has(client->cache, &current(client)->digest))
-        item_done(client);
+        blob_put_start(client);
+    else if (blob_cache_has(client->cache, &blob_current(client)->digest))
+        blob_item_done(client);
     else
-        restart(client);
-}
-
-static void start_moving_get(struct blob_client *client, int64_t size)
-{
-    struct arena arena = {0};
-    char *path = arena_printf(&arena, "%s.part.XXXXXX",
-                              blob_cache_path(client->cache, &current(client)->digest, &arena));
-    client->temporary = strdup(path);
-    ASSERT(client->temporary != NULL);
-    arena_release(&arena);
-    client->fd = mkostemp(client->temporary, O_CLOEXEC);
-    if (client->fd < 0) {
-        free(client->temporary);
-        client->temporary = NULL;
-        FAIL_OS(client, "fetch blob: create a file in '%s'", client->cache);
-        return;
-    }
-    hash_init(&client->hash);
-    client->total = (uint64_t)size;
-    client->phase = PHASE_MOVING;
-}
-
-/* All bytes are here: check them, make them durable, give them their name. */
-static void finish_get(struct blob_client *client)
-{
-    struct arena arena = {0};
-    struct err err;
-    enum err_code rc = ERR_OK;
-    const struct digest digest = hash_final(&client->hash);
-    const char *path = blob_cache_path(client->cache, &current(client)->digest, &arena);
-    if (!digest_equal(&digest, &current(client)->digest))
-        rc = err_set(&err, ERR_CORRUPT, "fetch blob: the bytes do not match the digest");
-    else if (fchmod(client->fd, 0444) != 0 || fsync(client->fd) != 0 ||
-             rename(client->temporary, path) != 0)
-        rc = err_os(&err, errno, "fetch blob: write '%s'", path);
-    else
-        rc = file_sync_dir(client->cache, &err);
-    arena_release(&arena);
-    if (rc == ERR_OK)
-        item_done(client);
-    else
-        fail(client, rc, &err);
+        blob_restart(client);
 }
 
 /* ---- the queue ---- */
@@ -257,17 +144,17 @@ static void finish(struct blob_client *client, enum err_code code, const struct 
     done(ctx, code, err);
 }
 
-static void fail(struct blob_client *client, enum err_code code, const struct err *err)
+void blob_fail(struct blob_client *client, enum err_code code, const struct err *err)
 {
     char hex[DIGEST_HEX_SIZE];
     struct err named = *err;
     struct digest digest =
-        client->head->item_count > 0 ? current(client)->digest : client->head->digest;
+        client->head->item_count > 0 ? blob_current(client)->digest : client->head->digest;
     err_wrap(&named, "blob %.12s", digest_hex(&digest, hex));
     finish(client, code, &named);
 }
 
-static void item_done(struct blob_client *client)
+void blob_item_done(struct blob_client *client)
 {
     struct blob_transfer *t = client->head;
     struct err err;
@@ -275,7 +162,7 @@ static void item_done(struct blob_client *client)
     if (t->is_tree && !t->is_put && t->item_index == 0) {
         enum err_code rc = blob_transfer_list_tree(t, client->cache, &err);
         if (rc != ERR_OK) {
-            fail(client, rc, &err);
+            blob_fail(client, rc, &err);
             return;
         }
     }
@@ -284,15 +171,14 @@ static void item_done(struct blob_client *client)
         finish(client, ERR_OK, NULL);
 }
 
-/* Start items until one has to wait for the store. */
-static void advance(struct blob_client *client)
+void blob_advance(struct blob_client *client)
 {
-    while (!client->closing && client->head && client->phase == PHASE_IDLE) {
+    while (!client->closing && client->head && client->phase == BLOB_IDLE) {
         struct err err;
         enum err_code rc =
             client->head->items ? ERR_OK : blob_transfer_list(client->head, client->cache, &err);
         if (rc != ERR_OK)
-            fail(client, rc, &err);
+            blob_fail(client, rc, &err);
         else
             start_item(client);
     }
@@ -300,131 +186,84 @@ static void advance(struct blob_client *client)
         uv_timer_stop(&client->timer);
 }
 
+/* Does what is under way wait for the coordinator? */
+static bool waits_for_coordinator(const struct blob_client *client)
+{
+    return client->phase == BLOB_ASKING || client->phase == BLOB_PLACING ||
+           (client->phase == BLOB_MOVING && client->sources.current < 0);
+}
+
+static void coordinator_tick(struct blob_client *client)
+{
+    const int64_t now = blob_now_ms(client);
+    const bool is_late = now - client->progress_ms >= client->patience_ms;
+    if (is_late && client->waits_for[0])
+        BLOB_FAIL(client, ERR_UNAVAILABLE, "%s", client->waits_for);
+    else if (is_late)
+        BLOB_FAIL(client, ERR_UNAVAILABLE, "no answer from %s for %" PRId64 " s%s%s",
+                  client->endpoint, client->patience_ms / 1000, client->link[0] ? ": " : "",
+                  client->link);
+    else if (now - client->progress_ms >= RETRY_MS && now - client->restarted_ms >= RETRY_MS)
+        blob_restart(client);
+    else if (client->phase == BLOB_ASKING && client->settle_until_ms > 0 &&
+             now >= client->settle_until_ms)
+        blob_restart(client);
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct blob_client *client = timer->data;
-    const int64_t now = now_ms(client);
-    if (client->phase != PHASE_IDLE) {
-        const bool is_late = now - client->progress_ms >= client->patience_ms;
-        if (is_late && client->waits_for[0])
-            FAIL(client, ERR_UNAVAILABLE, "%s", client->waits_for);
-        else if (is_late)
-            FAIL(client, ERR_UNAVAILABLE, "no answer from %s for %" PRId64 " s%s%s",
-                 client->endpoint, client->patience_ms / 1000, client->link[0] ? ": " : "",
-                 client->link);
-        else if (now - client->progress_ms >= RETRY_MS && now - client->restarted_ms >= RETRY_MS)
-            restart(client);
-    }
-    advance(client);
+    if (waits_for_coordinator(client))
+        coordinator_tick(client);
+    else if (client->phase == BLOB_MOVING || client->phase == BLOB_WAITING)
+        blob_get_tick(client);
+    blob_advance(client);
 }
 
 /* ---- what the store says ---- */
 
-static void on_size(struct blob_client *client, int64_t size)
+static void on_sizes(struct blob_client *client, int64_t size, const struct blob_source *sources,
+                     size_t source_count)
 {
-    if (client->head->is_put && size >= 0) {
-        item_done(client); /* it is there already */
-        return;
-    }
-    if (!client->head->is_put && size < 0) {
-        FAIL(client, ERR_NOT_FOUND, "the store does not have it");
-        return;
-    }
-    client->progress_ms = now_ms(client);
-    if (client->head->is_put) {
-        client->phase = PHASE_MOVING;
-    } else if (size > BLOB_BYTES_MAX) {
-        FAIL(client, ERR_LIMIT, "it has %" PRId64 " bytes", size);
-        return;
-    } else {
-        start_moving_get(client, size);
-    }
-    if (client->phase == PHASE_MOVING && !client->head->is_put && client->total == 0)
-        finish_get(client);
+    if (client->head->is_put)
+        blob_put_size(client, size);
     else
-        pump(client);
+        blob_get_size(client, size, sources, source_count);
 }
 
-static void on_chunk(struct blob_client *client, const struct msg_blob_chunk *chunk)
-{
-    const uint64_t left = client->total - client->moved;
-    const size_t expected = left < BLOB_CHUNK_BYTES ? (size_t)left : BLOB_CHUNK_BYTES;
-    if (chunk->offset != client->moved)
-        return; /* a gap: something was lost, and the tick starts over */
-    if (chunk->total != client->total || chunk->data.len != expected ||
-        chunk->crc32c != hash_crc32c(chunk->data.data, chunk->data.len)) {
-        FAIL(client, ERR_CORRUPT, "fetch blob: a damaged chunk at %" PRIu64, chunk->offset);
-        return;
-    }
-    ssize_t n = pwrite(client->fd, chunk->data.data, chunk->data.len, (off_t)chunk->offset);
-    if (n != (ssize_t)chunk->data.len) {
-        errno = n < 0 ? errno : ENOSPC; /* a file takes less than asked only when nothing is left */
-        FAIL_OS(client, "fetch blob: write in '%s'", client->cache);
-        return;
-    }
-    /* Let the kernel write while more arrives, so that the fsync at the end does not stall the
-     * loop; a mere hint. */
-    (void)sync_file_range(client->fd, (off_t)chunk->offset, (off_t)chunk->data.len,
-                          SYNC_FILE_RANGE_WRITE);
-    hash_update(&client->hash, chunk->data.data, chunk->data.len);
-    client->moved += chunk->data.len;
-    client->in_flight--;
-    client->progress_ms = now_ms(client);
-    if (client->moved == client->total)
-        finish_get(client);
-    else
-        pump(client);
-}
-
-static void on_written(struct blob_client *client, const struct msg_blob_written *written)
-{
-    if (written->complete) {
-        item_done(client);
-        return;
-    }
-    if (written->next > client->total) {
-        FAIL(client, ERR_CORRUPT, "send blob: the store wants byte %" PRIu64 " of %" PRIu64,
-             written->next, client->total);
-        return;
-    }
-    client->in_flight--;
-    if (written->next > client->moved)
-        client->progress_ms = now_ms(client);
-    if (written->next > client->next)
-        client->next = written->next; /* a former writer left a part */
-    if (written->next < client->moved) {
-        client->moved = written->next; /* the store lost its part */
-        restart(client);
-        return;
-    }
-    client->moved = written->next;
-    if (client->in_flight == 0)
-        client->next = client->moved; /* chunks were lost or out of order */
-    pump(client);
-}
-
-/* A store that has no room now is asked again until patience ends; other refusals are final. */
+/* A store that has no room now is asked again until patience ends; other refusals are final, but
+ * for what was put into its folder: there is another way. */
 static void on_refusal(struct blob_client *client, const struct msg_error *error)
 {
     if (error->code == ERR_UNAVAILABLE)
         snprintf(client->waits_for, sizeof client->waits_for, "%s", error->text);
+    else if (error->code != ERR_OK && client->phase == BLOB_PLACING)
+        blob_put_by_socket(client, error->text);
     else if (error->code != ERR_OK)
-        FAIL(client, error->code, "%s", error->text);
+        BLOB_FAIL(client, error->code, "%s", error->text);
 }
 
 static void on_message(struct blob_client *client, const struct msg *m)
 {
-    if (client->phase == PHASE_IDLE)
+    const bool asking = client->phase == BLOB_ASKING;
+    if (m->kind == MSG_DATA_WELCOME) {
+        blob_presence_welcome(client, &m->data_welcome);
         return;
-    if (m->kind == MSG_BLOB_SIZES && m->blob_sizes.request == client->request &&
-        m->blob_sizes.size_count == 1 && client->phase == PHASE_ASKING)
-        on_size(client, m->blob_sizes.sizes[0]);
+    }
+    if (!waits_for_coordinator(client))
+        return;
+    if (m->kind == MSG_BLOB_SIZES && m->blob_sizes.request == client->request && asking &&
+        m->blob_sizes.size_count == 1)
+        on_sizes(client, m->blob_sizes.sizes[0], NULL, 0);
+    else if (m->kind == MSG_BLOB_SOURCES && m->blob_sources.request == client->request && asking)
+        on_sizes(client, m->blob_sources.size, m->blob_sources.sources,
+                 m->blob_sources.source_count);
     else if (m->kind == MSG_BLOB_CHUNK && m->blob_chunk.request == client->request &&
-             client->phase == PHASE_MOVING && !client->head->is_put)
-        on_chunk(client, &m->blob_chunk);
-    else if (m->kind == MSG_BLOB_WRITTEN && m->blob_written.request == client->request &&
-             client->phase == PHASE_MOVING && client->head->is_put)
-        on_written(client, &m->blob_written);
+             client->phase == BLOB_MOVING && !client->head->is_put)
+        blob_get_chunk(client, &m->blob_chunk);
+    else if (m->kind == MSG_BLOB_WRITTEN && m->blob_written.request == client->request && !asking &&
+             client->head->is_put)
+        blob_put_written(client, &m->blob_written);
     else if (m->kind == MSG_ERROR && m->error.request == client->request)
         on_refusal(client, &m->error);
 }
@@ -445,15 +284,18 @@ static void on_receive(void *ctx, const struct net_peer *peer, enum net_role rol
     else
         log_event(LOG_WARN, "frame_refused", "socket=data error=\"%s\"", err.text);
     arena_release(&arena);
-    advance(client);
+    blob_advance(client);
 }
 
 static void on_status(void *ctx, int connected, const char *text)
 {
     struct blob_client *client = ctx;
     snprintf(client->link, sizeof client->link, "%s", connected ? "" : text);
-    if (connected && client->phase != PHASE_IDLE)
-        restart(client);
+    if (!connected)
+        return;
+    blob_presence_connected(client);
+    if (waits_for_coordinator(client))
+        blob_restart(client);
 }
 
 /* ---- life ---- */
@@ -481,20 +323,30 @@ enum err_code blob_client_new(const struct blob_client_options *options, struct 
         free(client);
         return rc;
     }
+    client->net = options->net;
+    client->loop = options->loop;
+    client->own = *options->own;
     client->fd = -1;
+    client->sources.current = -1;
     client->cache = strdup(options->cache);
     ASSERT(client->cache != NULL);
     snprintf(client->endpoint, sizeof client->endpoint, "%s", options->endpoint);
     client->patience_ms = options->patience_ms > 0 ? options->patience_ms : PATIENCE_DEFAULT_MS;
     uv_timer_init(options->loop, &client->timer);
     client->timer.data = client;
+    client->open_handles = 1;
+    blob_presence_open(client, options);
     *out = client;
     return ERR_OK;
 }
 
-static void on_timer_closed(uv_handle_t *handle)
+void blob_handle_closed(uv_handle_t *handle)
 {
     struct blob_client *client = handle->data;
+    if (--client->open_handles > 0)
+        return;
+    blob_presence_release(client);
+    explicit_bzero(&client->own, sizeof client->own);
     strbuf_release(&client->frame);
     free(client->cache);
     free(client);
@@ -510,8 +362,10 @@ void blob_client_free(struct blob_client *client)
         client->head = transfer->next;
         blob_transfer_free(transfer);
     }
+    blob_peer_close(client);
     net_socket_free(client->socket);
-    uv_close((uv_handle_t *)&client->timer, on_timer_closed);
+    uv_close((uv_handle_t *)&client->timer, blob_handle_closed);
+    uv_close((uv_handle_t *)&client->beat, blob_handle_closed);
 }
 
 static void enqueue(struct blob_client *client, struct blob_transfer *transfer)
@@ -520,7 +374,7 @@ static void enqueue(struct blob_client *client, struct blob_transfer *transfer)
     while (*at)
         at = &(*at)->next;
     *at = transfer;
-    if (client->phase == PHASE_IDLE)
+    if (client->phase == BLOB_IDLE)
         uv_timer_start(&client->timer, on_tick, 0, TICK_MS);
 }
 
@@ -556,6 +410,11 @@ void blob_client_put_tree(struct blob_client *client, const struct digest *diges
     enqueue(client, blob_transfer_new(BLOB_PUT | BLOB_TREE, digest, done, ctx));
 }
 
+struct blob_traffic blob_client_traffic(const struct blob_client *client)
+{
+    return client->traffic;
+}
+
 void blob_client_cancel(struct blob_client *client, const void *ctx)
 {
     if (client->head && client->head->ctx == ctx)
@@ -569,6 +428,6 @@ void blob_client_cancel(struct blob_client *client, const void *ctx)
             at = &transfer->next;
         }
     }
-    if (client->head && client->phase == PHASE_IDLE)
+    if (client->head && client->phase == BLOB_IDLE)
         uv_timer_start(&client->timer, on_tick, 0, TICK_MS);
 }

@@ -51,6 +51,17 @@ void net_key_pair_new(struct net_key_pair *out)
     ASSERT(rc == 0); /* only fails when libzmq was built without CURVE */
 }
 
+void net_public_key_from_raw(const uint8_t raw[NET_KEY_BYTES], struct net_public_key *out)
+{
+    char *text = zmq_z85_encode(out->z85, raw, NET_KEY_BYTES);
+    ASSERT(text != NULL); /* any 32 bytes have a text */
+}
+
+bool net_public_key_to_raw(const struct net_public_key *key, uint8_t out[NET_KEY_BYTES])
+{
+    return strlen(key->z85) == Z85_CHARS && zmq_z85_decode(out, key->z85) != NULL;
+}
+
 enum err_code net_key_write_new(const char *path, const char *text, struct err *err)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);

@@ -29,6 +29,10 @@ struct net_key_pair {
 };
 
 void net_key_pair_new(struct net_key_pair *out);
+/* The 32 bytes of a key, as messages carry it, and back. */
+#define NET_KEY_BYTES 32
+void net_public_key_from_raw(const uint8_t raw[NET_KEY_BYTES], struct net_public_key *out);
+bool net_public_key_to_raw(const struct net_public_key *key, uint8_t out[NET_KEY_BYTES]);
 
 /* What a worker or client needs to reach a coordinator: one JSON file, mode 0600, one per role.
  * Loading refuses files that group or others can read (ERR_DENIED, with the chmod to run). */

@@ -16,7 +16,8 @@
 #define OPTION_ZAP_ENFORCE_DOMAIN 93
 
 /* A tripwire, not flow control: credits keep queues far below it. */
-#define QUEUE_FRAMES 256
+#define QUEUE_FRAMES      256
+#define DATA_QUEUE_FRAMES 64
 /* CURVE wraps a frame in a command of at most this many more bytes, and MAXMSGSIZE counts them. */
 #define CURVE_FRAME_EXTRA_BYTES 64
 
@@ -213,6 +214,14 @@ static void link_socket(struct net_socket *socket, struct net_socket **out)
     *out = socket;
 }
 
+/* Frames of a data socket are large: who does not read must not fill memory with them. */
+static int send_queue_frames(const struct net_router_options *options)
+{
+    if (options->queue_frames > 0)
+        return options->queue_frames;
+    return options->frame_bytes_max > FRAME_BYTES_MAX ? DATA_QUEUE_FRAMES : QUEUE_FRAMES;
+}
+
 static enum err_code router_setup(struct net_socket *socket,
                                   const struct net_router_options *options, struct err *err)
 {
@@ -222,6 +231,7 @@ static enum err_code router_setup(struct net_socket *socket,
         {ZMQ_ROUTER_MANDATORY, 1, "mandatory routing"}, /* otherwise frames vanish silently */
         {ZMQ_CURVE_SERVER, 1, "encryption"},
         {OPTION_ZAP_ENFORCE_DOMAIN, 1, "key checking"},
+        {ZMQ_SNDHWM, send_queue_frames(options), "send queue"},
         {ZMQ_BACKLOG, 256, "backlog"}, /* all workers come back at once after a restart */
     };
     net_auth_domain(options->roles, domain);

@@ -159,6 +159,15 @@ static struct bytes payloads[] = {BYTES("first"), BYTES(""), BYTES("third\0with 
 static struct digest digests[] = {DIGEST(1), DIGEST(2), DIGEST(3)};
 static int64_t sizes[] = {0, -1, BLOB_BYTES_MAX};
 
+static struct blob_source sources[] = {
+    {"worker-1", "tcp://node-7:7070", DIGEST(60)},
+    {"worker-2", "tcp://10.0.0.9:40001", DIGEST(62)},
+};
+static struct traffic_row traffic[] = {
+    {"worker-1", "tcp://node-7:7070", 12, 1 << 20, 2 << 20, 3 << 20, 4 << 20, 1, 1800000000123},
+    {"worker-2", "", 0, 0, 0, 0, 0, 0, 0},
+};
+
 static const struct msg examples[] = {
     {.kind = MSG_HELLO,
      .hello = {PROTOCOL_VERSION, "worker-1", DIGEST(9), "host-1", 8, 2, 1ull << 34,
@@ -270,6 +279,17 @@ static const struct msg examples[] = {
     {.kind = MSG_ALLOC_ACT, .alloc_act = {5, ALLOC_WISH_PAUSE, "long", "{}"}},
     {.kind = MSG_ALLOCS, .allocs = {5, "{\"queues\": []}"}},
     {.kind = MSG_GC_STATE, .gc_state = {5, true, false, 1, 2, 3, 4, 5, 6}},
+    {.kind = MSG_DATA_HELLO,
+     .data_hello = {6, "worker-1", "tcp://node-7:7070", DIGEST(60), 17, 1, 2, 3, 4}},
+    {.kind = MSG_DATA_WELCOME,
+     .data_welcome = {6, 17, true, digests, COUNT(digests), "/var/lib/triad/blobs", DIGEST(61)}},
+    {.kind = MSG_BLOB_WHERE, .blob_where = {6, DIGEST(1)}},
+    {.kind = MSG_BLOB_SOURCES, .blob_sources = {6, 262149, sources, COUNT(sources)}},
+    {.kind = MSG_BLOB_HELD, .blob_held = {digests, COUNT(digests)}},
+    {.kind = MSG_BLOB_BAD, .blob_bad = {DIGEST(1), DIGEST(60)}},
+    {.kind = MSG_BLOB_PLACE, .blob_place = {6, DIGEST(1), 262149, 99}},
+    {.kind = MSG_LIST_TRAFFIC, .list_traffic = {5, "w1"}},
+    {.kind = MSG_TRAFFIC, .traffic = {5, traffic, COUNT(traffic), true}},
     /* Edges: nothing in lists, nothing in texts, extreme numbers. */
     {.kind = MSG_HELLO,
      .hello =

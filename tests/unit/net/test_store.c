@@ -73,20 +73,32 @@ static void on_read(struct test_store *store, const struct net_peer *peer,
                     const struct msg_blob_read *read)
 {
     const struct test_blob *blob = find(store, &read->digest);
+    if (store->is_busy) {
+        store->refused++;
+        answer(store, peer,
+               &(struct msg){.kind = MSG_ERROR, .error = {read->request, ERR_UNAVAILABLE, "busy"}});
+        return;
+    }
+    if (store->breaks_after_reads && store->reads >= store->breaks_after_reads)
+        return;
     store->reads++;
     assert_non_null(blob);
     assert_true(read->offset < blob->total);
     uint64_t left = blob->total - read->offset;
     size_t len = left < BLOB_CHUNK_BYTES ? (size_t)left : BLOB_CHUNK_BYTES;
-    uint32_t crc32c = hash_crc32c(blob->bytes + read->offset, len);
+    uint8_t *chunk = test_malloc(len);
+    memcpy(chunk, blob->bytes + read->offset, len);
+    chunk[0] ^= store->lies;
+    uint32_t crc32c = hash_crc32c(chunk, len);
     struct msg m = {.kind = MSG_BLOB_CHUNK,
                     .blob_chunk = {read->request,
                                    read->digest,
                                    read->offset,
                                    blob->total,
                                    store->damages_chunks ? ~crc32c : crc32c,
-                                   {blob->bytes + read->offset, len}}};
+                                   {chunk, len}}};
     answer(store, peer, &m);
+    test_free(chunk);
 }
 
 static void on_write(struct test_store *store, const struct net_peer *peer,
@@ -127,10 +139,33 @@ void test_store_receive(void *ctx, const struct net_peer *peer, enum net_role ro
     arena_init(&arena, DECODE_BUDGET_BYTES);
     if (codec_decode(bytes, len, "D", &arena, &m, &err) != ERR_OK)
         fail_msg("%s", err.text);
-    if (m.kind == MSG_BLOB_READ) {
+    if (m.kind == MSG_DATA_HELLO) {
+        store->frames--; /* asks for nothing */
+        if (store->welcome) {
+            struct msg reply = {.kind = MSG_DATA_WELCOME, .data_welcome = *store->welcome};
+            reply.data_welcome.request = m.data_hello.request;
+            answer(store, peer, &reply);
+        }
+    } else if (m.kind == MSG_BLOB_READ) {
         on_read(store, peer, &m.blob_read);
     } else if (m.kind == MSG_BLOB_WRITE) {
         on_write(store, peer, &m.blob_write);
+    } else if (m.kind == MSG_BLOB_WHERE) {
+        store->stats++;
+        const struct test_blob *blob = test_store_find(store, &m.blob_where.digest);
+        struct msg reply = {.kind = MSG_BLOB_SOURCES,
+                            .blob_sources = {m.blob_where.request, blob ? (int64_t)blob->total : -1,
+                                             store->sources, store->source_count}};
+        answer(store, peer, &reply);
+    } else if (m.kind == MSG_BLOB_HELD) {
+        store->held_told += m.blob_held.digest_count;
+    } else if (m.kind == MSG_BLOB_BAD) {
+        assert_true(store->accused_count < TEST_STORE_BLOBS_MAX);
+        store->accused[store->accused_count++] = m.blob_bad.server_key;
+    } else if (m.kind == MSG_BLOB_PLACE) {
+        store->places++;
+        if (store->on_place)
+            store->on_place(store, peer, &m.blob_place);
     } else {
         assert_int_equal(m.kind, MSG_BLOB_STAT);
         assert_int_equal(m.blob_stat.digest_count, 1);

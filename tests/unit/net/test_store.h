@@ -27,6 +27,18 @@ struct test_store {
     bool damages_chunks;
     bool holds_answers; /* count instead of answering: how many are outstanding? */
     size_t held;
+    /* What a coordinator that knows DATA_HELLO adds; NULL: it does not. */
+    const struct msg_data_welcome *welcome;
+    struct blob_source *sources; /* told to whoever asks where a blob is */
+    size_t source_count;
+    size_t held_told, places;
+    struct digest accused[TEST_STORE_BLOBS_MAX];
+    size_t accused_count;
+    void (*on_place)(struct test_store *store, const struct net_peer *peer,
+                     const struct msg_blob_place *place);
+    bool is_busy;                       /* a worker with too many readers */
+    size_t refused, breaks_after_reads; /* it falls silent after so many; 0: never */
+    bool lies;                          /* its bytes are not the blob's, its checksums are */
 };
 
 net_receive_f test_store_receive; /* ctx: struct test_store */

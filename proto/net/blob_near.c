@@ -1,0 +1,151 @@
+/* Where the store's folder is in sight (a shared file system, or the coordinator's own machine) a
+ * blob is linked or copied instead of sent. That takes as long as the disk takes, so it happens on
+ * libuv's threads; a piece of work owns copies of all it needs, for its transfer may be cancelled.
+ *
+ * That it is the same folder is proved by its token, never by its name. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "blob_cache.h"
+#include "blob_client_internal.h"
+#include "blob_folder.h"
+#include "check.h"
+#include "file.h"
+#include "log.h"
+
+struct near_work {
+    uv_work_t request;
+    struct blob_client *client; /* NULL: abandoned */
+    struct arena arena;         /* owns the texts */
+    const char *folder;
+    struct digest token, digest;
+    uint64_t nonce;
+    bool is_put;
+    const char *from; /* put: the file to place */
+    const char *cache, *temporary, *path;
+    bool is_far; /* the folder is not in sight */
+    enum err_code code;
+    struct err err;
+};
+
+bool blob_near_may_be_used(const struct blob_client *client)
+{
+    return client->is_welcome && client->store_folder && !client->store_is_far;
+}
+
+static bool is_in_sight(struct near_work *w)
+{
+    struct digest found;
+    w->code = blob_folder_token(w->folder, &found, &w->err);
+    if (w->code == ERR_OK && !digest_equal(&found, &w->token))
+        w->code = err_set(&w->err, ERR_CONFLICT, "'%s' is another folder here", w->folder);
+    w->is_far = w->code != ERR_OK;
+    return !w->is_far;
+}
+
+static enum err_code take(struct near_work *w)
+{
+    enum err_code rc = blob_folder_take(w->folder, &w->digest, w->temporary, &w->err);
+    if (rc == ERR_OK && rename(w->temporary, w->path) != 0) {
+        rc = err_os(&w->err, errno, "fetch blob: write '%s'", w->path);
+        unlink(w->temporary);
+    }
+    return rc == ERR_OK ? file_sync_dir(w->cache, &w->err) : rc;
+}
+
+static void on_thread(uv_work_t *request)
+{
+    struct near_work *w = request->data;
+    if (!is_in_sight(w))
+        return;
+    w->code =
+        w->is_put ? blob_folder_place(w->folder, &w->digest, w->nonce, w->from, &w->err) : take(w);
+}
+
+static void work_free(struct near_work *w)
+{
+    arena_release(&w->arena);
+    free(w);
+}
+
+/* What nobody will ask the coordinator to name. */
+static void drop_placed(struct near_work *w)
+{
+    if (w->is_put && w->code == ERR_OK)
+        unlink(blob_folder_incoming(w->folder, &w->digest, w->nonce, &w->arena));
+}
+
+static void on_done(uv_work_t *request, int status)
+{
+    struct near_work *w = request->data;
+    struct blob_client *client = w->client;
+    if (!client) {
+        drop_placed(w);
+        work_free(w);
+        return;
+    }
+    client->near = NULL;
+    if (status != 0)
+        w->code = err_os(&w->err, -status, "start a thread");
+    if (w->is_far) {
+        client->store_is_far = true;
+        log_event(LOG_INFO, "store_not_in_sight", "folder='%s' why=\"%s\"", w->folder, w->err.text);
+    }
+    if (w->is_put)
+        blob_put_near_done(client, w->code, &w->err);
+    else
+        blob_get_near_done(client, w->code, &w->err);
+    work_free(w);
+    blob_advance(client);
+}
+
+static struct near_work *work_new(struct blob_client *client)
+{
+    struct near_work *w = calloc(1, sizeof *w);
+    ASSERT(w != NULL);
+    w->request.data = w;
+    w->client = client;
+    w->digest = blob_current(client)->digest;
+    w->token = client->store_token;
+    w->folder = arena_strdup(&w->arena, client->own_view ? client->own_view : client->store_folder);
+    ssize_t n = getrandom(&w->nonce, sizeof w->nonce, 0);
+    ASSERT(n == (ssize_t)sizeof w->nonce);
+    client->near = w;
+    client->phase = BLOB_NEAR;
+    return w;
+}
+
+static void work_start(struct blob_client *client, struct near_work *w)
+{
+    int status = uv_queue_work(client->loop, &w->request, on_thread, on_done);
+    ASSERT(status == 0);
+}
+
+void blob_near_take(struct blob_client *client)
+{
+    struct near_work *w = work_new(client);
+    w->cache = arena_strdup(&w->arena, client->cache);
+    w->path = blob_cache_path(client->cache, &w->digest, &w->arena);
+    w->temporary =
+        arena_printf(&w->arena, "%s.part.%016llx", w->path, (unsigned long long)w->nonce);
+    work_start(client, w);
+}
+
+void blob_near_place(struct blob_client *client)
+{
+    struct near_work *w = work_new(client);
+    w->is_put = true;
+    w->from = arena_strdup(&w->arena, blob_current(client)->path);
+    client->nonce = w->nonce;
+    work_start(client, w);
+}
+
+void blob_near_abandon(struct blob_client *client)
+{
+    client->near->client = NULL;
+    client->near = NULL;
+}
