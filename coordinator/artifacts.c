@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "blob_folder.h"
 #include "check.h"
 #include "file.h"
 #include "limits.h"
@@ -29,6 +30,7 @@ struct partial {
 
 struct artifacts {
     char *dir; /* STATE/blobs */
+    struct digest token;
     uint64_t uses;
     struct partial partials[ARTIFACTS_OPEN_MAX];
 };
@@ -82,6 +84,18 @@ static enum err_code sync_folders(const struct artifacts *a, struct err *err)
     return code;
 }
 
+/* What those need who see this folder. Without it (a full disk, say) blobs come over the socket. */
+static void open_to_others(struct artifacts *a)
+{
+    char path[PATH_BYTES];
+    struct err err;
+    snprintf(path, sizeof path, "%s/incoming", a->dir);
+    if (file_mkdirs(path, 0700, &err) != ERR_OK ||
+        blob_folder_token_make(a->dir, &a->token, &err) != ERR_OK) {
+        a->token = (struct digest){{0}};
+    }
+}
+
 enum err_code artifacts_open(const char *dir, struct artifacts **out, struct err *err)
 {
     char path[PATH_BYTES];
@@ -101,6 +115,7 @@ enum err_code artifacts_open(const char *dir, struct artifacts **out, struct err
     }
     int len = asprintf(&a->dir, "%s/blobs", dir);
     ASSERT(len > 0);
+    open_to_others(a);
     code = sync_folders(a, err);
     if (code != ERR_OK) {
         artifacts_free(a);
@@ -113,6 +128,11 @@ enum err_code artifacts_open(const char *dir, struct artifacts **out, struct err
 const char *artifacts_folder(const struct artifacts *artifacts)
 {
     return artifacts->dir;
+}
+
+struct digest artifacts_token(const struct artifacts *artifacts)
+{
+    return artifacts->token;
 }
 
 /* ---- reading ---- */

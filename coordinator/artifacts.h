@@ -1,5 +1,7 @@
-/* The content-addressed store of blobs: STATE/blobs/ab/cdef…, named by BLAKE2b-256. A blob is there
- * whole, verified and durable, or not at all; what is arriving lies in STATE/blobs/partial/. */
+/* The content-addressed store of blobs: STATE/blobs/ab/cdef…, named by BLAKE2b-256 (its layout is
+ * proto/blob_folder.h's). A blob is there whole, verified and durable, or not at all; what is
+ * arriving lies in STATE/blobs/partial/ or, put there by somebody who sees the folder, in
+ * STATE/blobs/incoming/. */
 #ifndef TRIAD_ARTIFACTS_H
 #define TRIAD_ARTIFACTS_H
 
@@ -20,6 +22,8 @@ struct artifacts;
 /* Make or open the folder `dir`/blobs. */
 NODISCARD enum err_code artifacts_open(const char *dir, struct artifacts **out, struct err *err);
 void artifacts_free(struct artifacts *artifacts);
+/* What the folder's `token` holds; none: it could not be given one. */
+struct digest artifacts_token(const struct artifacts *artifacts);
 
 /* Bytes of a blob, -1 when it is not here. Asking makes it young for artifacts_sweep(). */
 int64_t artifacts_size(const struct artifacts *artifacts, const struct digest *digest);
@@ -44,14 +48,33 @@ NODISCARD enum err_code artifacts_write(struct artifacts *artifacts, const struc
                                         size_t len, struct artifacts_progress *out,
                                         struct err *err);
 
+/* ---- what others put into `incoming` (artifacts_place.c) ---- */
+
+struct artifacts_placed {
+    struct digest digest;
+    uint64_t size, nonce;
+    _Atomic uint64_t verified; /* bytes hashed so far; read by other threads */
+    _Atomic bool stop;         /* set by other threads: give up */
+};
+/* Read all of it and fsync it: takes long, changes nothing, and may run on a thread beside all
+ * other calls. ERR_NOT_FOUND; ERR_CORRUPT when it is not that blob; ERR_CANCELLED. */
+NODISCARD enum err_code artifacts_verify_placed(const struct artifacts *artifacts,
+                                                struct artifacts_placed *placed, struct err *err);
+/* Give what was verified its name, durably. */
+NODISCARD enum err_code artifacts_name_placed(struct artifacts *artifacts,
+                                              const struct artifacts_placed *placed,
+                                              struct err *err);
+void artifacts_drop_placed(struct artifacts *artifacts, const struct artifacts_placed *placed);
+
 /* ---- sweeping (artifacts_sweep.c) ---- */
 
 /* The files that a tree lists, in `arena`; none when the blob is no tree or not here. */
 void artifacts_tree_files(const struct artifacts *artifacts, const struct digest *tree,
                           struct arena *arena, struct digest **files_out, size_t *count_out);
 
-/* Folders to sweep, one call each: 256 of blobs and one of partial ones. */
-#define ARTIFACTS_SWEEP_FOLDERS 257
+/* Folders to sweep, one call each: 256 of blobs, and `partial` and `incoming`. */
+#define ARTIFACTS_SWEEP_BLOBS   256
+#define ARTIFACTS_SWEEP_FOLDERS 258
 
 struct artifacts_sweep {
     bool (*is_needed)(void *ctx, const struct digest *digest);

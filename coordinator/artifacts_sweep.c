@@ -49,7 +49,7 @@ static bool digest_of_name(unsigned folder, const char *name, struct digest *out
     char hex[DIGEST_HEX_SIZE + 2] = "";
     const size_t len = strlen(name);
     size_t at = 0;
-    if (folder < ARTIFACTS_SWEEP_FOLDERS - 1) {
+    if (folder < ARTIFACTS_SWEEP_BLOBS) {
         at = 2;
         snprintf(hex, sizeof hex, "%02x", folder & 0xff);
     }
@@ -65,13 +65,14 @@ static enum err_code sweep_file(int dir_fd, const char *path, unsigned folder, c
 {
     struct stat info;
     struct digest digest;
-    if (!digest_of_name(folder, name, &digest) ||
+    /* `partial` and `incoming` hold nothing but what is arriving, under whatever name. */
+    const bool is_arriving = folder >= ARTIFACTS_SWEEP_BLOBS;
+    if ((!is_arriving && !digest_of_name(folder, name, &digest)) ||
         fstatat(dir_fd, name, &info, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(info.st_mode)) {
         return ERR_OK;
     }
     const uint64_t bytes = (uint64_t)info.st_size;
-    const bool is_partial = folder == ARTIFACTS_SWEEP_FOLDERS - 1;
-    if (!is_partial && sweep->is_needed(sweep->ctx, &digest)) {
+    if (!is_arriving && sweep->is_needed(sweep->ctx, &digest)) {
         sweep->kept++;
         sweep->kept_bytes += bytes;
         return ERR_OK;
@@ -93,8 +94,9 @@ enum err_code artifacts_sweep(struct artifacts *artifacts, unsigned folder,
                               struct artifacts_sweep *sweep, struct err *err)
 {
     char path[PATH_BYTES];
-    if (folder == ARTIFACTS_SWEEP_FOLDERS - 1) {
-        snprintf(path, sizeof path, "%s/partial", artifacts_folder(artifacts));
+    if (folder >= ARTIFACTS_SWEEP_BLOBS) {
+        snprintf(path, sizeof path, "%s/%s", artifacts_folder(artifacts),
+                 folder == ARTIFACTS_SWEEP_BLOBS ? "partial" : "incoming");
     } else {
         snprintf(path, sizeof path, "%s/%02x", artifacts_folder(artifacts), folder);
     }

@@ -34,6 +34,9 @@ static const char help[] =
     "                     (default: the bound address, or this machine's name for 0.0.0.0);\n"
     "                     PORT, PORT + 1, PORT + 2 are forwarded to workers', clients', blobs' "
     "port\n"
+    "  --shared-store DIR keep blobs on a file system that workers see, too: they read and write\n"
+    "                     them there instead of over the socket. Remembered in the state; the\n"
+    "                     database stays in STATE, which must be a local disk\n"
     "  --worker-port N    ports (default 0: the kernel picks)\n"
     "  --client-port N\n"
     "  --data-port N\n"
@@ -78,21 +81,14 @@ static bool log_level(const char *text)
 }
 
 static const struct option long_options[] = {
-    {"state", required_argument, NULL, 's'},
-    {"keys", required_argument, NULL, 'k'},
-    {"init-keys", no_argument, NULL, 'i'},
-    {"listen", required_argument, NULL, 'l'},
-    {"advertise", required_argument, NULL, 'a'},
-    {"worker-port", required_argument, NULL, 'w'},
-    {"client-port", required_argument, NULL, 'c'},
-    {"data-port", required_argument, NULL, 'd'},
-    {"heartbeat-ms", required_argument, NULL, 'b'},
-    {"lease-ms", required_argument, NULL, 'e'},
-    {"ready-fd", required_argument, NULL, 'r'},
-    {"log-level", required_argument, NULL, 'v'},
-    {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, 'V'},
-    {NULL, 0, NULL, 0},
+    {"state", required_argument, NULL, 's'},       {"keys", required_argument, NULL, 'k'},
+    {"init-keys", no_argument, NULL, 'i'},         {"listen", required_argument, NULL, 'l'},
+    {"advertise", required_argument, NULL, 'a'},   {"shared-store", required_argument, NULL, 'S'},
+    {"worker-port", required_argument, NULL, 'w'}, {"client-port", required_argument, NULL, 'c'},
+    {"data-port", required_argument, NULL, 'd'},   {"heartbeat-ms", required_argument, NULL, 'b'},
+    {"lease-ms", required_argument, NULL, 'e'},    {"ready-fd", required_argument, NULL, 'r'},
+    {"log-level", required_argument, NULL, 'v'},   {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},           {NULL, 0, NULL, 0},
 };
 
 /* One option; false after an explanation. */
@@ -114,6 +110,9 @@ static bool take_option(struct arguments *a, int option, const char *name, const
         return true;
     case 'a':
         a->server.advertise = value;
+        return true;
+    case 'S':
+        a->server.shared_store = value;
         return true;
     case 'w':
     case 'c':

@@ -40,6 +40,14 @@ static const char usage[] =
     "that\n"
     "                    would take longer go elsewhere, and it stops with checkpoints GRACE\n"
     "                    before the end. Default: what SLURM_JOB_END_TIME leaves, else no limit\n"
+    "  --data-listen HOST[:PORT]   let other workers of the coordinator read checkpoints from our\n"
+    "                    cache there, so that not all of them load the coordinator. Default: this\n"
+    "                    worker only dials out\n"
+    "  --advertise HOST[:PORT]   how others reach that (default: as bound, or this machine's "
+    "name)\n"
+    "  --shared-store DIR   where this machine sees the coordinator's folder of blobs, when that "
+    "is\n"
+    "                    under another path than there\n"
     "  --label WORDS     what jobs may ask for, such as 'big,site=north'; may be repeated\n"
     "  --log-level L     error, warn, info (default) or debug\n"
     "  --help, --version\n"
@@ -49,7 +57,7 @@ static const char usage[] =
     "Exit status: 0 left in order, 1 failed or refused by the coordinator, 2 wrong usage.\n";
 
 struct settings {
-    const char *access_path, *folder, *name;
+    const char *access_path, *folder, *name, *data_listen, *advertise, *shared_store;
     char default_name[NAME_BYTES_MAX], host[NAME_BYTES_MAX], program[4096];
     long long threads, idle_end_s, grace_s, time_limit_s;
     struct strbuf labels;
@@ -117,6 +125,9 @@ enum option_id {
     OPT_IDLE = 'i',
     OPT_TIME = 'e',
     OPT_LABEL = 'b',
+    OPT_DATA = 'p',
+    OPT_ADVERTISE = 'A',
+    OPT_STORE = 'S',
     OPT_LOG = 'l',
     OPT_HELP = 'h',
     OPT_VERSION = 'v',
@@ -134,6 +145,9 @@ static const struct option options[] = {
     {"drain-when-idle", required_argument, NULL, OPT_IDLE},
     {"time-limit", required_argument, NULL, OPT_TIME},
     {"label", required_argument, NULL, OPT_LABEL},
+    {"data-listen", required_argument, NULL, OPT_DATA},
+    {"advertise", required_argument, NULL, OPT_ADVERTISE},
+    {"shared-store", required_argument, NULL, OPT_STORE},
     {"log-level", required_argument, NULL, OPT_LOG},
     {"help", no_argument, NULL, OPT_HELP},
     {"version", no_argument, NULL, OPT_VERSION},
@@ -169,6 +183,15 @@ static bool option_take(struct settings *s, int id, const char *value)
         return count_parse(value, 1, 1000000000, &s->time_limit_s);
     case OPT_LABEL:
         strbuf_printf(&s->labels, " %s", value);
+        return true;
+    case OPT_DATA:
+        s->data_listen = value;
+        return true;
+    case OPT_ADVERTISE:
+        s->advertise = value;
+        return true;
+    case OPT_STORE:
+        s->shared_store = value;
         return true;
     case OPT_LOG:
         return level_parse(value);
@@ -268,6 +291,14 @@ static int run(struct settings *s)
         code = err_set(&err, ERR_IO, "cannot find out which program this is from /proc/self/exe");
     if (!code)
         code = labels_parse(strbuf_text(&s->labels), &labels, &err);
+    char store_folder_path[4096];
+    const char *store_folder = NULL;
+    if (!code && s->advertise && !s->data_listen)
+        code = err_set(&err, ERR_INVALID, "--advertise is for --data-listen");
+    if (!code && s->shared_store) {
+        snprintf(store_folder_path, sizeof store_folder_path, "%s/blobs", s->shared_store);
+        store_folder = store_folder_path;
+    }
     if (!code) {
         long cores = sysconf(_SC_NPROCESSORS_ONLN);
         host_find(s->host);
@@ -292,6 +323,9 @@ static int run(struct settings *s)
             .node = node,
             .labels = strbuf_text(&labels),
             .time_limit_ms = time_limit_s(s) * 1000,
+            .data_listen = s->data_listen,
+            .data_advertise = s->advertise,
+            .store_folder = store_folder,
         };
         code = worker_run(&worker, &err);
     }

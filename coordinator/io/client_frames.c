@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "alloc_drive.h"
+#include "blob_peers.h"
 #include "client_request.h"
 #include "digest_map.h"
 #include "log.h"
@@ -329,6 +330,26 @@ static enum err_code do_list_workers(const struct request *r, struct err *err)
     return ERR_OK;
 }
 
+static enum err_code do_list_traffic(const struct request *r, struct err *err)
+{
+    (void)err;
+    struct arena *arena = &r->server->answers;
+    const struct msg_list_traffic *request = &r->msg->list_traffic;
+    /* A row has two names and a few numbers: this many always fit a frame. */
+    enum { ROWS_MAX = 200 };
+    _Static_assert(ROWS_MAX * (2 * NAME_BYTES_MAX + 100) < REPLY_BYTES_MAX, "a page fits");
+    struct traffic_row *rows = arena_array(arena, ROWS_MAX, sizeof *rows);
+    bool more = false;
+    const size_t count =
+        blob_peers_rows(r->server->blob_peers, request->after, rows, ROWS_MAX, arena, &more);
+    turn_reply(r->server, r->peer, MSG_TRAFFIC)->traffic =
+        (struct msg_traffic){.request = request->request,
+                             .rows = count == 0 ? NULL : rows,
+                             .row_count = count,
+                             .more = more};
+    return ERR_OK;
+}
+
 static enum err_code do_info(const struct request *r, struct err *err)
 {
     (void)err;
@@ -382,6 +403,7 @@ static request_f *const handlers[MSG_KIND_COUNT] = {
     [MSG_GC] = client_gc,
     [MSG_GET_ALLOCS] = client_get_allocs,
     [MSG_ALLOC_ACT] = client_alloc_act,
+    [MSG_LIST_TRAFFIC] = do_list_traffic,
 };
 
 /* What a viewer may ask for: everything that changes nothing. */
@@ -389,6 +411,7 @@ static const bool viewer_may[MSG_KIND_COUNT] = {
     [MSG_GET_STATUS] = true,   [MSG_LIST_JOBS] = true,   [MSG_SHOW_JOB] = true,
     [MSG_LIST_WORKERS] = true, [MSG_READ_STREAM] = true, [MSG_GET_EXPERIMENT] = true,
     [MSG_GET_INFO] = true,     [MSG_GET_ALLOCS] = true,  [MSG_EXPLAIN_JOB] = true,
+    [MSG_LIST_TRAFFIC] = true,
 };
 
 void client_frame(void *ctx, const struct net_peer *peer, enum net_role role, const char *user,

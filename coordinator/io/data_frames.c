@@ -36,7 +36,7 @@ static enum err_code read_blob(struct server *server, uint64_t peer,
 }
 
 /* A full disk is waited out: the sender is told that trying again later may help. */
-static enum err_code blobs_full(struct server *server, struct err *err)
+enum err_code data_blobs_full(struct server *server, struct err *err)
 {
     if (!err_is_disk_full(err)) {
         return err->code;
@@ -54,7 +54,7 @@ static enum err_code blobs_full(struct server *server, struct err *err)
     return err->code;
 }
 
-static void blobs_have_room(struct server *server)
+void data_blobs_have_room(struct server *server)
 {
     if (server->blobs_full_ms != 0) {
         log_event(LOG_INFO, "blobs_have_room", "state='%s'", server->state_dir);
@@ -73,9 +73,9 @@ static enum err_code write_blob(struct server *server, uint64_t peer,
         artifacts_write(server->artifacts, &request->digest, request->offset, request->total,
                         request->data.data, request->data.len, &progress, err);
     if (code != ERR_OK) {
-        return blobs_full(server, err);
+        return data_blobs_full(server, err);
     }
-    blobs_have_room(server);
+    data_blobs_have_room(server);
     struct msg *reply = turn_reply(server, peer, MSG_BLOB_WRITTEN);
     reply->blob_written = (struct msg_blob_written){.request = request->request,
                                                     .digest = request->digest,
@@ -86,9 +86,10 @@ static enum err_code write_blob(struct server *server, uint64_t peer,
 
 static uint64_t request_of(const struct msg *msg)
 {
-    return msg->kind == MSG_BLOB_STAT   ? msg->blob_stat.request
-           : msg->kind == MSG_BLOB_READ ? msg->blob_read.request
-                                        : msg->blob_write.request;
+    return msg->kind == MSG_BLOB_STAT    ? msg->blob_stat.request
+           : msg->kind == MSG_BLOB_READ  ? msg->blob_read.request
+           : msg->kind == MSG_BLOB_PLACE ? msg->blob_place.request
+                                         : msg->blob_write.request;
 }
 
 void data_frame(void *ctx, const struct net_peer *peer, enum net_role role, const char *user,
@@ -111,11 +112,14 @@ void data_frame(void *ctx, const struct net_peer *peer, enum net_role role, cons
         stat_blobs(server, from, &msg->blob_stat);
     } else if (msg->kind == MSG_BLOB_READ) {
         code = read_blob(server, from, &msg->blob_read, &err);
-    } else if (msg->kind == MSG_BLOB_WRITE && role == NET_VIEWER) {
+    } else if ((msg->kind == MSG_BLOB_WRITE || msg->kind == MSG_BLOB_PLACE) && role == NET_VIEWER) {
         code = err_set(&err, ERR_DENIED, "the key of '%s' may look, but change nothing", user);
     } else if (msg->kind == MSG_BLOB_WRITE) {
         code = write_blob(server, from, &msg->blob_write, &err);
-    } else { /* our own replies share the letter */
+    } else if (msg->kind == MSG_BLOB_PLACE) {
+        code = placing_begin(server, from, &msg->blob_place, &err);
+    } else if (!data_peers_frame(server, from, role, user,
+                                 msg)) { /* our own replies share the letter */
         err_set(&err, ERR_DENIED, "%s is for the coordinator to send", msg_kind_name(msg->kind));
         server_refuse_frame(server, from, user, &err);
     }

@@ -231,32 +231,55 @@ static void take_pairs(struct keys_watch *watch, const struct net_server_keys *p
     }
 }
 
-void keys_watch_look(struct keys_watch *watch, int64_t now_ms)
+bool keys_watch_look(struct keys_watch *watch, int64_t now_ms)
 {
     struct net_server_keys pairs;
     struct net_keyring list = {0};
     struct err err;
     if (now_ms - watch->looked_ms < LOOK_MS) {
-        return;
+        return false;
     }
     watch->looked_ms = now_ms;
     /* Taken before reading: a change meanwhile is seen the next time. */
     uint64_t stamp = folder_stamp(watch->keys_dir);
     if (stamp == watch->stamp) {
-        return;
+        return false;
     }
     if (read_list(watch, &pairs, &list, &err) != ERR_OK) {
         if (!watch->failing) {
             log_event(LOG_ERROR, "keys_not_read", "error='%s'", err.text);
         }
         watch->failing = true;
-        return;
+        return false;
     }
     watch->failing = false;
     watch->stamp = stamp;
     admit(watch, &list);
     take_pairs(watch, &pairs);
     explicit_bzero(&pairs, sizeof pairs);
+    return true;
+}
+
+bool keys_watch_has_user(const struct keys_watch *watch, const char *user)
+{
+    for (size_t i = 0; i < watch->allowed.count; i++) {
+        if (strcmp(watch->allowed.entries[i].name, user) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+size_t keys_watch_worker_keys(const struct keys_watch *watch, struct digest *out, size_t max)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < watch->allowed.count && count < max; i++) {
+        const struct net_keyring_entry *entry = &watch->allowed.entries[i];
+        if (entry->role == NET_WORKER && net_public_key_to_raw(&entry->key, out[count].bytes)) {
+            count++;
+        }
+    }
+    return count;
 }
 
 void keys_watch_close(struct keys_watch *watch)

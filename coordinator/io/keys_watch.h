@@ -5,9 +5,11 @@
 #ifndef TRIAD_KEYS_WATCH_H
 #define TRIAD_KEYS_WATCH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "err.h"
+#include "hash.h"
 #include "net.h"
 #include "net_keyring.h"
 #include "server.h"
@@ -31,8 +33,11 @@ const struct net_key_pair *keys_watch_server(const struct keys_watch *watch);
 /* The sockets are bound: write client.access and worker.access. */
 NODISCARD enum err_code keys_watch_bound(struct keys_watch *watch, const char *workers,
                                          const char *clients, const char *blobs, struct err *err);
-/* Once a second: has the folder changed? */
-void keys_watch_look(struct keys_watch *watch, int64_t now_ms);
+/* Once a second: has the folder changed? True when the list of who may connect was read anew. */
+bool keys_watch_look(struct keys_watch *watch, int64_t now_ms);
+bool keys_watch_has_user(const struct keys_watch *watch, const char *user);
+/* Public keys of workers, 32 bytes each, at most `max`; returns how many. */
+size_t keys_watch_worker_keys(const struct keys_watch *watch, struct digest *out, size_t max);
 /* Accepts a zeroed struct. */
 void keys_watch_close(struct keys_watch *watch);
 

@@ -14,6 +14,7 @@
 #include "janitor.h"
 #include "log.h"
 #include "server_state.h"
+#include "shared_store.h"
 
 /* ---- helpers of the frame files ---- */
 
@@ -82,7 +83,9 @@ static void on_tick(uv_timer_t *handle)
     struct server *server = handle->data;
     int64_t now_ms = server_now_ms(server);
     staging_expire(&server->staging, clock_mono_ms());
-    keys_watch_look(&server->keys, clock_mono_ms());
+    if (keys_watch_look(&server->keys, clock_mono_ms())) {
+        data_peers_keys_changed(server);
+    }
     alloc_drive_tick(server);
     turn_retry(server);
     if (!server->in_trouble && now_ms >= server->wake_at_ms) {
@@ -164,6 +167,20 @@ static enum err_code open_sockets(struct server *server, const struct server_opt
                             net_endpoint(server->sockets[SOCKET_DATA]), err);
 }
 
+static enum err_code open_artifacts(struct server *server, const struct server_options *options,
+                                    struct err *err)
+{
+    char *dir = NULL;
+    enum err_code code = shared_store_find(options->state_dir, options->shared_store, &dir, err);
+    code = code != ERR_OK ? code : artifacts_open(dir, &server->artifacts, err);
+    if (code == ERR_OK) {
+        const struct digest token = artifacts_token(server->artifacts);
+        code = shared_store_claim(options->state_dir, dir, &token, err);
+    }
+    free(dir);
+    return code;
+}
+
 enum err_code server_new(uv_loop_t *loop, const struct server_options *options, struct server **out,
                          struct err *err)
 {
@@ -177,7 +194,7 @@ enum err_code server_new(uv_loop_t *loop, const struct server_options *options, 
     server->started_ms = clock_time_ms();
     server->clock_seen_ms = clock_mono_ms();
     enum err_code code = store_open(options->state_dir, &server->store, err);
-    code = code != ERR_OK ? code : artifacts_open(options->state_dir, &server->artifacts, err);
+    code = code != ERR_OK ? code : open_artifacts(server, options, err);
     code = code != ERR_OK ? code : turn_load_core(server, err);
     uv_timer_init(loop, &server->tick);
     uv_idle_init(loop, &server->turn_end);
@@ -185,6 +202,7 @@ enum err_code server_new(uv_loop_t *loop, const struct server_options *options, 
     janitor_init(server);
     code = code != ERR_OK ? code : alloc_drive_open(server, err);
     code = code != ERR_OK ? code : open_sockets(server, options, err);
+    code = code != ERR_OK ? code : data_peers_open(server, err);
     if (code != ERR_OK) {
         struct err later;
         server_stop(server);
@@ -217,6 +235,7 @@ static void close_all(uv_idle_t *handle)
     uv_close((uv_handle_t *)&server->tick, NULL);
     alloc_drive_close(server);
     janitor_close(server);
+    placing_stop(server);
     if (server->net != NULL) {
         net_free(server->net, NULL, NULL);
         server->net = NULL;
@@ -244,6 +263,7 @@ enum err_code server_free(struct server *server, struct err *err)
     keys_watch_close(&server->keys);
     alloc_drive_free(server);
     janitor_free(server);
+    data_peers_free(server);
     arena_release(&server->frames);
     arena_release(&server->answers);
     free(server->state_dir);

@@ -18,6 +18,7 @@ struct server_options {
                               lead to workers', clients' and blobs' socket. NULL: as bound */
     uint16_t worker_port, client_port, data_port; /* 0: the kernel picks */
     const char *keys_dir;                         /* looked at again every second */
+    const char *shared_store; /* folder for blobs that workers see, too; NULL: in the state */
     struct core_options core; /* boot is set by the server; zeros are the defaults */
     const char *version;
 };

@@ -28,6 +28,8 @@ enum server_socket { SOCKET_WORKER = 1, SOCKET_CLIENT, SOCKET_DATA, SOCKET_END }
 #define TURN_BYTES_MAX ((size_t)4 * 1024 * 1024)
 
 struct alloc_drive;
+struct blob_peers;
+struct placing;
 struct janitor;
 
 struct reply {
@@ -78,6 +80,14 @@ struct server {
     struct err blobs_full;
     int64_t blobs_full_ms; /* when that happened last; 0: there is room */
 
+    /* Blobs that need not pass through us. */
+    struct blob_peers *blob_peers;
+    struct placing *placings;   /* being verified on threads */
+    char *store_folder;         /* absolute; NULL: not in sight of others */
+    struct digest *worker_keys; /* DATA_KEYS_MAX of them */
+    size_t worker_key_count;
+    uint64_t worker_keys_version;
+
     bool stopping;
     struct err fatal; /* code ERR_OK: none */
     uint64_t frames_received, frames_refused;
@@ -116,6 +126,23 @@ NODISCARD enum err_code turn_load_core(struct server *server, struct err *err);
 /* The state cannot be used: drop the turn and the core; turn_retry() tries to come back. */
 void turn_trouble(struct server *server, const struct err *err);
 void turn_retry(struct server *server);
+
+/* ---- data_frames.c, data_peers.c, placing.c ---- */
+
+/* A write found no room: its sender is told that trying again later may help. */
+enum err_code data_blobs_full(struct server *server, struct err *err);
+void data_blobs_have_room(struct server *server);
+NODISCARD enum err_code data_peers_open(struct server *server, struct err *err);
+/* The list of keys was read anew: tell those who serve, forget those who may not any more. */
+void data_peers_keys_changed(struct server *server);
+void data_peers_free(struct server *server);
+/* One of the messages about workers that hold blobs; false: it is none. */
+bool data_peers_frame(struct server *server, uint64_t from, enum net_role role, const char *user,
+                      const struct msg *msg);
+NODISCARD enum err_code placing_begin(struct server *server, uint64_t from,
+                                      const struct msg_blob_place *place, struct err *err);
+/* Threads give up soon; their work is dropped. */
+void placing_stop(struct server *server);
 
 /* ---- frames ---- */
 

@@ -41,6 +41,8 @@ void start_describe_coordinator(struct arena *arena, const struct start_coordina
         local_argument(child, "--listen", options->listen);
     if (options->advertise)
         local_argument(child, "--advertise", options->advertise);
+    if (options->shared_store)
+        local_argument(child, "--shared-store", options->shared_store);
     if (options->worker_port)
         local_argument(child, "--worker-port", options->worker_port);
     if (options->client_port)
@@ -73,6 +75,12 @@ void start_describe_worker(struct arena *arena, const struct start_worker *optio
         local_argument(child, "--time-limit", options->time_limit_s);
     if (options->labels)
         local_argument(child, "--label", options->labels);
+    if (options->data_listen)
+        local_argument(child, "--data-listen", options->data_listen);
+    if (options->advertise)
+        local_argument(child, "--advertise", options->advertise);
+    if (options->shared_store)
+        local_argument(child, "--shared-store", options->shared_store);
 }
 
 /* Become the program: its output is this terminal's, Ctrl-C reaches it. Returns only on failure. */
@@ -90,6 +98,7 @@ enum cli_exit verb_coordinator_start(struct cli *cli)
     struct start_coordinator options = {.keys_dir = cli_value(cli, "keys"),
                                         .listen = cli_value(cli, "listen"),
                                         .advertise = cli_value(cli, "advertise"),
+                                        .shared_store = cli_value(cli, "shared-store"),
                                         .worker_port = cli_value(cli, "worker-port"),
                                         .client_port = cli_value(cli, "client-port"),
                                         .data_port = cli_value(cli, "data-port")};
@@ -120,7 +129,10 @@ enum cli_exit verb_worker_start(struct cli *cli)
                                    .name = cli_value(cli, "name"),
                                    .threads = cli_value(cli, "threads"),
                                    .memory = cli_value(cli, "memory"),
-                                   .labels = cli_value(cli, "label")};
+                                   .labels = cli_value(cli, "label"),
+                                   .data_listen = cli_value(cli, "data-listen"),
+                                   .advertise = cli_value(cli, "advertise"),
+                                   .shared_store = cli_value(cli, "shared-store")};
     if (options.name && !file_name_is_safe(options.name)) {
         err_set(&err, ERR_INVALID,
                 "--name: '%s' cannot name a folder, and the worker's has its name", options.name);

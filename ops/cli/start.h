@@ -14,6 +14,7 @@ struct start_coordinator {
     const char *listen;                                /* NULL: loopback */
     const char *advertise;                             /* NULL: as bound */
     const char *worker_port, *client_port, *data_port; /* NULL: the kernel picks */
+    const char *shared_store;                          /* NULL: blobs lie in the state */
     bool init_keys;                                    /* make keys when there are none */
 };
 void start_describe_coordinator(struct arena *arena, const struct start_coordinator *options,
@@ -26,6 +27,7 @@ struct start_worker {
     const char *name;
     const char *threads, *memory, *idle_end_s; /* NULL: the program's default */
     const char *time_limit_s, *labels;
+    const char *data_listen, *advertise, *shared_store;
 };
 void start_describe_worker(struct arena *arena, const struct start_worker *options,
                            struct local_child *child);

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "blob_folder.h"
 #include "connection.h"
 #include "file.h"
 #include "human.h"
@@ -75,9 +76,11 @@ static enum err_code copy_files(const char *from, const char *to, struct copied 
 static enum err_code copy_blobs(struct arena *arena, const char *state, const char *folder,
                                 struct copied *copied, struct err *err)
 {
-    enum err_code rc = ERR_OK;
+    const char *shared = NULL; /* the copy is whole: it holds the blobs of a shared store, too */
+    struct digest token;
+    enum err_code rc = blob_folder_noted(state, arena, &shared, &token, err);
     for (unsigned first = 0; first < 256 && rc == ERR_OK; first++)
-        rc = copy_files(arena_printf(arena, "%s/blobs/%02x", state, first),
+        rc = copy_files(arena_printf(arena, "%s/blobs/%02x", shared ? shared : state, first),
                         arena_printf(arena, "%s/blobs/%02x", folder, first), copied, err);
     return rc;
 }

@@ -1,4 +1,4 @@
-/* triad worker list | drain | release (`worker start` is in start.c). */
+/* triad worker list | show | drain | release (`worker start` is in start.c). */
 #include <inttypes.h>
 #include <string.h>
 
@@ -101,6 +101,100 @@ enum cli_exit verb_worker_list(struct cli *cli)
     rows_print(&rows, cli);
     return EXIT_OK;
 }
+
+/* ---- what moved where ---- */
+
+static const struct rows_column traffic_columns[] = {
+    {"worker", "WORKER", ROWS_TEXT},
+    {"coordinator_bytes", NULL, ROWS_INTEGER},
+    {"coordinator", "COORDINATOR", ROWS_TEXT},
+    {"peer_bytes", NULL, ROWS_INTEGER},
+    {"peers", "PEERS", ROWS_TEXT},
+    {"shared_bytes", NULL, ROWS_INTEGER},
+    {"store", "STORE", ROWS_TEXT},
+    {"served_bytes", NULL, ROWS_INTEGER},
+    {"served", "SERVED", ROWS_TEXT},
+    {"blobs_held", "HOLDS", ROWS_INTEGER},
+    {"accusations", "ACCUSED", ROWS_INTEGER},
+    {"endpoint", "SERVES AT", ROWS_TEXT},
+    {"seen", "SEEN", ROWS_TIME},
+};
+enum { TRAFFIC_COLUMNS = sizeof traffic_columns / sizeof traffic_columns[0] };
+
+static const char *bytes_text(struct rows *rows, uint64_t bytes)
+{
+    char text[HUMAN_SIZE];
+    return arena_strdup(rows->arena, human_bytes(bytes, text));
+}
+
+static void add_traffic(struct rows *rows, const struct traffic_row *t)
+{
+    struct rows_cell *cell = rows_add(rows);
+    const struct rows_cell values[] = {
+        {.text = t->worker},
+        {.integer = (int64_t)t->coordinator_bytes},
+        {.text = bytes_text(rows, t->coordinator_bytes)},
+        {.integer = (int64_t)t->peer_bytes},
+        {.text = bytes_text(rows, t->peer_bytes)},
+        {.integer = (int64_t)t->shared_bytes},
+        {.text = bytes_text(rows, t->shared_bytes)},
+        {.integer = (int64_t)t->served_bytes},
+        {.text = bytes_text(rows, t->served_bytes)},
+        {.integer = (int64_t)t->blobs_held},
+        {.integer = (int64_t)t->accusations},
+        {.text = t->endpoint},
+        {.integer = t->seen_ms},
+    };
+    _Static_assert(sizeof values / sizeof values[0] == TRAFFIC_COLUMNS, "a value per column");
+    memcpy(cell, values, sizeof values);
+}
+
+/* All pages into `rows`; only those of `worker` when it is named. */
+static enum err_code collect_traffic(struct connection *c, const char *worker, struct rows *rows,
+                                     struct err *err)
+{
+    struct msg request = {.kind = MSG_LIST_TRAFFIC, .list_traffic.after = ""};
+    bool more = true;
+    for (int page = 0; more; page++) {
+        struct msg reply;
+        enum err_code rc = connection_call(c, &request, MSG_TRAFFIC, rows->arena, &reply, err);
+        if (rc != ERR_OK)
+            return rc;
+        const struct msg_traffic *t = &reply.traffic;
+        for (size_t i = 0; i < t->row_count; i++) {
+            if (!worker || strcmp(worker, t->rows[i].worker) == 0)
+                add_traffic(rows, &t->rows[i]);
+        }
+        more = t->more && t->row_count > 0 && page < WORKERS_MAX;
+        if (more)
+            request.list_traffic.after = t->rows[t->row_count - 1].worker;
+    }
+    return ERR_OK;
+}
+
+static enum err_code check_worker(struct connection *c, const char *name, struct arena *arena,
+                                  struct err *err);
+
+enum cli_exit verb_worker_show(struct cli *cli)
+{
+    struct err err;
+    struct connection c = {0};
+    struct rows rows;
+    const char *worker = cli->arguments[0];
+    rows_init(&rows, &cli->arena, "triad.traffic/1", traffic_columns, TRAFFIC_COLUMNS);
+    enum err_code rc = connection_open(cli, CONNECTION_RUNNING, &c, &err);
+    if (rc == ERR_OK && worker)
+        rc = check_worker(&c, worker, &cli->arena, &err);
+    if (rc == ERR_OK)
+        rc = collect_traffic(&c, worker, &rows, &err);
+    connection_close(&c);
+    if (rc != ERR_OK)
+        return cli_fail(cli, &err);
+    rows_print(&rows, cli);
+    return EXIT_OK;
+}
+
+/* ---- acting ---- */
 
 /* ERR_NOT_FOUND with a likely name when no worker is called that. */
 static enum err_code check_worker(struct connection *c, const char *name, struct arena *arena,

@@ -136,6 +136,11 @@ static const struct cli_option worker_start_options[] = {
     {"time-limit", "DURATION", NULL,
      "it must be gone by then: longer jobs go elsewhere, it stops with checkpoints before"},
     {"label", "WORDS", NULL, "what jobs may ask for, such as big,site=north"},
+    {"data-listen", "HOST[:PORT]", NULL,
+     "let other workers read checkpoints from its cache there (default: it only dials out)"},
+    {"advertise", "HOST[:PORT]", NULL, "how other workers reach that"},
+    {"shared-store", "DIR", NULL,
+     "where this machine sees the coordinator's shared store, if under another path"},
     END_OF_OPTIONS,
 };
 
@@ -143,6 +148,8 @@ static const struct cli_option coordinator_start_options[] = {
     {"listen", "ADDRESS", "127.0.0.1", "address to bind"},
     {"advertise", "HOST[:PORT]", NULL,
      "how others reach this machine (see triad-coordinator --help)"},
+    {"shared-store", "DIR", NULL,
+     "keep blobs on a file system that workers see, too: they need not be sent"},
     {"worker-port", "N", "0", "port for workers (0: the kernel picks)"},
     {"client-port", "N", "0", "port for clients"},
     {"data-port", "N", "0", "port for blobs"},
@@ -456,6 +463,15 @@ const struct cli_verb cli_verbs[] = {
     {"worker", "start", "", 0, 0, "run a worker here until it is stopped", "", worker_start_options,
      verb_worker_start},
     {"worker", "list", "", 0, 0, "workers and what they hold", "", NULL, verb_worker_list},
+    {"worker", "show", "[WORKER]", 0, 1, "what workers fetched, from where, and what they serve",
+     "COORDINATOR, PEERS and STORE are the bytes that a worker fetched through the coordinator's "
+     "socket,\n"
+     "from other workers, and by links or copies from a folder both see; SERVED is what it sent "
+     "to\n"
+     "others, HOLDS how many blobs it offers. They count from the worker's start. ACCUSED: others "
+     "found\n"
+     "wrong bytes in what it served.",
+     NULL, verb_worker_show},
     {"worker", "drain", "WORKER", 1, 1, "let a worker finish what it holds and leave", "",
      drain_options, verb_worker_drain},
     {"worker", "release", "WORKER", 1, 1,

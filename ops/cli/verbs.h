@@ -30,6 +30,7 @@ enum cli_exit verb_gc(struct cli *cli);
 enum cli_exit verb_bench_dispatch(struct cli *cli);
 enum cli_exit verb_worker_start(struct cli *cli);
 enum cli_exit verb_worker_list(struct cli *cli);
+enum cli_exit verb_worker_show(struct cli *cli);
 enum cli_exit verb_worker_drain(struct cli *cli);
 enum cli_exit verb_worker_release(struct cli *cli);
 enum cli_exit verb_coordinator_start(struct cli *cli);

@@ -166,9 +166,10 @@ static void write_manifest(const struct world *w)
 
 static void start_experiment(struct world *w)
 {
-    const char *state = path_in(w, "state");
-    const char *jobs = path_in(w, "jobs.csv");
+    char state[256], jobs[256]; /* path_in() uses its memory again */
     bool is_running = false;
+    snprintf(state, sizeof state, "%s", path_in(w, "state"));
+    snprintf(jobs, sizeof jobs, "%s", path_in(w, "jobs.csv"));
     assert_int_equal(
         run("/dev/null", WORDS(TRIAD_PROGRAM, "keys", "init", "--quiet", "--state", state)), 0);
     w->coordinator =

@@ -16,7 +16,7 @@
 
 struct usage {
     char name[DIGEST_HEX_SIZE];
-    bool in_use; /* linked elsewhere */
+    bool is_linked; /* elsewhere, too: removing it here gives nothing back */
     int64_t used_s;
     uint64_t bytes;
 };
@@ -54,7 +54,7 @@ static struct usage *cache_usage(DIR *dir, size_t *count_out)
         list = grown;
         struct usage *u = &list[count++];
         digest_hex(&digest, u->name);
-        u->in_use = st.st_nlink > 1;
+        u->is_linked = st.st_nlink > 1;
         u->used_s = st.st_mtime;
         u->bytes = (uint64_t)st.st_size;
     }
@@ -73,9 +73,9 @@ void cache_trim(const char *folder, uint64_t bytes_max, int64_t keep_since_s)
     struct usage *list = cache_usage(dir, &count);
     uint64_t bytes = 0;
     for (size_t i = 0; i < count; i++)
-        bytes += list[i].bytes;
+        bytes += list[i].is_linked ? 0 : list[i].bytes;
     for (size_t i = 0; i < count && bytes > bytes_max && list[i].used_s < keep_since_s; i++) {
-        if (!list[i].in_use && unlinkat(dirfd(dir), list[i].name, 0) == 0)
+        if (!list[i].is_linked && unlinkat(dirfd(dir), list[i].name, 0) == 0)
             bytes -= list[i].bytes;
     }
     free(list);

@@ -6,9 +6,10 @@
 
 /* Say that the blob at `path` is used now. */
 void cache_touch(const char *path);
-/* Remove the blobs used longest ago until at most `bytes_max` are left, but none that is linked
- * into a work folder, and none used since `keep_since_s` (seconds of the epoch): somebody may be
- * about to open it. */
+/* Remove the blobs used longest ago until at most `bytes_max` are left. Those that have a second
+ * name, in a work folder or in a store on the same disk, neither count nor go: they would give
+ * nothing back. None goes that was used since `keep_since_s` (seconds of the epoch): somebody may
+ * be about to open it. */
 void cache_trim(const char *folder, uint64_t bytes_max, int64_t keep_since_s);
 
 #endif

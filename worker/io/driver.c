@@ -62,6 +62,20 @@ static void on_status(void *ctx, int connected, const char *text)
         d, &(struct agent_event){.kind = connected ? AGENT_EV_CONNECTED : AGENT_EV_DISCONNECTED});
 }
 
+/* Other workers may read the cache, when that was asked for. */
+static enum err_code serve_start(struct driver *d, struct err *err)
+{
+    const struct blob_serve_options serve = {.net = d->net,
+                                             .loop = &d->loop,
+                                             .cache = d->cache,
+                                             .listen = d->options->data_listen,
+                                             .advertise = d->options->data_advertise};
+    enum err_code code = serve.listen ? blob_serve_new(&serve, &d->serve, err) : ERR_OK;
+    if (!code && d->serve)
+        log_event(LOG_INFO, "serving", "endpoint=%s", blob_serve_endpoint(d->serve));
+    return code;
+}
+
 static enum err_code network_start(struct driver *d, struct err *err)
 {
     const struct net_access *access = d->options->access;
@@ -76,11 +90,17 @@ static enum err_code network_start(struct driver *d, struct err *err)
                                         .endpoint = access->data_endpoint,
                                         .server = &access->server,
                                         .own = &access->own,
-                                        .cache = d->cache};
+                                        .cache = d->cache,
+                                        .worker = d->options->name,
+                                        .store_folder = d->options->store_folder};
     enum err_code code = net_new(&d->loop, &d->net, err);
     if (code)
         return code;
+    code = serve_start(d, err);
+    if (code)
+        return code;
     blobs.net = d->net;
+    blobs.serve = d->serve;
     code = net_dealer_new(d->net, &dealer, &d->dealer, err);
     return code ? code : blob_client_new(&blobs, &d->blobs, err);
 }
@@ -133,6 +153,8 @@ static void close_all(struct driver *d)
     }
     if (d->blobs)
         blob_client_free(d->blobs);
+    if (d->serve)
+        blob_serve_free(d->serve);
     if (d->dealer)
         net_socket_free(d->dealer);
     if (d->net)

@@ -7,6 +7,7 @@
 #include "agent.h"
 #include "attempt_log.h"
 #include "blob_client.h"
+#include "blob_serve.h"
 #include "exec_child.h"
 #include "net.h"
 #include "spool.h"
@@ -72,6 +73,7 @@ struct driver {
     struct net *net;
     struct net_socket *dealer;
     struct blob_client *blobs;
+    struct blob_serve *serve; /* NULL: the cache is nobody else's */
     struct agent *agent;
     struct agent_actions actions;
     struct driver_job *jobs;

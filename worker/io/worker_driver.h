@@ -21,6 +21,9 @@ struct worker_options { /* all borrowed while the worker runs */
     int64_t idle_end_ms;       /* leave after holding nothing for so long; 0: never */
     const char *node, *labels; /* labels.h */
     int64_t time_limit_ms;     /* from now: it must be gone by then; 0: it has no end */
+    /* HOST[:PORT] where other workers may read the cache; NULL: nowhere. And how they reach it. */
+    const char *data_listen, *data_advertise;
+    const char *store_folder; /* where this machine sees the coordinator's blobs; NULL: as told */
 };
 
 /* Run until drained, told to stop (SIGTERM, SIGINT; a second one stops at once) or refused.

@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "artifacts.h"
+#include "blob_folder.h"
 #include "file.h"
 #include "limits.h"
 #include "tree.h"
@@ -201,6 +203,129 @@ static void test_a_refused_write_leaves_what_was_there(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
+/* Put a file into `incoming` as somebody would who sees the folder. */
+static void put_incoming(struct fixture *f, const struct artifacts_placed *placed,
+                         const char *content)
+{
+    struct arena arena = {0};
+    struct err err;
+    const char *path = blob_folder_incoming(artifacts_folder(f->artifacts), &placed->digest,
+                                            placed->nonce, &arena);
+    assert_int_equal(file_write_atomic(path, content, strlen(content), 0644, &err), ERR_OK);
+    arena_release(&arena);
+}
+
+static bool is_incoming(struct fixture *f, const struct artifacts_placed *placed)
+{
+    struct arena arena = {0};
+    bool is = file_exists(blob_folder_incoming(artifacts_folder(f->artifacts), &placed->digest,
+                                               placed->nonce, &arena));
+    arena_release(&arena);
+    return is;
+}
+
+static void test_a_placed_blob_is_verified_before_it_has_a_name(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct artifacts_placed placed = {.digest = hash_bytes("hello", 5), .size = 5, .nonce = 7};
+    assert_int_equal(artifacts_verify_placed(f->artifacts, &placed, &err), ERR_NOT_FOUND);
+    put_incoming(f, &placed, "hellO");
+    assert_int_equal(artifacts_verify_placed(f->artifacts, &placed, &err), ERR_CORRUPT);
+    artifacts_drop_placed(f->artifacts, &placed);
+    assert_false(is_incoming(f, &placed));
+    put_incoming(f, &placed, "hello");
+    placed.size = 6;
+    assert_int_equal(artifacts_verify_placed(f->artifacts, &placed, &err), ERR_CORRUPT);
+    placed.size = 5;
+    placed.stop = true;
+    assert_int_equal(artifacts_verify_placed(f->artifacts, &placed, &err), ERR_CANCELLED);
+    placed.stop = false;
+    placed.verified = 0;
+    assert_int_equal(artifacts_verify_placed(f->artifacts, &placed, &err), ERR_OK);
+    assert_int_equal(placed.verified, 5);
+    assert_int_equal(artifacts_size(f->artifacts, &placed.digest), -1);
+    assert_int_equal(artifacts_name_placed(f->artifacts, &placed, &err), ERR_OK);
+    assert_int_equal(artifacts_size(f->artifacts, &placed.digest), 5);
+    assert_false(is_incoming(f, &placed));
+}
+
+/* A link out of the folder is not followed, and a pipe does not hold us up. */
+static void test_only_files_can_be_placed(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct arena arena = {0};
+    struct artifacts_placed placed = {.digest = hash_bytes("hello", 5), .size = 5, .nonce = 8};
+    const char *path =
+        blob_folder_incoming(artifacts_folder(f->artifacts), &placed.digest, placed.nonce, &arena);
+    const char *elsewhere = arena_printf(&arena, "%s/elsewhere", f->dir);
+    assert_int_equal(file_write_atomic(elsewhere, "hello", 5, 0644, &err), ERR_OK);
+    assert_int_equal(symlink(elsewhere, path), 0);
+    assert_int_not_equal(artifacts_verify_placed(f->artifacts, &placed, &err), ERR_OK);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(artifacts_verify_placed(f->artifacts, &placed, &err), ERR_INVALID);
+    arena_release(&arena);
+}
+
+/* The other side's functions find what ours lay down, and notice what is not whole. */
+static void test_who_sees_the_folder_takes_and_places(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct arena arena = {0};
+    struct digest token;
+    const char *folder = artifacts_folder(f->artifacts);
+    const char *to = arena_printf(&arena, "%s/taken", f->dir);
+    const char *own = arena_printf(&arena, "%s/own", f->dir);
+    struct digest digest = put_whole(f, "stored", 6);
+    struct digest expected = artifacts_token(f->artifacts);
+    assert_int_equal(blob_folder_token(folder, &token, &err), ERR_OK);
+    assert_true(digest_equal(&token, &expected) && !digest_is_none(&token));
+    assert_int_equal(blob_folder_take(folder, &digest, to, &err), ERR_OK);
+    assert_true(file_exists(to));
+    assert_int_equal(unlink(to), 0);
+    const struct digest absent = {{1}};
+    assert_int_equal(blob_folder_take(folder, &absent, to, &err), ERR_NOT_FOUND);
+    /* Rotten on disk: it does not arrive. */
+    const char *path = blob_folder_path(folder, &digest, &arena);
+    assert_int_equal(file_write_atomic(path, "rotten", 6, 0444, &err), ERR_OK);
+    assert_int_equal(blob_folder_take(folder, &digest, to, &err), ERR_CORRUPT);
+    assert_false(file_exists(to));
+    /* And the other way. */
+    struct artifacts_placed placed = {.digest = hash_bytes("made", 4), .size = 4, .nonce = 9};
+    assert_int_equal(file_write_atomic(own, "made", 4, 0444, &err), ERR_OK);
+    assert_int_equal(blob_folder_place(folder, &placed.digest, placed.nonce, own, &err), ERR_OK);
+    assert_int_equal(artifacts_verify_placed(f->artifacts, &placed, &err), ERR_OK);
+    assert_int_equal(artifacts_name_placed(f->artifacts, &placed, &err), ERR_OK);
+    assert_int_equal(artifacts_size(f->artifacts, &placed.digest), 4);
+    arena_release(&arena);
+}
+
+static bool nothing_is_needed(void *ctx, const struct digest *digest)
+{
+    (void)ctx;
+    (void)digest;
+    return false;
+}
+
+/* What was placed and never asked for goes with the next sweep; the token stays. */
+static void test_left_over_placed_files_are_swept(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct digest token;
+    struct artifacts_placed placed = {.digest = hash_bytes("hello", 5), .size = 5, .nonce = 7};
+    struct artifacts_sweep sweep = {.is_needed = nothing_is_needed, .age_s = 0, .apply = true};
+    put_incoming(f, &placed, "hello");
+    for (unsigned i = 0; i < ARTIFACTS_SWEEP_FOLDERS; i++)
+        assert_int_equal(artifacts_sweep(f->artifacts, i, &sweep, &err), ERR_OK);
+    assert_int_equal(sweep.garbage, 1);
+    assert_false(is_incoming(f, &placed));
+    assert_int_equal(blob_folder_token(artifacts_folder(f->artifacts), &token, &err), ERR_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -208,6 +333,10 @@ int main(void)
         TEST(test_wrong_bytes_are_thrown_away),
         TEST(test_a_partial_blob_survives_a_restart),
         TEST(test_hostile_sizes),
+        TEST(test_a_placed_blob_is_verified_before_it_has_a_name),
+        TEST(test_only_files_can_be_placed),
+        TEST(test_who_sees_the_folder_takes_and_places),
+        TEST(test_left_over_placed_files_are_swept),
         TEST(test_many_partial_blobs_share_few_descriptors),
         TEST(test_a_tree_is_here_when_its_files_are),
         TEST(test_a_refused_write_leaves_what_was_there),
