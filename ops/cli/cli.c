@@ -51,9 +51,10 @@ enum err_code cli_integer(const struct cli *cli, const char *name, long long min
 {
     const char *text = cli_value(cli, name);
     long long value = 0;
-    if (!text || !str_to_i64(text, &value))
-        return err_set(err, ERR_INVALID, "--%s wants a whole number, not '%s'", name,
-                       text ? text : "");
+    if (!text)
+        return err_set(err, ERR_INVALID, "--%s is missing: it wants a whole number", name);
+    if (!str_to_i64(text, &value))
+        return err_set(err, ERR_INVALID, "--%s wants a whole number, not '%s'", name, text);
     if (value < min || value > max)
         return err_set(err, ERR_INVALID, "--%s must be between %lld and %lld, not %lld", name, min,
                        max, value);

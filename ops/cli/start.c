@@ -92,9 +92,23 @@ static enum cli_exit become(const struct cli *cli, const struct local_child *chi
     return cli_fail(cli, &err);
 }
 
+/* Whole numbers within [min, max] where they are given: said here, with this program's exit code.
+ */
+static enum err_code check_numbers(const struct cli *cli, const char *const *names, size_t count,
+                                   long long min, long long max, struct err *err)
+{
+    enum err_code rc = ERR_OK;
+    long long ignored = 0;
+    for (size_t i = 0; rc == ERR_OK && i < count; i++)
+        if (cli_is_given(cli, names[i]))
+            rc = cli_integer(cli, names[i], min, max, &ignored, err);
+    return rc;
+}
+
 enum cli_exit verb_coordinator_start(struct cli *cli)
 {
     struct err err;
+    static const char *const ports[] = {"worker-port", "client-port", "data-port"};
     struct start_coordinator options = {.keys_dir = cli_value(cli, "keys"),
                                         .listen = cli_value(cli, "listen"),
                                         .advertise = cli_value(cli, "advertise"),
@@ -102,8 +116,16 @@ enum cli_exit verb_coordinator_start(struct cli *cli)
                                         .worker_port = cli_value(cli, "worker-port"),
                                         .client_port = cli_value(cli, "client-port"),
                                         .data_port = cli_value(cli, "data-port")};
-    if (start_state_dir(cli, &options.state_dir, &err) != ERR_OK)
+    if (check_numbers(cli, ports, sizeof ports / sizeof *ports, 0, 65535, &err) != ERR_OK ||
+        start_state_dir(cli, &options.state_dir, &err) != ERR_OK)
         return cli_fail(cli, &err);
+    const char *keys = options.keys_dir ? options.keys_dir
+                                        : arena_printf(&cli->arena, "%s/keys", options.state_dir);
+    if (!file_exists(arena_printf(&cli->arena, "%s/server.key", keys))) {
+        err_set(&err, ERR_NOT_FOUND, "there are no keys in '%s': make them with 'triad keys init'",
+                keys);
+        return cli_fail(cli, &err);
+    }
     if (connection_state_is_served(options.state_dir)) {
         err_set(&err, ERR_CONFLICT, "a coordinator runs in '%s' already", options.state_dir);
         return cli_fail(cli, &err);
@@ -140,6 +162,19 @@ enum cli_exit verb_worker_start(struct cli *cli)
     }
     if (!options.name)
         options.name = arena_strdup(&cli->arena, host);
+    static const char *const threads = "threads";
+    if (check_numbers(cli, &threads, 1, 1, 4096, &err) != ERR_OK)
+        return cli_fail(cli, &err);
+    if (!options.access)
+        options.access = arena_printf(&cli->arena, "%s/worker.access", cli_state_dir(cli));
+    if (!file_exists(options.access)) {
+        err_set(&err, ERR_NOT_FOUND,
+                "there is no '%s', which says where the coordinator is: start one with 'triad "
+                "coordinator start', or name the file from 'triad keys export NAME --worker' with "
+                "--worker-access",
+                options.access);
+        return cli_fail(cli, &err);
+    }
     if (start_state_dir(cli, &options.state_dir, &err) != ERR_OK)
         return cli_fail(cli, &err);
     long long idle_ms = 0, limit_ms = 0;

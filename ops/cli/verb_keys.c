@@ -69,6 +69,8 @@ enum cli_exit verb_keys_list(struct cli *cli)
     enum err_code rc = keys_folder(cli, &folder, &err);
     if (rc == ERR_OK)
         rc = net_server_keys_load(folder, &own, &err);
+    if (rc == ERR_NOT_FOUND)
+        err_set(&err, rc, "there are no keys in '%s': make them with 'triad keys init'", folder);
     if (rc == ERR_OK)
         rc = net_keyring_load(folder, &keyring, warn_refused, &err);
     if (rc != ERR_OK)

@@ -10,7 +10,11 @@ expect_status 5 triad status
 expect_status 5 triad submit "$manifest"
 expect_status 0 triad keys init
 expect_status 9 triad keys init
-limit_s=60 expect_status 1 triad coordinator start --state "$work/nowhere"
+limit_s=60 expect_status 4 triad worker start --state "$work/nowhere"
+said 'triad keys export'
+[ ! -e "$work/nowhere" ] || fail "a worker that could not start left a folder"
+expect_status 3 triad coordinator start --worker-port 99999
+limit_s=60 expect_status 4 triad coordinator start --state "$work/nowhere"
 said 'triad keys init'
 
 note "coordinator, submission, no workers"
