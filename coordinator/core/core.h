@@ -173,6 +173,10 @@ struct core_submit {
     const struct core_job_row *finals;
     size_t final_count;
     bool dry_run;
+    /* One part of a plan that comes in several steps: the counts go to the output instead of to the
+     * peer. Parents are in this part, known, or (`dry_run`) checked by the driver. */
+    bool is_part;
+    const struct msg_submitted *before; /* of the parts before it; NULL: it is the first */
 };
 
 struct core_act {
@@ -326,6 +330,9 @@ struct core_output {
     struct core_send *sends; /* 2nd: then tell, in this order */
     size_t send_count;
     int64_t wake_at_ms; /* 3rd: call again by then; INT64_MAX: nothing to wait for */
+    /* SUBMIT of a part: all counts up to it, or why it was refused (NULL: it was not). */
+    struct msg_submitted submitted;
+    const char *submit_refused;
     struct arena *arena;
     size_t op_capacity, send_capacity;
 };

@@ -72,7 +72,7 @@ static enum err_code check_jobs(const struct core *core, struct submission *s, s
         }
         digest_map_put(&s->planned, &job->identity, (void *)(uintptr_t)(i + 1));
     }
-    for (size_t i = 0; i < submit->job_count; i++) {
+    for (size_t i = 0; i < submit->job_count && !(submit->is_part && submit->dry_run); i++) {
         enum err_code code = check_parents(core, s, &submit->jobs[i], err);
         if (code != ERR_OK) {
             return code;
@@ -228,9 +228,12 @@ static void apply(struct core *core, struct submission *s, const enum fate *fate
     const struct core_submit *submit = s->submit;
     struct experiment *experiment = plan_experiment(core, submit->experiment);
     output_reserve(core, 3 * submit->job_count + 1);
-    struct core_op *op = output_op(core, CORE_OP_EXPERIMENT);
-    op->experiment = (struct core_op_experiment){
-        .name = submit->experiment, .manifest = submit->manifest, .plan_json = submit->plan_json};
+    if (submit->before == NULL) {
+        struct core_op *op = output_op(core, CORE_OP_EXPERIMENT);
+        op->experiment = (struct core_op_experiment){.name = submit->experiment,
+                                                     .manifest = submit->manifest,
+                                                     .plan_json = submit->plan_json};
+    }
     for (size_t i = 0; i < submit->job_count; i++) {
         add_job(core, s, &submit->jobs[i], fates[i], experiment);
     }
@@ -241,10 +244,37 @@ static void apply(struct core *core, struct submission *s, const enum fate *fate
     }
 }
 
+/* The answer, or what the driver is told of a part. */
+static void answer(struct core *core, const struct submission *s)
+{
+    const struct core_submit *submit = s->submit;
+    static const struct msg_submitted none = {0};
+    const struct msg_submitted *before = submit->before != NULL ? submit->before : &none;
+    const struct msg_submitted counts = {
+        .request = submit->request,
+        .jobs_new = before->jobs_new + s->counts[FATE_NEW],
+        .jobs_reused = before->jobs_reused + s->counts[FATE_REUSED],
+        .jobs_requeued = before->jobs_requeued + s->counts[FATE_REQUEUED],
+        .jobs_running = before->jobs_running + s->counts[FATE_SHARED]};
+    core->out->submitted = counts;
+    if (!submit->is_part) {
+        output_send(core, core->event->peer, MSG_SUBMITTED)->submitted = counts;
+    }
+}
+
+static void refuse(struct core *core, const struct core_submit *submit, const struct err *err)
+{
+    core->out->submit_refused = output_text(core, err->text);
+    if (!submit->is_part) {
+        output_error(core, submit->request, err->code, core->out->submit_refused);
+    }
+}
+
 void plan_submit(struct core *core, const struct core_submit *submit)
 {
     struct err err;
     struct submission s = {.submit = submit};
+    core->out->submit_refused = NULL;
     for (size_t i = 0; i < submit->final_count; i++) {
         /* Const is cast away to sit in the table; nobody writes through it. */
         digest_map_put(&s.finals, &submit->finals[i].state.identity,
@@ -257,7 +287,7 @@ void plan_submit(struct core *core, const struct core_submit *submit)
         code = check_acyclic(core, &s, &err);
     }
     if (code != ERR_OK) {
-        output_error(core, submit->request, code, output_text(core, err.text));
+        refuse(core, submit, &err);
         goto done;
     }
     enum fate *fates = arena_array(core->out->arena, submit->job_count, sizeof *fates);
@@ -268,12 +298,7 @@ void plan_submit(struct core *core, const struct core_submit *submit)
     if (!submit->dry_run) {
         apply(core, &s, fates);
     }
-    struct msg *m = output_send(core, core->event->peer, MSG_SUBMITTED);
-    m->submitted = (struct msg_submitted){.request = submit->request,
-                                          .jobs_new = s.counts[FATE_NEW],
-                                          .jobs_reused = s.counts[FATE_REUSED],
-                                          .jobs_requeued = s.counts[FATE_REQUEUED],
-                                          .jobs_running = s.counts[FATE_SHARED]};
+    answer(core, &s);
 done:
     digest_map_release(&s.planned);
     digest_map_release(&s.finals);

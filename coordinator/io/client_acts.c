@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "client_request.h"
+#include "intake.h"
 #include "janitor.h"
 
 /* The jobs that an act on one job or on a whole experiment means. */
@@ -75,6 +76,10 @@ enum err_code client_act(const struct request *r, struct err *err)
     enum err_code code = kinds[m->action].meant(r, &event.act, err);
     if (code == ERR_OK) {
         turn_step(r->server, &event);
+    }
+    if (code == ERR_OK && m->action == ACTION_CANCEL && digest_is_none(&m->job) &&
+        !r->server->in_trouble) {
+        intake_abandon(r->server, m->experiment);
     }
     return code;
 }

@@ -1,5 +1,4 @@
 /* Requests of clients: answered from the store, completed by what only the core knows. */
-#include <malloc.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +8,7 @@
 #include "alloc_drive.h"
 #include "blob_peers.h"
 #include "client_request.h"
-#include "digest_map.h"
+#include "intake.h"
 #include "log.h"
 
 /* Every request begins with its id, so that any of them can be answered with an error. */
@@ -18,150 +17,6 @@ static uint64_t request_of(const struct msg *msg)
     _Static_assert(offsetof(struct msg_submit, request) == 0, "id first");
     _Static_assert(offsetof(struct msg_get_info, request) == 0, "id first");
     return msg->get_info.request;
-}
-
-/* ---- submission ---- */
-
-/* A job's identity is the digest of its spec: results are reused and shared under it. */
-static enum err_code check_identities(const struct staged_plan *plan, struct err *err)
-{
-    for (size_t i = 0; i < plan->job_count; i++) {
-        const struct submit_job *job = &plan->jobs[i];
-        const struct digest found = hash_bytes(job->spec.data, job->spec.len);
-        if (!digest_equal(&found, &job->identity)) {
-            char hex[DIGEST_HEX_SIZE];
-            return err_set(err, ERR_INVALID,
-                           "submit: the identity %.12s of job '%s' is not the digest of its spec",
-                           digest_hex(&job->identity, hex), job->label);
-        }
-    }
-    return ERR_OK;
-}
-
-/* The inputs of a plan are in the store before it takes effect. */
-static enum err_code check_inputs(struct server *server, const struct staged_plan *plan,
-                                  struct err *err)
-{
-    struct digest_map seen = {0};
-    enum err_code code = ERR_OK;
-    for (size_t i = 0; i < plan->job_count && code == ERR_OK; i++) {
-        const struct submit_job *job = &plan->jobs[i];
-        for (size_t k = 0; k < job->input_count && code == ERR_OK; k++) {
-            const struct digest *input = &job->inputs[k].digest;
-            if (digest_map_get(&seen, input) != NULL) {
-                continue;
-            }
-            digest_map_put(&seen, input, plan->jobs);
-            if (!artifacts_has_tree(server->artifacts, input)) {
-                char hex[DIGEST_HEX_SIZE];
-                code = err_set(err, ERR_NOT_FOUND,
-                               "submit: input '%s' (%.12s) of job '%s' is not in the store",
-                               job->inputs[k].name, digest_hex(input, hex), job->label);
-            }
-        }
-    }
-    digest_map_release(&seen);
-    return code;
-}
-
-struct finals {
-    struct digest_map seen;
-    struct core_job_row *rows;
-    size_t count, capacity;
-};
-
-static enum err_code add_final(struct server *server, struct finals *finals,
-                               const struct digest *job, struct err *err)
-{
-    if (core_has_job(server->core, job) || digest_map_get(&finals->seen, job) != NULL) {
-        return ERR_OK;
-    }
-    digest_map_put(&finals->seen, job, finals);
-    if (finals->count == finals->capacity) {
-        finals->capacity = finals->capacity == 0 ? 64 : 2 * finals->capacity;
-        struct core_job_row *bigger =
-            arena_array(&server->answers, finals->capacity, sizeof *bigger);
-        if (finals->count > 0) {
-            memcpy(bigger, finals->rows, finals->count * sizeof *bigger);
-        }
-        finals->rows = bigger;
-    }
-    enum err_code code =
-        store_job_row(server->store, job, &server->answers, &finals->rows[finals->count], err);
-    finals->count += code == ERR_OK;
-    return code == ERR_NOT_FOUND ? ERR_OK : code;
-}
-
-/* Stored ends of the plan's jobs and of parents outside it. */
-static enum err_code collect_finals(struct server *server, const struct staged_plan *plan,
-                                    struct finals *finals, struct err *err)
-{
-    enum err_code code = ERR_OK;
-    for (size_t i = 0; i < plan->job_count && code == ERR_OK; i++) {
-        const struct submit_job *job = &plan->jobs[i];
-        code = add_final(server, finals, &job->identity, err);
-        for (size_t k = 0; k < job->parent_count && code == ERR_OK; k++) {
-            code = add_final(server, finals, &job->parents[k].digest, err);
-        }
-    }
-    return code;
-}
-
-static enum err_code submit_whole(struct server *server, uint64_t peer, uint64_t request,
-                                  struct staged_plan *plan, struct err *err)
-{
-    struct finals finals = {0};
-    enum err_code code = check_identities(plan, err);
-    code = code != ERR_OK || plan->dry_run ? code : check_inputs(server, plan, err);
-    code = code != ERR_OK ? code : collect_finals(server, plan, &finals, err);
-    if (code == ERR_OK) {
-        struct core_event event = {
-            .kind = CORE_SUBMIT,
-            .peer = peer,
-            .submit = {.request = request,
-                       .experiment = plan->experiment,
-                       .manifest = plan->manifest,
-                       .plan_json = {(const uint8_t *)strbuf_text(&plan->plan_json),
-                                     plan->plan_json.len},
-                       .jobs = plan->jobs,
-                       .job_count = plan->job_count,
-                       .finals = finals.rows,
-                       .final_count = finals.count,
-                       .dry_run = plan->dry_run},
-        };
-        turn_step(server, &event);
-        log_event(LOG_INFO, "submit", "experiment='%s' jobs=%zu dry_run=%d", plan->experiment,
-                  plan->job_count, plan->dry_run);
-    }
-    digest_map_release(&finals.seen);
-    return code;
-}
-
-#define LARGE_PLAN_JOBS 10000
-
-static enum err_code do_submit(const struct request *r, struct err *err)
-{
-    struct staged_plan *whole = NULL;
-    const struct msg_submit *part = &r->msg->submit;
-    enum err_code code = staging_add(&r->server->staging, r->peer, part, r->frame, r->frame_len,
-                                     clock_mono_ms(), &whole, err);
-    if (code != ERR_OK) {
-        return code;
-    }
-    if (whole == NULL) {
-        struct msg *reply = turn_reply(r->server, r->peer, MSG_OK);
-        reply->ok = (struct msg_ok){.request = part->request, .count = part->job_count};
-        return ERR_OK;
-    }
-    code = submit_whole(r->server, r->peer, part->request, whole, err);
-    /* The answer leaves at the end of the turn; what it points to must last until then. */
-    turn_finish(r->server);
-    const bool was_large = whole->job_count > LARGE_PLAN_JOBS;
-    staging_drop(whole);
-    if (was_large) {
-        malloc_trim(0); /* what a submission took for its turn goes back */
-    }
-    return code;
 }
 
 /* ---- questions ---- */
@@ -387,7 +242,7 @@ static enum err_code do_stop(const struct request *r, struct err *err)
 }
 
 static request_f *const handlers[MSG_KIND_COUNT] = {
-    [MSG_SUBMIT] = do_submit,
+    [MSG_SUBMIT] = client_submit,
     [MSG_GET_STATUS] = do_status,
     [MSG_LIST_JOBS] = do_list_jobs,
     [MSG_SHOW_JOB] = do_show_job,

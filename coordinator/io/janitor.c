@@ -5,6 +5,7 @@
 
 #include "check.h"
 #include "digest_map.h"
+#include "intake.h"
 #include "log.h"
 
 #define SLICE_EVERY_MS 5
@@ -185,6 +186,10 @@ enum err_code janitor_gc(struct server *server, const struct msg_gc *request,
                        "blobs must be at least %d seconds old to be garbage: what is younger may "
                        "be on its way into a result",
                        GC_AGE_MIN_S);
+    }
+    if (intake_is_busy(server)) {
+        return err_set(err, ERR_CONFLICT,
+                       "a submission is being taken in: its inputs are not garbage, wait for it");
     }
     if (j->gc_failed.code != ERR_OK) {
         *err = j->gc_failed;

@@ -11,6 +11,7 @@
 #include "codec.h"
 #include "file.h"
 #include "alloc_drive.h"
+#include "intake.h"
 #include "janitor.h"
 #include "log.h"
 #include "server_state.h"
@@ -88,6 +89,9 @@ static void on_tick(uv_timer_t *handle)
     }
     alloc_drive_tick(server);
     turn_retry(server);
+    if (intake_has_work(server)) {
+        turn_begin(server);
+    }
     if (!server->in_trouble && now_ms >= server->wake_at_ms) {
         turn_begin(server);
         turn_step(server, &(struct core_event){.kind = CORE_TICK, .peer = 0});
@@ -259,7 +263,7 @@ enum err_code server_free(struct server *server, struct err *err)
     core_free(server->core);
     store_close(server->store);
     artifacts_free(server->artifacts);
-    staging_clear(&server->staging);
+    staging_close(&server->staging);
     keys_watch_close(&server->keys);
     alloc_drive_free(server);
     janitor_free(server);

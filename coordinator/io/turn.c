@@ -5,6 +5,7 @@
 #include "check.h"
 #include "clock.h"
 #include "codec.h"
+#include "intake.h"
 #include "log.h"
 #include "server_state.h"
 
@@ -14,7 +15,10 @@
  * is what one iteration received, and sends come before the check for new frames. */
 static void on_turn_end(uv_idle_t *handle)
 {
-    turn_finish(handle->data);
+    struct server *server = handle->data;
+    intake_step(server);
+    turn_finish(server);
+    intake_settle(server);
 }
 
 void turn_begin(struct server *server)
@@ -201,6 +205,7 @@ enum err_code turn_load_core(struct server *server, struct err *err)
     server->core_options.boot = boot;
     struct core *core = core_new(&server->core_options, boot);
     code = store_load(server->store, core, server_now_ms(server), err);
+    code = code != ERR_OK ? code : intake_resume(server, err);
     if (code != ERR_OK) {
         core_free(core);
         return code;
@@ -247,7 +252,7 @@ void turn_trouble(struct server *server, const struct err *err)
     server->core = NULL;
     server->in_trouble = true;
     server->trouble_retry_ms = clock_mono_ms() + TROUBLE_RETRY_MS;
-    staging_clear(&server->staging);
+    staging_close(&server->staging);
     refuse_turn(server);
     if (err->code == ERR_CORRUPT) {
         server_fail(server, &server->trouble); /* waiting does not mend it */

@@ -151,7 +151,7 @@ static int check_takes_too_long(void *until_ms)
 static bool is_read_failure(const char *verdict)
 {
     const char *code = strstr(verdict, "error code=");
-    return code != NULL && (atoi(code + strlen("error code=")) & 0xff) == SQLITE_IOERR;
+    return code != NULL && (strtol(code + strlen("error code="), NULL, 10) & 0xff) == SQLITE_IOERR;
 }
 
 /* Pages, rows and order of every table, but for so long only: the check of a database of many

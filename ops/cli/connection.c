@@ -105,10 +105,16 @@ void connection_close(struct connection *c)
     *c = (struct connection){0};
 }
 
+enum err_code connection_ask(struct connection *c, const struct msg *request, struct arena *arena,
+                             struct msg *reply_out, struct err *err)
+{
+    return client_call(c->client, request, REQUEST_TIMEOUT_MS, arena, reply_out, err);
+}
+
 enum err_code connection_call(struct connection *c, const struct msg *request, enum msg_kind wanted,
                               struct arena *arena, struct msg *reply_out, struct err *err)
 {
-    enum err_code rc = client_call(c->client, request, REQUEST_TIMEOUT_MS, arena, reply_out, err);
+    enum err_code rc = connection_ask(c, request, arena, reply_out, err);
     if (rc == ERR_OK && reply_out->kind != wanted)
         rc = err_set(err, ERR_CORRUPT, "the coordinator answered %s with %s",
                      msg_kind_name(request->kind), msg_kind_name(reply_out->kind));

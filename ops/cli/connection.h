@@ -31,6 +31,9 @@ NODISCARD enum err_code connection_open(struct cli *cli, enum connection_mode mo
 /* Also stops a private coordinator. Accepts a zeroed struct. */
 void connection_close(struct connection *c);
 
+/* One request and its reply of any kind. */
+NODISCARD enum err_code connection_ask(struct connection *c, const struct msg *request,
+                                       struct arena *arena, struct msg *reply_out, struct err *err);
 /* One request and its reply, which must be of kind `wanted`; the reply belongs to `arena`. */
 NODISCARD enum err_code connection_call(struct connection *c, const struct msg *request,
                                         enum msg_kind wanted, struct arena *arena,

@@ -15,6 +15,8 @@
 #define PART_PLAN_BYTES (24 * 1024)
 /* A part that a new connection of ours does not know of: begin again, this often. */
 #define SUBMIT_TRIES 3
+/* How long to wait before asking whether a plan has been taken in. */
+#define ASK_AGAIN_US 20000
 /* Attempts that failed by themselves; lost ones do not count (docs/protocol.md section 3). */
 /* Models first: everything else waits for them. */
 #define PRIORITY_MODEL 1
@@ -168,6 +170,52 @@ static struct submit_job job_to_submit(const struct manifest *manifest, const st
     };
 }
 
+struct place {
+    struct digest job;
+    size_t index;
+};
+
+static int compare_places(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+    return memcmp(x->job.bytes, y->job.bytes, DIGEST_BYTES);
+}
+
+/* Put a job's parents in the plan, then the job itself, at the end of `order`, unless they are
+ * there already. As deep as the plan's generations, which are few: a plan of ours has no circles.
+ */
+static void put_in_order(const struct plan *plan, const struct place *places, size_t job,
+                         bool *is_there, size_t *order, size_t *count)
+{
+    if (is_there[job])
+        return;
+    is_there[job] = true;
+    for (size_t p = 0; p < plan->jobs[job].parent_count; p++) {
+        const struct place key = {.job = plan->jobs[job].parents[p].digest};
+        const struct place *parent =
+            bsearch(&key, places, plan->job_count, sizeof key, compare_places);
+        if (parent)
+            put_in_order(plan, places, parent->index, is_there, order, count);
+    }
+    order[(*count)++] = job;
+}
+
+/* Jobs as they are sent: in the plan's order, but for parents, which come before their children. */
+static size_t *order_of_jobs(const struct plan *plan, struct arena *arena)
+{
+    struct place *places = arena_array(arena, plan->job_count, sizeof *places);
+    bool *is_there = arena_array(arena, plan->job_count, sizeof *is_there);
+    size_t *order = arena_array(arena, plan->job_count, sizeof *order);
+    size_t count = 0;
+    for (size_t i = 0; i < plan->job_count; i++)
+        places[i] = (struct place){plan->jobs[i].identity, i};
+    if (plan->job_count)
+        qsort(places, plan->job_count, sizeof *places, compare_places);
+    for (size_t i = 0; i < plan->job_count; i++)
+        put_in_order(plan, places, i, is_there, order, &count);
+    return order;
+}
+
 /* Upper bound of a job's bytes in a frame. */
 static size_t job_bytes(const struct submit_job *job)
 {
@@ -231,6 +279,24 @@ bool submit_next(struct submit_parts *parts, struct msg *request_out)
     return true;
 }
 
+/* A plan of several parts is taken in by and by: the last part is sent again until that is over. */
+static enum err_code send_last(struct connection *c, const struct msg *request, struct arena *arena,
+                               struct msg_submitted *out, struct err *err)
+{
+    for (;;) {
+        struct msg reply;
+        enum err_code rc = connection_ask(c, request, arena, &reply, err);
+        if (rc == ERR_OK && reply.kind == MSG_SUBMITTED)
+            *out = reply.submitted;
+        else if (rc == ERR_OK && reply.kind != MSG_OK)
+            rc = err_set(err, ERR_CORRUPT, "the coordinator answered submit with %s",
+                         msg_kind_name(reply.kind));
+        if (rc != ERR_OK || reply.kind != MSG_OK)
+            return rc;
+        usleep(ASK_AGAIN_US);
+    }
+}
+
 static enum err_code send_parts(struct connection *c, struct submit_parts *parts,
                                 struct arena *arena, struct msg_submitted *out, struct err *err)
 {
@@ -239,9 +305,8 @@ static enum err_code send_parts(struct connection *c, struct submit_parts *parts
     submit_begin(parts);
     while (rc == ERR_OK && submit_next(parts, &request)) {
         const bool is_last = parts->part_index == parts->part_count;
-        rc = connection_call(c, &request, is_last ? MSG_SUBMITTED : MSG_OK, arena, &reply, err);
-        if (rc == ERR_OK && is_last)
-            *out = reply.submitted;
+        rc = is_last ? send_last(c, &request, arena, out, err)
+                     : connection_call(c, &request, MSG_OK, arena, &reply, err);
     }
     return rc;
 }
@@ -252,8 +317,9 @@ enum err_code submit_jobs(struct connection *c, const struct planned *planned, b
     const struct plan *plan = &planned->plan;
     struct strbuf text = {0};
     struct submit_job *jobs = arena_array(arena, plan->job_count, sizeof *jobs);
+    const size_t *order = order_of_jobs(plan, arena);
     for (size_t i = 0; i < plan->job_count; i++)
-        jobs[i] = job_to_submit(plan->manifest, &plan->jobs[i]);
+        jobs[i] = job_to_submit(plan->manifest, &plan->jobs[order[i]]);
     plan_json(plan, NULL, NULL, &text);
     struct submit_parts parts = {
         .experiment = plan->experiment,

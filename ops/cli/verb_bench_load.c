@@ -21,6 +21,7 @@
 
 #define STATUS_EVERY_MS 20
 #define LANES_PER_NET   250
+#define ASK_AGAIN_US    2000
 #define NETS_MAX        (WORKERS_MAX / LANES_PER_NET + 1)
 
 struct run;
@@ -54,6 +55,7 @@ struct run {
     uint64_t submitted, acknowledged;
     int64_t begin_ns, end_ns;
     bool answered; /* the request under way */
+    enum msg_kind reply;
     uint32_t lanes_ready;
     struct err *err;
     enum err_code code; /* the first failure */
@@ -185,6 +187,7 @@ static void on_client_frame(void *ctx, const struct net_peer *peer, enum net_rol
     if (code != ERR_OK)
         fail(r, code);
     r->answered = true;
+    r->reply = m.kind;
     arena_release(&arena);
     uv_stop(&r->loop);
 }
@@ -249,8 +252,13 @@ static void submit_part(struct run *r, uint32_t part, uint32_t parts)
                                      .part_count = parts,
                                      .jobs = jobs,
                                      .job_count = count}};
-    send_msg(r, r->client, &m);
-    wait_for_answer(r);
+    const bool is_last = part + 1 == parts;
+    do {
+        send_msg(r, r->client, &m);
+        wait_for_answer(r);
+        if (is_last && r->reply == MSG_OK)
+            usleep(ASK_AGAIN_US); /* it is being taken in */
+    } while (r->code == ERR_OK && is_last && r->reply == MSG_OK);
 }
 
 static void submit(struct run *r)

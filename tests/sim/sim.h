@@ -94,6 +94,7 @@
     X(uploads_failed)                                                                              \
     X(uploads_failed_for_good)                                                                     \
     X(submissions)                                                                                 \
+    X(submissions_in_parts)                                                                        \
     X(submissions_repeated)                                                                        \
     X(experiments_cancelled)                                                                       \
     X(person_cancels)                                                                              \

@@ -56,13 +56,67 @@ static const struct msg *reply(const struct sim *s)
     UNREACHABLE("a person gets no answer");
 }
 
+static bool is_among(const struct submit_job *jobs, size_t first, size_t end,
+                     const struct digest *identity)
+{
+    for (size_t i = first; i < end; i++)
+        if (digest_equal(&jobs[i].identity, identity))
+            return true;
+    return false;
+}
+
+/* Parents come before their children, the rest stays in the order drawn. */
+static void put_parents_first(struct submit_job *jobs, size_t count)
+{
+    for (size_t placed = 0; placed < count; placed++) {
+        for (size_t i = placed; i < count; i++) {
+            bool waits = false;
+            for (size_t p = 0; p < jobs[i].parent_count; p++)
+                waits |= is_among(jobs, placed, count, &jobs[i].parents[p].digest);
+            if (waits)
+                continue;
+            const struct submit_job next = jobs[i];
+            memmove(&jobs[placed + 1], &jobs[placed], (i - placed) * sizeof *jobs);
+            jobs[placed] = next;
+            break;
+        }
+    }
+}
+
+/* A plan that comes in two parts. */
+static void submit_in_parts(struct sim *s, struct core_event event, struct submit_job *jobs)
+{
+    const size_t first = (size_t)sim_between(s, 1, (int)event.submit.job_count - 1);
+    const size_t all = event.submit.job_count;
+    put_parents_first(jobs, all);
+    event.submit.is_part = true;
+    event.submit.job_count = first;
+    sim_server_step(s, &event);
+    const struct msg_submitted before = s->server.turn.submitted;
+    bool refused = s->server.turn.submit_refused != NULL;
+    event.submit.before = &before;
+    event.submit.jobs = jobs + first;
+    event.submit.job_count = all - first;
+    sim_server_step(s, &event);
+    const struct msg_submitted counts = s->server.turn.submitted;
+    refused |= s->server.turn.submit_refused != NULL;
+    if (refused ||
+        counts.jobs_new + counts.jobs_reused + counts.jobs_requeued + counts.jobs_running != all)
+        sim_fail(s, "a submission in parts is refused, or does not count its jobs");
+    s->counters.submissions_in_parts++;
+    s->counters.jobs_shared += counts.jobs_running;
+    s->counters.jobs_reused += counts.jobs_reused;
+    s->counters.jobs_requeued += counts.jobs_requeued;
+}
+
 static void submit(struct sim *s, int experiment)
 {
     struct arena *arena = &s->server.arena;
     struct core_event event = {.kind = CORE_SUBMIT, .peer = SIM_PERSON_PEER};
     event.submit.request = 1;
     event.submit.experiment = sim_experiment_name(experiment);
-    event.submit.jobs = submit_jobs(s, arena, experiment, &event.submit.job_count);
+    struct submit_job *jobs = submit_jobs(s, arena, experiment, &event.submit.job_count);
+    event.submit.jobs = jobs;
     struct core_job_row *finals = arena_array(arena, SIM_JOBS_MAX, sizeof *finals);
     for (int i = 0; i < s->job_count; i++)
         if (s->jobs[i].of_experiment[experiment] && s->store.rows[i].exists &&
@@ -72,6 +126,10 @@ static void submit(struct sim *s, int experiment)
     s->counters.submissions++;
     s->counters.submissions_repeated += s->store.experiments[experiment].exists;
     sim_trace(s, "person", "submits experiment '%s'", event.submit.experiment);
+    if (event.submit.job_count > 1 && sim_chance(s, 0.5)) {
+        submit_in_parts(s, event, jobs);
+        return;
+    }
     sim_server_step(s, &event);
     const struct msg *answer = reply(s);
     if (answer->kind != MSG_SUBMITTED) {

@@ -28,6 +28,52 @@ static struct lease_key key(uint64_t job, uint32_t epoch)
     return (struct lease_key){.job = core_world_job(job), .epoch = epoch};
 }
 
+static void step_part(struct core_world *w, const struct submit_job *jobs, size_t count,
+                      const struct msg_submitted *before)
+{
+    core_world_step(w, (struct core_event){.kind = CORE_SUBMIT,
+                                           .peer = 99,
+                                           .submit = {.request = 7,
+                                                      .experiment = "e",
+                                                      .jobs = jobs,
+                                                      .job_count = count,
+                                                      .is_part = true,
+                                                      .before = before}});
+}
+
+/* A plan in parts ends as the same plan at once does; the peer hears nothing of it. */
+static void test_a_plan_in_parts_is_the_plan(void **state)
+{
+    struct core_world *w = *state, *whole = core_world_new();
+    struct submit_job jobs[3] = {core_world_plan(1), core_world_plan(2), core_world_plan(3)};
+    struct named_digest model = {"model", jobs[0].identity};
+    struct strbuf in_parts = {0}, at_once = {0};
+    jobs[2].parents = &model;
+    jobs[2].parent_count = 1;
+    step_part(w, jobs, 2, NULL);
+    const struct msg_submitted before = w->out.submitted;
+    assert_int_equal(before.jobs_new, 2);
+    step_part(w, jobs + 2, 1, &before);
+    assert_int_equal(w->out.submitted.jobs_new, 3);
+    assert_null(w->out.submit_refused);
+    assert_null(core_world_sent(w, MSG_SUBMITTED, 0));
+    core_dump(w->core, &in_parts);
+    /* A part whose parent nobody knows changes nothing. */
+    struct submit_job orphan = core_world_plan(5);
+    struct named_digest unknown = {"model", core_world_job(6)};
+    orphan.parents = &unknown;
+    orphan.parent_count = 1;
+    step_part(w, &orphan, 1, &before);
+    assert_non_null(w->out.submit_refused);
+    assert_null(core_world_sent(w, MSG_ERROR, 0));
+    core_world_submit(whole, "e", jobs, 3);
+    core_dump(whole->core, &at_once);
+    assert_string_equal(strbuf_text(&in_parts), strbuf_text(&at_once));
+    core_world_free(whole);
+    strbuf_release(&in_parts);
+    strbuf_release(&at_once);
+}
+
 static void submit_one(struct core_world *w, uint64_t number)
 {
     struct submit_job job = core_world_plan(number);
@@ -705,6 +751,7 @@ int main(void)
         TEST(test_a_name_belongs_to_the_key_that_speaks_for_it),
         TEST(test_children_wait_for_parents_and_fall_with_them),
         TEST(test_impossible_plans_change_nothing),
+        TEST(test_a_plan_in_parts_is_the_plan),
         TEST(test_numeric_class_is_fixed_by_the_first_lease),
         TEST(test_threads_of_a_host_are_shared),
         TEST(test_priority_then_warm_models_then_order),
