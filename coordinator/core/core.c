@@ -49,11 +49,8 @@ void core_free(struct core *core)
     if (core == NULL) {
         return;
     }
-    for (size_t i = 0; i < core->jobs.capacity; i++) {
-        struct job *job = core->jobs.slots[i].value;
-        if (job == NULL) {
-            continue;
-        }
+    size_t at = 0;
+    for (struct job *job; (job = digest_map_next(&core->jobs, &at)) != NULL;) {
         for (uint32_t p = 0; p < job->parent_count; p++) {
             core_memory_free(job->parents[p].name);
         }
@@ -65,13 +62,11 @@ void core_free(struct core *core)
         core_memory_free(core->workers[i]->drain_reason);
         core_memory_free(core->workers[i]);
     }
-    for (size_t i = 0; i < core->hosts.capacity; i++) {
-        struct host *host = core->hosts.slots[i].value;
-        if (host != NULL) {
-            core_memory_free(host->name);
-            core_memory_free(host->quarantine);
-            core_memory_free(host);
-        }
+    at = 0;
+    for (struct host *host; (host = digest_map_next(&core->hosts, &at)) != NULL;) {
+        core_memory_free(host->name);
+        core_memory_free(host->quarantine);
+        core_memory_free(host);
     }
     for (size_t i = 0; i < core->terms_count; i++) {
         core_memory_free(core->terms[i]->labels);

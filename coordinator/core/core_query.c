@@ -21,10 +21,9 @@ struct job **core_jobs_in_order(const struct core *core)
 {
     struct job **jobs = core_memory_array(core->jobs.count, sizeof *jobs);
     size_t count = 0;
-    for (size_t i = 0; i < core->jobs.capacity; i++) {
-        if (core->jobs.slots[i].value != NULL) {
-            jobs[count++] = core->jobs.slots[i].value;
-        }
+    size_t at = 0;
+    for (struct job *job; (job = digest_map_next(&core->jobs, &at)) != NULL;) {
+        jobs[count++] = job;
     }
     ASSERT(count == core->jobs.count);
     qsort(jobs, count, sizeof(struct job *), compare_orders);
@@ -216,10 +215,9 @@ static void dump_hosts(const struct core *core, struct strbuf *out)
     const struct host *last = NULL;
     for (;;) {
         const struct host *next = NULL;
-        for (size_t i = 0; i < core->hosts.capacity; i++) {
-            const struct host *host = core->hosts.slots[i].value;
-            if (host != NULL && host->quarantine != NULL &&
-                (last == NULL || strcmp(host->name, last->name) > 0) &&
+        size_t at = 0;
+        for (const struct host *host; (host = digest_map_next(&core->hosts, &at)) != NULL;) {
+            if (host->quarantine != NULL && (last == NULL || strcmp(host->name, last->name) > 0) &&
                 (next == NULL || strcmp(host->name, next->name) < 0)) {
                 next = host;
             }

@@ -5,81 +5,147 @@
 #include "check.h"
 #include "core_memory.h"
 
+/* From so many entries on a map has parts. */
+#define SPLIT_COUNT 8192
+
 void digest_map_release(struct digest_map *map)
 {
-    core_memory_free(map->slots);
+    for (size_t i = 0; map->parts != NULL && i < DIGEST_MAP_PARTS; i++) {
+        core_memory_free(map->parts[i].slots);
+    }
+    core_memory_free(map->parts);
+    core_memory_free(map->whole.slots);
     *map = (struct digest_map){0};
 }
 
 /* Digests are uniform already; the multiplication spreads keys made from small numbers. */
-static size_t slot_home(const struct digest_map *map, const struct digest *key)
+static uint64_t spread(const struct digest *key)
 {
-    return (size_t)(digest_number(key) * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (map->capacity - 1);
+    return digest_number(key) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static size_t slot_home(const struct digest_map_table *table, const struct digest *key)
+{
+    return (size_t)(spread(key) >> 20) & (table->capacity - 1);
 }
 
 /* The slot that holds `key`, or the free one where it would go. */
-static size_t slot_find(const struct digest_map *map, const struct digest *key)
+static size_t slot_find(const struct digest_map_table *table, const struct digest *key)
 {
-    size_t i = slot_home(map, key);
-    while (map->slots[i].value != NULL && !digest_equal(&map->slots[i].key, key)) {
-        i = (i + 1) & (map->capacity - 1);
+    size_t i = slot_home(table, key);
+    while (table->slots[i].value != NULL && !digest_equal(&table->slots[i].key, key)) {
+        i = (i + 1) & (table->capacity - 1);
     }
     return i;
 }
 
-static void grow(struct digest_map *map)
+static void grow(struct digest_map_table *table)
 {
-    struct digest_map bigger = {.capacity = map->capacity == 0 ? 64 : 2 * map->capacity,
-                                .count = map->count};
+    struct digest_map_table bigger = {.capacity = table->capacity == 0 ? 64 : 2 * table->capacity,
+                                      .count = table->count};
     bigger.slots = core_memory_array(bigger.capacity, sizeof *bigger.slots);
-    for (size_t i = 0; i < map->capacity; i++) {
-        if (map->slots[i].value != NULL) {
-            bigger.slots[slot_find(&bigger, &map->slots[i].key)] = map->slots[i];
+    for (size_t i = 0; i < table->capacity; i++) {
+        if (table->slots[i].value != NULL) {
+            bigger.slots[slot_find(&bigger, &table->slots[i].key)] = table->slots[i];
         }
     }
-    core_memory_free(map->slots);
-    *map = bigger;
+    core_memory_free(table->slots);
+    *table = bigger;
+}
+
+static bool table_put(struct digest_map_table *table, const struct digest *key, void *value)
+{
+    if (3 * (table->count + 1) > 2 * table->capacity) {
+        grow(table);
+    }
+    const size_t i = slot_find(table, key);
+    const bool is_new = table->slots[i].value == NULL;
+    table->count += is_new;
+    table->slots[i] = (struct digest_map_slot){.key = *key, .value = value};
+    return is_new;
+}
+
+static void *table_remove(struct digest_map_table *table, const struct digest *key)
+{
+    if (table->capacity == 0) {
+        return NULL;
+    }
+    size_t hole = slot_find(table, key);
+    void *removed = table->slots[hole].value;
+    if (removed == NULL) {
+        return NULL;
+    }
+    table->slots[hole].value = NULL;
+    table->count--;
+    /* Close the gap: move back every follower whose home does not lie after the hole. */
+    size_t mask = table->capacity - 1;
+    for (size_t i = (hole + 1) & mask; table->slots[i].value != NULL; i = (i + 1) & mask) {
+        size_t home = slot_home(table, &table->slots[i].key);
+        if (((i - home) & mask) >= ((i - hole) & mask)) {
+            table->slots[hole] = table->slots[i];
+            table->slots[i].value = NULL;
+            hole = i;
+        }
+    }
+    return removed;
+}
+
+static struct digest_map_table *table_of(const struct digest_map *map, const struct digest *key)
+{
+    /* Const is cast away: who changes the table has the map as his own. */
+    return map->parts == NULL ? (struct digest_map_table *)(uintptr_t)&map->whole
+                              : &map->parts[spread(key) >> 56];
+}
+
+static void split(struct digest_map *map)
+{
+    map->parts = core_memory_array(DIGEST_MAP_PARTS, sizeof *map->parts);
+    for (size_t i = 0; i < map->whole.capacity; i++) {
+        const struct digest_map_slot *slot = &map->whole.slots[i];
+        if (slot->value != NULL) {
+            table_put(table_of(map, &slot->key), &slot->key, slot->value);
+        }
+    }
+    core_memory_free(map->whole.slots);
+    map->whole = (struct digest_map_table){0};
 }
 
 void *digest_map_get(const struct digest_map *map, const struct digest *key)
 {
-    return map->capacity == 0 ? NULL : map->slots[slot_find(map, key)].value;
+    const struct digest_map_table *table = table_of(map, key);
+    return table->capacity == 0 ? NULL : table->slots[slot_find(table, key)].value;
 }
 
 void digest_map_put(struct digest_map *map, const struct digest *key, void *value)
 {
     ASSERT(value != NULL);
-    if (2 * (map->count + 1) > map->capacity) {
-        grow(map);
+    if (map->parts == NULL && map->count >= SPLIT_COUNT) {
+        split(map);
     }
-    size_t i = slot_find(map, key);
-    map->count += map->slots[i].value == NULL;
-    map->slots[i] = (struct digest_map_slot){.key = *key, .value = value};
+    map->count += table_put(table_of(map, key), key, value);
 }
 
 void *digest_map_remove(struct digest_map *map, const struct digest *key)
 {
-    if (map->capacity == 0) {
-        return NULL;
-    }
-    size_t hole = slot_find(map, key);
-    void *removed = map->slots[hole].value;
-    if (removed == NULL) {
-        return NULL;
-    }
-    map->slots[hole].value = NULL;
-    map->count--;
-    /* Close the gap: move back every follower whose home does not lie after the hole. */
-    size_t mask = map->capacity - 1;
-    for (size_t i = (hole + 1) & mask; map->slots[i].value != NULL; i = (i + 1) & mask) {
-        size_t home = slot_home(map, &map->slots[i].key);
-        if (((i - home) & mask) >= ((i - hole) & mask)) {
-            map->slots[hole] = map->slots[i];
-            map->slots[i].value = NULL;
-            hole = i;
-        }
-    }
+    void *removed = table_remove(table_of(map, key), key);
+    map->count -= removed != NULL;
     return removed;
+}
+
+void *digest_map_next(const struct digest_map *map, size_t *at)
+{
+    const size_t tables = map->parts == NULL ? 1 : DIGEST_MAP_PARTS;
+    for (size_t t = *at >> 32; t < tables; t++) {
+        const struct digest_map_table *table = map->parts == NULL ? &map->whole : &map->parts[t];
+        for (size_t i = *at & UINT32_MAX; i < table->capacity; i++) {
+            if (table->slots[i].value != NULL) {
+                *at = t << 32 | (i + 1);
+                return table->slots[i].value;
+            }
+        }
+        *at = (t + 1) << 32;
+    }
+    return NULL;
 }
 
 struct digest digest_of_number(uint64_t number)

@@ -9,6 +9,7 @@
 #include "verb_bench_load.h"
 #include "file.h"
 #include "human.h"
+#include "interrupt.h"
 #include "limits.h"
 #include "rows.h"
 #include "start.h"
@@ -38,6 +39,15 @@ static const struct rows_column columns[] = {
     {"status_ms_p50", NULL, ROWS_REAL},
     {"status_ms_p99", "P99 ms", ROWS_REAL},
     {"status_ms_max", "MAX ms", ROWS_REAL},
+    {"submit_status_ms_p99", NULL, ROWS_REAL},
+    {"submit_status_ms_max", NULL, ROWS_REAL},
+    {"status_1ms", NULL, ROWS_INTEGER},
+    {"status_2ms", NULL, ROWS_INTEGER},
+    {"status_5ms", NULL, ROWS_INTEGER},
+    {"status_10ms", NULL, ROWS_INTEGER},
+    {"status_20ms", NULL, ROWS_INTEGER},
+    {"status_50ms", NULL, ROWS_INTEGER},
+    {"status_longer", NULL, ROWS_INTEGER},
 };
 enum { COLUMNS = sizeof columns / sizeof columns[0] };
 
@@ -81,11 +91,20 @@ static void add_row(struct bench *b, const char *what, const struct bench_load *
         {.real = f->generator_cpu_s / jobs * 1e6},
         {.real = load->jobs >= 100000 ? f->memory_bytes_per_job : (double)NAN},
         {.real = f->records ? per_s((double)f->records, f->dispatch_s) : (double)NAN},
-        {.integer = (int64_t)f->statuses},
-        {.real = f->statuses ? f->status_ms_mean : (double)NAN},
-        {.real = f->statuses ? f->status_ms_p50 : (double)NAN},
-        {.real = f->statuses ? f->status_ms_p99 : (double)NAN},
-        {.real = f->statuses ? f->status_ms_max : (double)NAN},
+        {.integer = (int64_t)f->statuses.count},
+        {.real = f->statuses.count ? f->statuses.mean_ms : (double)NAN},
+        {.real = f->statuses.count ? f->statuses.p50_ms : (double)NAN},
+        {.real = f->statuses.count ? f->statuses.p99_ms : (double)NAN},
+        {.real = f->statuses.count ? f->statuses.max_ms : (double)NAN},
+        {.real = f->submit_statuses.count ? f->submit_statuses.p99_ms : (double)NAN},
+        {.real = f->submit_statuses.count ? f->submit_statuses.max_ms : (double)NAN},
+        {.integer = (int64_t)f->statuses.within[0]},
+        {.integer = (int64_t)f->statuses.within[1]},
+        {.integer = (int64_t)f->statuses.within[2]},
+        {.integer = (int64_t)f->statuses.within[3]},
+        {.integer = (int64_t)f->statuses.within[4]},
+        {.integer = (int64_t)f->statuses.within[5]},
+        {.integer = (int64_t)f->statuses.within[6]},
     };
     _Static_assert(sizeof values / sizeof values[0] == COLUMNS, "a value per column");
     memcpy(rows_add(&b->rows), values, sizeof values);
@@ -120,6 +139,8 @@ static enum err_code stop(struct bench *b, enum err_code code)
         local_stop(&b->coordinator, STOP_MS);
     if (b->dir && b->own_dir) {
         const enum err_code removed = file_remove_tree(b->dir, &later);
+        if (removed != ERR_OK)
+            cli_note(b->cli, "remove '%s' yourself: %s", b->dir, later.text);
         if (code == ERR_OK && removed != ERR_OK)
             *b->err = later;
         code = code != ERR_OK ? code : removed;
@@ -132,7 +153,8 @@ static enum err_code stop(struct bench *b, enum err_code code)
 static enum err_code run(struct bench *b, const char *what, struct bench_load load,
                          struct bench_figures *out)
 {
-    enum err_code code = start(b);
+    enum err_code code =
+        interrupt_seen() ? err_set(b->err, ERR_CANCELLED, "interrupted") : start(b);
     if (code == ERR_OK) {
         load.state_dir = b->dir;
         load.coordinator = b->coordinator.pid;
@@ -206,6 +228,7 @@ enum cli_exit verb_bench_dispatch(struct cli *cli)
     long long jobs = 0, connections = 0, batches = 0, first = 0;
     double metg_us = (double)NAN;
     raise_descriptor_limit();
+    interrupt_catch(); /* there is a folder to remove */
     rows_init(&b.rows, &cli->arena, "triad.bench_dispatch/1", columns, COLUMNS);
     enum err_code rc = cli_integer(cli, "jobs", 1, SUBMIT_JOBS_MAX, &jobs, &err);
     if (rc == ERR_OK)

@@ -14,6 +14,7 @@
 #include "clock.h"
 #include "codec.h"
 #include "file.h"
+#include "interrupt.h"
 #include "limits.h"
 #include "net.h"
 #include "records.h"
@@ -22,6 +23,7 @@
 #define STATUS_EVERY_MS 20
 #define LANES_PER_NET   250
 #define ASK_AGAIN_US    2000
+#define INTERRUPT_MS    50
 #define NETS_MAX        (WORKERS_MAX / LANES_PER_NET + 1)
 
 struct run;
@@ -46,6 +48,7 @@ struct run {
     const struct bench_load *load;
     uv_loop_t loop;
     uv_idle_t due;
+    uv_timer_t interrupt;
     struct net *nets[NETS_MAX]; /* one context has sockets for a thousand connections at most */
     struct net_socket *client;
     struct lane *lanes;
@@ -76,6 +79,13 @@ static void send_msg(struct run *r, struct net_socket *socket, const struct msg 
         code = net_dealer_send(socket, r->frame.data, r->frame.len, r->err);
     if (code != ERR_OK)
         fail(r, code);
+}
+
+static void on_interrupt_timer(uv_timer_t *timer)
+{
+    struct run *r = timer->data;
+    if (interrupt_seen())
+        fail(r, err_set(r->err, ERR_CANCELLED, "interrupted"));
 }
 
 /* ---- workers ---- */
@@ -322,21 +332,15 @@ struct asker {
 
 const double bench_status_ends_ms[STATUS_BUCKETS - 1] = {1, 2, 5, 10, 20, 50};
 
-struct asked {
-    uint64_t count;
-    double mean_ms, p50_ms, p99_ms, max_ms;
-    uint64_t within[STATUS_BUCKETS];
-};
-
 static int compare_ms(const void *a, const void *b)
 {
     const double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
 
-static struct asked asked_sum_up(double *ms, size_t count)
+static struct bench_statuses sum_up(double *ms, size_t count)
 {
-    struct asked asked = {.count = count};
+    struct bench_statuses asked = {.count = count};
     qsort(ms, count, sizeof *ms, compare_ms);
     for (size_t i = 0; i < count; i++) {
         size_t b = 0;
@@ -385,7 +389,7 @@ static void ask_statuses(const char *state_dir, int stop_fd, int result_fd)
         if (code == ERR_OK && !first && count < ASKED_MAX)
             took_ms[count++] = ms;
     }
-    const struct asked asked = asked_sum_up(took_ms, count);
+    const struct bench_statuses asked = sum_up(took_ms, count);
     (void)!write(result_fd, &asked, sizeof asked);
     _exit(0);
 }
@@ -410,20 +414,16 @@ static enum err_code asker_start(const char *state_dir, struct asker *out, struc
     return ERR_OK;
 }
 
-static void asker_stop(struct asker *asker, struct bench_figures *out)
+static void asker_stop(struct asker *asker, struct bench_statuses *out)
 {
-    struct asked asked = {0};
+    if (asker->pid == 0)
+        return;
     close(asker->stop_fd);
-    if (read(asker->result_fd, &asked, sizeof asked) != sizeof asked)
-        asked = (struct asked){0};
+    if (read(asker->result_fd, out, sizeof *out) != sizeof *out)
+        *out = (struct bench_statuses){0};
     close(asker->result_fd);
     waitpid(asker->pid, NULL, 0);
-    out->statuses = asked.count;
-    out->status_ms_mean = asked.mean_ms;
-    out->status_ms_p50 = asked.p50_ms;
-    out->status_ms_p99 = asked.p99_ms;
-    out->status_ms_max = asked.max_ms;
-    memcpy(out->status_within, asked.within, sizeof asked.within);
+    asker->pid = 0;
 }
 
 /* ---- a run ---- */
@@ -463,17 +463,43 @@ static void say_hello(struct run *r)
         uv_run(&r->loop, UV_RUN_DEFAULT);
 }
 
-static void measure(struct run *r, const struct asker *asker, struct bench_figures *out)
+/* One more question, so that the turn of the last answer is over. */
+static void ask_info(struct run *r)
 {
+    const struct msg m = {.kind = MSG_GET_INFO, .get_info = {.request = 1}};
+    send_msg(r, r->client, &m);
+    wait_for_answer(r);
+}
+
+static void measure_submission(struct run *r, struct bench_figures *out)
+{
+    struct asker asker = {0};
     const pid_t pid = r->load->coordinator;
+    enum err_code code = asker_start(r->load->state_dir, &asker, r->err);
+    if (code != ERR_OK) {
+        fail(r, code);
+        return;
+    }
+    ask_info(r);
     const double memory_before = process_memory_bytes(pid);
+    (void)!write(asker.stop_fd, "", 1);
     const int64_t begin_ns = clock_mono_ns();
     submit(r);
     out->submit_s = (double)(clock_mono_ns() - begin_ns) / 1e9;
-    if (r->code != ERR_OK || connect_workers(r) != ERR_OK)
-        return;
-    /* By now the answer is old and what the submission took for its turn is back. */
+    asker_stop(&asker, &out->submit_statuses);
+    if (r->code == ERR_OK)
+        ask_info(r);
     out->memory_bytes_per_job = (process_memory_bytes(pid) - memory_before) / (double)r->load->jobs;
+}
+
+static void measure(struct run *r, struct asker *asker, struct bench_figures *out)
+{
+    const pid_t pid = r->load->coordinator;
+    if (connect_workers(r) != ERR_OK)
+        return;
+    measure_submission(r, out);
+    if (r->code != ERR_OK)
+        return;
     const double coordinator_s = process_cpu_s(pid);
     const double own_s = own_cpu_s();
     (void)!write(asker->stop_fd, "", 1);
@@ -501,7 +527,9 @@ enum err_code bench_load_run(const struct bench_load *load, struct bench_figures
     ASSERT(r.lanes && r.taken);
     uv_loop_init(&r.loop);
     uv_idle_init(&r.loop, &r.due);
-    r.due.data = &r;
+    uv_timer_init(&r.loop, &r.interrupt);
+    r.due.data = r.interrupt.data = &r;
+    uv_timer_start(&r.interrupt, on_interrupt_timer, INTERRUPT_MS, INTERRUPT_MS);
     if (load->task_us > 0)
         uv_idle_start(&r.due, on_due);
     r.code = dial(&r, 0, "client", NULL, &r.client);
@@ -509,8 +537,9 @@ enum err_code bench_load_run(const struct bench_load *load, struct bench_figures
         wait_for_answer(&r);
         measure(&r, &asker, out);
     }
-    asker_stop(&asker, out);
+    asker_stop(&asker, &out->statuses);
     uv_close((uv_handle_t *)&r.due, NULL);
+    uv_close((uv_handle_t *)&r.interrupt, NULL);
     for (size_t i = 0; i < NETS_MAX; i++)
         if (r.nets[i])
             net_free(r.nets[i], NULL, NULL);

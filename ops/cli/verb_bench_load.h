@@ -24,14 +24,21 @@ struct bench_load {
     uint32_t task_us; /* how long a slot is taken by a job */
 };
 
+struct bench_statuses {
+    uint64_t count;
+    double mean_ms, p50_ms, p99_ms, max_ms;
+    uint64_t within[STATUS_BUCKETS]; /* how many took at most 1, 2, 5, … ms; the rest last */
+};
+
 struct bench_figures {
     double submit_s, dispatch_s;
     double coordinator_cpu_s, generator_cpu_s; /* while jobs were dispatched */
-    double memory_bytes_per_job;               /* growth of the coordinator by the submission */
+    /* Growth of the coordinator by the submission, its connections being there before. */
+    double memory_bytes_per_job;
     uint64_t records;
-    uint64_t statuses; /* asked by another process meanwhile */
-    double status_ms_mean, status_ms_p50, status_ms_p99, status_ms_max;
-    uint64_t status_within[STATUS_BUCKETS]; /* how many took at most 1, 2, 5, … ms; the rest last */
+    /* Statuses asked by another process: while jobs were dispatched, and while they were submitted.
+     */
+    struct bench_statuses statuses, submit_statuses;
 };
 
 NODISCARD enum err_code bench_load_run(const struct bench_load *load, struct bench_figures *out,
