@@ -131,16 +131,42 @@ static void bind_terms(struct query *q, const struct submit_job *job)
     query_bind_int(q, job->time_limit_s);
 }
 
-static enum err_code apply_job_new(struct store *store, const struct core_op *op, struct err *err)
+/* The experiment that queues a new job, where the next operation says so, as it does: one statement
+ * less for each job. 0: none. */
+static enum err_code queueing_experiment(struct store *store, const struct core_op *op,
+                                         const struct core_op *next, int64_t *id_out,
+                                         struct err *err)
+{
+    *id_out = 0;
+    if (next == NULL || next->kind != CORE_OP_MEMBER || !next->member.queues ||
+        next->member.order != op->job_new.order) {
+        return ERR_OK;
+    }
+    return store_experiment_id(store, next->member.experiment, id_out, err);
+}
+
+/* A job as the core makes it, waiting: its first CORE_OP_JOB finds that written already. */
+static uint32_t attempts_of(const struct submit_job *job)
+{
+    return job->attempts_max == 0 ? 1 : job->attempts_max;
+}
+
+static enum err_code apply_job_new(struct store *store, const struct core_op *op,
+                                   const struct core_op *next, struct err *err)
 {
     const struct submit_job *job = op->job_new.job;
     const uint64_t order = op->job_new.order;
+    int64_t experiment = 0;
+    enum err_code code = queueing_experiment(store, op, next, &experiment, err);
+    if (code != ERR_OK) {
+        return code;
+    }
     struct query q = query_begin(
         store,
         "INSERT INTO jobs (id, identity, kind, label, family, variant, task, seed, work,"
         " threads, memory_bytes, items_expected, priority, again, backoff_ms, backoff_ms_max,"
-        " memory_growth, labels, time_limit_s)"
-        " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+        " memory_growth, labels, time_limit_s, experiment_id, attempts_max, submitted_ms)"
+        " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
     query_bind_int(&q, (int64_t)order);
     query_bind_digest(&q, &job->identity);
     query_bind_int(&q, job->kind);
@@ -151,10 +177,14 @@ static enum err_code apply_job_new(struct store *store, const struct core_op *op
     query_bind_int(&q, (int64_t)job->seed);
     query_bind_int(&q, (int64_t)job->work);
     bind_terms(&q, job);
+    query_bind_int(&q, experiment);
+    query_bind_int(&q, attempts_of(job));
+    query_bind_int(&q, op->time_ms);
     store->made_first = store->made_first == 0 ? order : store->made_first;
     store->made_last = order;
     store->made_last_work = (int64_t)job->work;
-    enum err_code code = query_run(&q, err);
+    store->made_last_experiment = experiment;
+    code = query_run(&q, err);
     if (code != ERR_OK) {
         return code;
     }
@@ -196,7 +226,8 @@ static enum err_code apply_member(struct store *store, const struct core_op *op,
     query_bind_text(&q, m->experiment);
     query_bind_int(&q, (int64_t)m->order);
     code = query_run(&q, err);
-    if (code != ERR_OK || !m->queues) {
+    const bool is_written = m->order == store->made_last && store->made_last_experiment != 0;
+    if (code != ERR_OK || !m->queues || is_written) {
         return code;
     }
     struct query queues = query_begin(store, "UPDATE jobs SET experiment_id = (SELECT id FROM "
@@ -243,9 +274,26 @@ static void bind_job_state(struct query *q, const struct core_job_state *s)
     query_bind_int(q, (int64_t)s->order);
 }
 
+/* Nothing has happened to a job that this turn made: apply_job_new() has written all of it. */
+static bool is_as_made(const struct store *store, const struct core_op *op)
+{
+    const struct core_job_state *s = &op->job.state;
+    return store->made_first != 0 && s->order >= store->made_first &&
+           s->order <= store->made_last && s->state == JOB_WAITING && s->epoch == 0 &&
+           s->attempts_spent == 0 && s->attempts_free == 0 && s->failures == 0 && s->outcome == 0 &&
+           s->failure_digest == 0 && s->failure_worker == 0 && *s->reason == '\0' &&
+           *s->worker == '\0' && *s->numeric_class == '\0' && digest_is_none(&s->resume) &&
+           digest_is_none(&s->artifact) && digest_is_none(&s->records) && s->resume_step == 0 &&
+           s->items == 0 && s->submitted_ms == op->time_ms && s->started_ms == 0 &&
+           s->ended_ms == 0;
+}
+
 static enum err_code apply_job(struct store *store, const struct core_op *op, struct err *err)
 {
     const struct core_job_state *s = &op->job.state;
+    if (is_as_made(store, op)) {
+        return ERR_OK;
+    }
     enum err_code code = store_counts_move(store, s->order, s->state, err);
     if (code != ERR_OK) {
         return code;
@@ -390,7 +438,9 @@ static enum err_code apply_worker(struct store *store, const struct core_op *op,
     return query_run(&q, err);
 }
 
-static enum err_code apply_one(struct store *store, const struct core_op *op, struct err *err)
+/* `next`: the operation after it, or NULL. */
+static enum err_code apply_one(struct store *store, const struct core_op *op,
+                               const struct core_op *next, struct err *err)
 {
     switch (op->kind) {
     case CORE_OP_EXPERIMENT:
@@ -398,7 +448,7 @@ static enum err_code apply_one(struct store *store, const struct core_op *op, st
     case CORE_OP_EXPERIMENT_CLASS:
         return apply_experiment_class(store, op, err);
     case CORE_OP_JOB_NEW:
-        return apply_job_new(store, op, err);
+        return apply_job_new(store, op, next, err);
     case CORE_OP_JOB_TERMS:
         return apply_job_terms(store, op, err);
     case CORE_OP_MEMBER:
@@ -443,7 +493,7 @@ enum err_code store_apply(struct store *store, const struct core_op *ops, size_t
     }
     enum err_code code = open_transaction(store, err);
     for (size_t i = 0; i < count && code == ERR_OK; i++) {
-        code = apply_one(store, &ops[i], err);
+        code = apply_one(store, &ops[i], i + 1 < count ? &ops[i + 1] : NULL, err);
     }
     return code;
 }

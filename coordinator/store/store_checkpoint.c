@@ -13,12 +13,12 @@
 #include "store_query.h"
 
 /* A log of this many pages of 4 KiB is worth a round. */
-#define ROUND_PAGES 2000
+#define ROUND_PAGES 6000
 /* What is folded in on the loop: a megabyte, some milliseconds. */
 #define REST_PAGES 256
-/* A log as long as this (64 MiB) is folded in on the loop, whatever it takes: its growth has a
+/* A log as long as this (96 MiB) is folded in on the loop, whatever it takes: its growth has a
  * bound, also when turns write as fast as the thread. */
-#define LOG_PAGES_MAX 16384
+#define LOG_PAGES_MAX 24576
 
 struct store_checkpoint {
     pthread_t thread;

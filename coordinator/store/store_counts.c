@@ -61,10 +61,6 @@ static struct change *change_of(struct store *store, int64_t experiment)
 enum err_code store_counts_move(struct store *store, uint64_t order, enum job_state state,
                                 struct err *err)
 {
-    if (state == JOB_WAITING && store->made_first != 0 && order >= store->made_first &&
-        order <= store->made_last) {
-        return ERR_OK; /* it began so in this very turn: store_counts_join() has counted it */
-    }
     struct query q =
         query_begin(store, "SELECT j.state, j.work, m.experiment_id FROM jobs j"
                            " JOIN experiment_jobs m ON m.job_id = j.id WHERE j.id = ?");

@@ -33,7 +33,8 @@ struct store {
     /* Jobs that this turn has made: all that is known of them without asking. */
     uint64_t made_first, made_last; /* orders; 0: none */
     int64_t made_last_work;
-    bool check_was_cut; /* the integrity check at the start took too long */
+    int64_t made_last_experiment; /* that its row names; 0: none */
+    bool check_was_cut;           /* the integrity check at the start took too long */
     /* Statements by the address of their SQL text: each is a literal with one address. */
     struct {
         const char *sql;

@@ -237,7 +237,7 @@ static int64_t file_bytes(const struct fixture *f, const char *name)
 static void test_the_log_is_folded_in_while_work_goes_on(void **state)
 {
     struct fixture *f = *state;
-    enum { TURNS = 160, TURN_BYTES = 1 << 20 };
+    enum { TURNS = 300, TURN_BYTES = 1 << 20 };
     struct err err;
     char *body = malloc(TURN_BYTES + 1);
     assert_non_null(body);
