@@ -38,6 +38,7 @@ struct steps {
     double seconds[STEPS_MAX];
     size_t count;
     bool warm;
+    double first_loss; /* of the untrained model */
     struct bench_time start;
 };
 
@@ -46,6 +47,7 @@ static void on_step(void *ctx, const struct train_metrics *metrics)
     struct steps *s = ctx;
     if (!s->warm) {
         bench_ops_reset();
+        s->first_loss = metrics->loss_nats;
         s->start = bench_now();
     } else if (s->count < STEPS_MAX)
         s->seconds[s->count++] = (double)metrics->token_count / metrics->tokens_per_s;
@@ -120,10 +122,11 @@ enum err_code bench_train(struct bench_report *report, const struct bench_option
     if (rc == ERR_OK)
         rc = trainer_run(trainer, &hooks, &result, err);
     bench_ops_end();
-    if (rc == ERR_OK)
+    if (rc == ERR_OK) {
         report_steps(report, o, &steps, &sgemm, (double)result.last.memory_bytes);
-    if (rc == ERR_OK)
+        bench_report_figure(report, "loss of the first step", steps.first_loss, "nats");
         bench_report_figure(report, "loss of the last step", result.last.loss_nats, "nats");
+    }
     trainer_free(trainer);
     model_free(model);
     corpus_release(&corpus);

@@ -1,9 +1,9 @@
 """A training step of the 124M-parameter Llama in PyTorch (Debian's python3-torch), for compare_train.
 
-    /usr/bin/python3 tests/bench/torch_train.py THREADS STEP_TOKENS ROUNDS
+    /usr/bin/python3 tests/bench/torch_train.py THREADS STEP_TOKENS f32|bf16
 
-12 layers, width 768, 12 heads, MLP 2,560, 32,000 tokens, tied head; sequences of 512; AdamW. Prints per round, after
-one that is not measured, "SECONDS CPU_SECONDS".
+12 layers, width 768, 12 heads, MLP 2,560, 32,000 tokens, tied head; sequences of 512; AdamW; bf16 is its autocast.
+Prints of the second step "SECONDS CPU_SECONDS", and the loss of the first.
 """
 import sys
 import time
@@ -35,7 +35,8 @@ def forward(ids, p, cos, sin, mask):
     return norm(x, p["n"]) @ p["e"].T
 
 
-def main(threads, step_tokens, rounds):
+def main(threads, step_tokens, precision):
+    threads, step_tokens = int(threads), int(step_tokens)
     torch.set_num_threads(threads)
     torch.manual_seed(1)
     shapes = {"e": (V, C), "n": (C,)}
@@ -47,18 +48,21 @@ def main(threads, step_tokens, rounds):
     angles = torch.arange(T)[:, None] * 10000.0 ** (-torch.arange(D // 2) / (D / 2))
     cos, sin = angles.cos(), angles.sin()
     mask = torch.full((T, T), float("-inf")).triu(1)
-    for step in range(-1, rounds):
+    losses = []
+    for step in range(2):
         ids = torch.randint(0, V, (step_tokens // T, T + 1))
         wall, cpu = time.monotonic(), time.process_time()
-        logits = forward(ids[:, :-1], p, cos, sin, mask)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
+            logits = forward(ids[:, :-1], p, cos, sin, mask)
+        logits = logits.float()
         loss = torch.nn.functional.cross_entropy(logits.reshape(-1, V), ids[:, 1:].reshape(-1))
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(p.values(), 1.0)
         optimizer.step()
-        if step >= 0:
-            print(f"{time.monotonic() - wall:.4f} {time.process_time() - cpu:.4f}", flush=True)
+        losses.append(loss.item())
+    print(f"{time.monotonic() - wall:.4f} {time.process_time() - cpu:.4f} {losses[0]:.4f}")
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(*sys.argv[1:])
