@@ -1,5 +1,7 @@
 #include "family_golden.h"
 
+#include "kernels.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -185,4 +187,22 @@ size_t golden_sequences(const struct corpus *corpus, struct model_sequence *out)
         };
     }
     return corpus->sequence_count;
+}
+
+int golden_half_begin(void **state)
+{
+    (void)state;
+    return kernel_use("packed/bf16") ? 0 : -1;
+}
+
+int golden_half_end(void **state)
+{
+    (void)state;
+    kernel_threads_set(1);
+    return kernel_use("packed/f32") ? 0 : -1;
+}
+
+bool golden_is_half(void)
+{
+    return strstr(kernel_class(), "/bf16/") != NULL;
 }

@@ -43,4 +43,14 @@ double golden_number(const json_t *object, const char *key);
 /* The corpus as the model takes it; returns the number of sequences. */
 size_t golden_sequences(const struct corpus *corpus, struct model_sequence *out);
 
+/* A test once more, with products on factors rounded to bf16. */
+#define GOLDEN_TEST_HALF(test)                                                                     \
+    {                                                                                              \
+#test " (bf16)", test, golden_half_begin, golden_half_end, NULL                            \
+    }
+int golden_half_begin(void **state);
+int golden_half_end(void **state);
+/* Do products round their factors to bf16 now? */
+bool golden_is_half(void);
+
 #endif

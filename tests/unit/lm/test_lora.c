@@ -1,6 +1,8 @@
 /* Adapters against PyTorch (20 steps on all three families), their files against PEFT's names,
  * dropout against finite differences, and what must not change a bit: recomputing, batches,
- * resuming, and the weights that are not trained. */
+ * threads, resuming, and the weights that are not trained. With products on bf16 factors, too: a
+ * factor is then off by up to 2^-9; bounds are two to three times what 20 steps of these small
+ * models make of that. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,10 +11,13 @@
 #include "cmocka_all.h"
 #include "family_golden.h"
 #include "file.h"
+#include "kernels.h"
 #include "peft.h"
 
 static const char *const cases[] = {"llama-all", "qwen3-paper", "gemma3-head"};
 enum { CASE_COUNT = sizeof cases / sizeof cases[0] };
+#define HALF_LOSS_BOUND 0.01 /* of 20 losses: |difference| over the first loss */
+#define HALF_NORM_BOUND 0.2  /* and of gradient norms: twice what was seen */
 
 /* A case of tests/oracle/lora_torch.py on the model of families_torch.py that it names. */
 struct lora_golden {
@@ -152,13 +157,24 @@ static void run(struct trainer *trainer, struct history *history)
 
 static void check_steps(const struct lora_golden *g, const struct history *h)
 {
+    const bool half = golden_is_half();
     const json_t *steps = json_object_get(g->root, "steps");
+    double loss = 0, norm = 0;
     assert_int_equal(h->count, json_array_size(steps));
     for (size_t i = 0; i < h->count; i++) {
+        /* What rounds does so in proportion to the numbers of the first step, not to what little is
+         * left of a loss. */
         const json_t *expected = json_array_get(steps, i);
-        assert_true(fabs(h->steps[i].loss_nats / golden_number(expected, "loss") - 1) < 1e-4);
-        assert_true(fabs(h->steps[i].grad_norm / golden_number(expected, "grad_norm") - 1) < 1e-3);
+        const json_t *over = half ? json_array_get(steps, 0) : expected;
+        loss = fmax(loss, fabs(h->steps[i].loss_nats - golden_number(expected, "loss")) /
+                              golden_number(over, "loss"));
+        norm = fmax(norm, fabs(h->steps[i].grad_norm - golden_number(expected, "grad_norm")) /
+                              golden_number(over, "grad_norm"));
     }
+    print_message("losses within %.1e, gradient norms within %.1e\n", loss, norm);
+    assert_true(loss < (half ? HALF_LOSS_BOUND : 1e-4));
+    assert_true(norm < (half ? HALF_NORM_BOUND : 1e-3));
+    assert_true(!half || loss > 1e-6); /* it is another precision */
 }
 
 /* The merged matrices that the oracle kept. */
@@ -177,7 +193,7 @@ static void check_merged(const struct lora_golden *g, const struct params *merge
         }
         assert_non_null(own);
         for (size_t k = 0; k < view->elements; k++)
-            assert_float_equal(own->data[k], expected[k], 3e-4);
+            assert_float_equal(own->data[k], expected[k], golden_is_half() ? 3e-2f : 3e-4f);
         free(expected);
     }
 }
@@ -271,30 +287,44 @@ static void with_dropout(struct lora_golden *g, double dropout)
     fill_adapter(&g->adapter);
 }
 
+/* Two runs with dropout, of which the second is another in its way: computed twice, or on other
+ * threads. */
+static void check_bits(size_t which, bool again, int threads)
+{
+    struct history runs[2] = {{.count = 0}, {.count = 0}};
+    struct lora_golden g[2];
+    for (int i = 0; i < 2; i++) {
+        load(&g[i], cases[which]);
+        with_dropout(&g[i], 0.3);
+        g[i].base.train.recompute = i && again ? TRAIN_RECOMPUTE_ALWAYS : TRAIN_RECOMPUTE_NEVER;
+        kernel_threads_set(i ? threads : 1);
+        struct trainer *trainer = trainer_of(&g[i], &g[i].base.train);
+        assert_int_equal(trainer_memory(trainer)->again, i && again);
+        run(trainer, &runs[i]);
+        trainer_free(trainer);
+    }
+    for (size_t i = 0; i < runs[0].count; i++) {
+        assert_true(runs[0].steps[i].loss_nats == runs[1].steps[i].loss_nats);
+        assert_true(runs[0].steps[i].grad_norm == runs[1].steps[i].grad_norm);
+    }
+    assert_memory_equal(g[0].adapter.own.block, g[1].adapter.own.block,
+                        g[0].adapter.own.element_count * sizeof(float));
+    release(&g[0]);
+    release(&g[1]);
+}
+
 static void recomputing_changes_no_bit(void **state)
 {
     (void)state;
-    for (size_t k = 0; k < CASE_COUNT; k++) {
-        struct history runs[2] = {{.count = 0}, {.count = 0}};
-        struct lora_golden g[2];
-        for (int again = 0; again < 2; again++) {
-            load(&g[again], cases[k]);
-            with_dropout(&g[again], 0.3);
-            g[again].base.train.recompute = again ? TRAIN_RECOMPUTE_ALWAYS : TRAIN_RECOMPUTE_NEVER;
-            struct trainer *trainer = trainer_of(&g[again], &g[again].base.train);
-            assert_int_equal(trainer_memory(trainer)->again, again);
-            run(trainer, &runs[again]);
-            trainer_free(trainer);
-        }
-        for (size_t i = 0; i < runs[0].count; i++) {
-            assert_true(runs[0].steps[i].loss_nats == runs[1].steps[i].loss_nats);
-            assert_true(runs[0].steps[i].grad_norm == runs[1].steps[i].grad_norm);
-        }
-        assert_memory_equal(g[0].adapter.own.block, g[1].adapter.own.block,
-                            g[0].adapter.own.element_count * sizeof(float));
-        release(&g[0]);
-        release(&g[1]);
-    }
+    for (size_t k = 0; k < CASE_COUNT; k++)
+        check_bits(k, true, 1);
+}
+
+static void threads_change_no_bit(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < CASE_COUNT; k++)
+        check_bits(k, k == 1, 3);
 }
 
 static void resume_continues_bit_for_bit(void **state)
@@ -618,10 +648,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(twenty_steps_agree_with_pytorch),
+        GOLDEN_TEST_HALF(twenty_steps_agree_with_pytorch),
         cmocka_unit_test(the_losses_notice_another_adapter),
         cmocka_unit_test(other_weights_stay_as_they_are),
         cmocka_unit_test(recomputing_changes_no_bit),
+        cmocka_unit_test(threads_change_no_bit),
+        GOLDEN_TEST_HALF(recomputing_changes_no_bit),
+        GOLDEN_TEST_HALF(threads_change_no_bit),
         cmocka_unit_test(resume_continues_bit_for_bit),
+        GOLDEN_TEST_HALF(resume_continues_bit_for_bit),
         cmocka_unit_test(dropout_has_the_gradient_of_what_it_computes),
         cmocka_unit_test(dropout_depends_on_key_and_place_alone),
         cmocka_unit_test(merging_gives_what_the_adapter_gave),

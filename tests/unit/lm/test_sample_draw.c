@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cmocka_all.h"
@@ -103,6 +104,90 @@ static void equal_seeds_give_equal_draws(void **state)
     assert_true(differing > 0);
 }
 
+/* ---- selection against sorting ---- */
+
+static int heavier(const void *a, const void *b)
+{
+    const struct sample_weight *x = a, *y = b;
+    if (x->weight != y->weight)
+        return x->weight > y->weight ? -1 : 1;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+/* The definition: sort everything, cut, draw. */
+static int32_t draw_sorted(const float *values, int count, const struct sample_options *options,
+                           struct rng *rng, struct sample_weight *work)
+{
+    float highest = values[0];
+    double total = 0, mass = 0;
+    int kept = options->top_k > 0 && options->top_k < count ? options->top_k : count;
+    for (int i = 1; i < count; i++)
+        highest = values[i] > highest ? values[i] : highest;
+    for (int i = 0; i < count; i++) {
+        const double distance = (double)values[i] - (double)highest;
+        work[i] = (struct sample_weight){exp(distance / options->temperature), i};
+    }
+    qsort(work, (size_t)count, sizeof *work, heavier);
+    for (int i = 0; i < kept; i++)
+        total += work[i].weight;
+    for (int i = 0; i < kept && options->top_p < 1; i++) {
+        mass += work[i].weight;
+        if (mass >= options->top_p * total)
+            kept = i + 1;
+    }
+    total = 0;
+    for (int i = 0; i < kept; i++)
+        total += work[i].weight;
+    double point = rng_uniform(rng) * total;
+    for (int i = 0; i < kept; i++) {
+        point -= work[i].weight;
+        if (point < 0)
+            return work[i].id;
+    }
+    return work[0].id;
+}
+
+static void a_draw_is_that_of_sorting_all(void **state)
+{
+    enum { MOST = 3000 };
+    static float values[MOST];
+    static struct sample_weight work[2][MOST];
+    static const struct sample_options options[] = {
+        {.temperature = 1, .top_p = 0.9},
+        {.temperature = 0.7, .top_p = 0.5},
+        {.temperature = 1, .top_k = 40, .top_p = 1},
+        {.temperature = 1.3, .top_k = 50, .top_p = 0.95},
+        {.temperature = 1, .top_k = 2999, .top_p = 0.999999},
+        {.temperature = 3, .top_p = 0.125},
+        {.temperature = 1, .top_k = 1, .top_p = 0.01}};
+    struct rng rng = rng_new(9, "values"), a = rng_new(3, "test"), b = rng_new(3, "test");
+    (void)state;
+    for (int round = 0; round < 400; round++) {
+        const int count = 1 + (int)(rng_uniform(&rng) * (round % 2 ? MOST : 20));
+        const double spread = (round % 5) * 2.0; /* 0: all equal, so that every sum is exact */
+        for (int i = 0; i < count; i++) {
+            const double value = spread * rng_normal(&rng);
+            values[i] = (float)(round % 3 ? value : floor(value)); /* and many ties */
+        }
+        for (size_t o = 0; o < sizeof options / sizeof *options; o++)
+            assert_int_equal(sample_draw(values, count, &options[o], &a, work[0]),
+                             draw_sorted(values, count, &options[o], &b, work[1]));
+    }
+}
+
+/* As before: what cannot be drawn from gives the most probable. */
+static void logits_that_are_not_finite_give_the_highest(void **state)
+{
+    (void)state;
+    float odd[64] = {[3] = 2, [40] = NAN};
+    struct sample_weight work[64];
+    struct sample_options options = {.temperature = 1, .top_k = 64, .top_p = 0.9};
+    struct rng rng = rng_new(1, "test");
+    assert_int_equal(sample_draw(odd, 64, &options, &rng, work), 3);
+    options.top_k = 0;
+    assert_int_equal(sample_draw(odd, 64, &options, &rng, work), 3);
+}
+
 static void options_outside_their_range_are_named(void **state)
 {
     (void)state;
@@ -125,6 +210,8 @@ int main(void)
         cmocka_unit_test(top_p_keeps_the_fewest_that_reach_the_mass),
         cmocka_unit_test(greedy_takes_the_lowest_id_of_the_highest),
         cmocka_unit_test(equal_seeds_give_equal_draws),
+        cmocka_unit_test(a_draw_is_that_of_sorting_all),
+        cmocka_unit_test(logits_that_are_not_finite_give_the_highest),
         cmocka_unit_test(options_outside_their_range_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

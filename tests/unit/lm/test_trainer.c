@@ -1,5 +1,6 @@
 /* Training against PyTorch's AdamW (20 steps with warm-up, cosine, accumulation and clipping),
- * resume bit for bit, and what happens when numbers blow up. */
+ * resume bit for bit, and what happens when numbers blow up. What concerns bits also with products
+ * on bf16 factors (how near those come to f32: test_half.c). */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 #include "cmocka_all.h"
 #include "file.h"
 #include "family_golden.h"
+#include "kernels.h"
 
 struct history {
     struct train_metrics steps[64];
@@ -176,37 +178,49 @@ static void resume_continues_bit_for_bit(void **state)
     check_resume("gemma3-tied");
 }
 
+/* Two runs, of which the second computes activations twice, or works on other threads. */
+static void check_bits(const char *name, bool again, int threads)
+{
+    struct golden g;
+    struct history runs[2] = {{.count = 0}, {.count = 0}};
+    struct model *models[2];
+    size_t bytes[2];
+    golden_load(&g, name);
+    g.train.steps = 6;
+    for (size_t i = 0; i < 2; i++) {
+        g.train.recompute = i && again ? TRAIN_RECOMPUTE_ALWAYS : TRAIN_RECOMPUTE_NEVER;
+        kernel_threads_set(i ? threads : 1);
+        models[i] = golden_model(&g);
+        struct trainer *trainer = make_trainer(models[i], &g, &g.train);
+        run(trainer, &runs[i]);
+        bytes[i] = trainer_memory(trainer)->activations;
+        trainer_free(trainer);
+    }
+    assert_true(!again || bytes[1] < bytes[0]);
+    for (size_t i = 0; i < runs[0].count; i++) {
+        assert_true(runs[0].steps[i].loss_nats == runs[1].steps[i].loss_nats);
+        assert_true(runs[0].steps[i].grad_norm == runs[1].steps[i].grad_norm);
+    }
+    assert_memory_equal(model_weights(models[0])->block, model_weights(models[1])->block,
+                        model_weights(models[0])->element_count * sizeof(float));
+    model_free(models[0]);
+    model_free(models[1]);
+    golden_release(&g);
+}
+
 /* Computing activations twice is told by memory, and by no bit. */
 static void recomputing_changes_no_bit(void **state)
 {
     (void)state;
-    static const enum train_recompute settings[2] = {TRAIN_RECOMPUTE_NEVER, TRAIN_RECOMPUTE_ALWAYS};
-    for (size_t k = 0; k < golden_case_count; k++) {
-        struct golden g;
-        struct history runs[2] = {{.count = 0}, {.count = 0}};
-        struct model *models[2];
-        size_t bytes[2];
-        golden_load(&g, golden_cases[k]);
-        g.train.steps = 6;
-        for (size_t i = 0; i < 2; i++) {
-            g.train.recompute = settings[i];
-            models[i] = golden_model(&g);
-            struct trainer *trainer = make_trainer(models[i], &g, &g.train);
-            run(trainer, &runs[i]);
-            bytes[i] = trainer_memory(trainer)->activations;
-            trainer_free(trainer);
-        }
-        assert_true(bytes[1] < bytes[0]);
-        for (size_t i = 0; i < runs[0].count; i++) {
-            assert_true(runs[0].steps[i].loss_nats == runs[1].steps[i].loss_nats);
-            assert_true(runs[0].steps[i].grad_norm == runs[1].steps[i].grad_norm);
-        }
-        assert_memory_equal(model_weights(models[0])->block, model_weights(models[1])->block,
-                            model_weights(models[0])->element_count * sizeof(float));
-        model_free(models[0]);
-        model_free(models[1]);
-        golden_release(&g);
-    }
+    for (size_t k = 0; k < golden_case_count; k++)
+        check_bits(golden_cases[k], true, 1);
+}
+
+static void threads_change_no_bit(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < golden_case_count; k++)
+        check_bits(golden_cases[k], k % 2 == 0, 3);
 }
 
 static void memory_decides_about_recomputing(void **state)
@@ -499,6 +513,10 @@ int main(void)
         cmocka_unit_test(the_losses_notice_a_missing_ingredient),
         cmocka_unit_test(resume_continues_bit_for_bit),
         cmocka_unit_test(recomputing_changes_no_bit),
+        cmocka_unit_test(threads_change_no_bit),
+        GOLDEN_TEST_HALF(resume_continues_bit_for_bit),
+        GOLDEN_TEST_HALF(recomputing_changes_no_bit),
+        GOLDEN_TEST_HALF(threads_change_no_bit),
         cmocka_unit_test(memory_decides_about_recomputing),
         cmocka_unit_test(packed_sequences_do_not_meet),
         cmocka_unit_test(damaged_state_is_refused),
