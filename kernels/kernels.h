@@ -125,7 +125,7 @@ struct kernel_adamw {
     void (*matmul_forward)(REAL * out, const REAL *in, const REAL *weight, int N, int C, int O);   \
     /* A product may be done in parts, over some rows of the weight at a time, with the same bits: \
      * how many columns of O the part from `first` on may have, about `most` at most. NULL: any    \
-     * number. */                                                                                  \
+     * number; then N, too, need not be whole blocks in matmul_forward, for the same bits. */      \
     int (*matmul_part)(int O, int first, int most);                                                \
     /* grad_in[N][C] = grad_out * weight, or += when `add`. */                                     \
     void (*matmul_backward_input)(REAL * grad_in, const REAL *grad_out, const REAL *weight, int N, \

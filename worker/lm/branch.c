@@ -153,6 +153,11 @@ static struct layer_context context_of(const struct branch *b, int layer, int ro
     };
 }
 
+int branch_used_rows(const struct branch *b, int rows)
+{
+    return b->ops->matmul_part ? kernel_rows_padded(rows) : rows;
+}
+
 /* Fill the last block up and look up the embeddings; returns the padded number of rows. */
 static int start_pass(struct branch *b, int rows)
 {
@@ -184,12 +189,12 @@ static void keep_rows(const struct branch *b, const struct layer_space *a, int r
 void branch_pass(struct branch *b, int rows, const struct branch_cache *cache)
 {
     const struct model_config *m = model_shape(b->model);
-    const int padded = start_pass(b, rows);
+    const int padded = start_pass(b, rows), used = branch_used_rows(b, rows);
     const struct kernel_branch branch = {padded, b->prompt_count, b->own_first, b->own_len};
     for (int i = 0; i < m->layers; i++) {
         const struct layer_space *a = &b->space.layers[i];
         const struct layer_params weights = model_layer(b->model, i);
-        const struct layer_context context = context_of(b, i, padded);
+        const struct layer_context context = context_of(b, i, used);
         const struct kernel_attention shape = layer_attention(m, i);
         const float *keys = a->k, *values = a->v;
         layer_project(&context, a, &weights);
@@ -199,6 +204,8 @@ void branch_pass(struct branch *b, int rows, const struct branch_cache *cache)
             keep_rows(b, a, rows, cache_at(m, cache->keys, cache->rows, i),
                       cache_at(m, cache->values, cache->rows, i));
         }
+        memset(a->q + (size_t)used * (size_t)(m->heads * m->head_dim), 0,
+               (size_t)(padded - used) * (size_t)(m->heads * m->head_dim) * sizeof *a->q);
         b->ops->attention_branch(a->mixed, a->q, cache_at(m, b->prompt.keys, b->prompt.rows, i),
                                  cache_at(m, b->prompt.values, b->prompt.rows, i), keys, values,
                                  &branch, &shape, b->space.attention);
@@ -376,11 +383,11 @@ static void pass_losses(struct branch *b, int rows)
 {
     const int vocabulary = model_shape(b->model)->vocabulary;
     struct model_space *s = &b->space;
-    const int padded = kernel_rows_padded(rows);
-    for (int row = rows; row < padded; row++)
+    const int used = branch_used_rows(b, rows);
+    for (int row = rows; row < used; row++)
         s->targets[row] = -1;
-    for (int from = 0; from < padded; from += b->shape.piece_rows) {
-        const int left = padded - from;
+    for (int from = 0; from < used; from += b->shape.piece_rows) {
+        const int left = used - from;
         const int piece = left < b->shape.piece_rows ? left : b->shape.piece_rows;
         branch_logits_of(b, from, piece);
         b->ops->loss_forward(s->nats + from, s->lse + from, s->hit + from, s->logits,

@@ -31,13 +31,16 @@ struct branch {
     struct branch_cache texts; /* slot after slot, continuation_max rows each */
 };
 
+/* How many rows the operations work on for `rows` of a pass: whole blocks where products need them.
+ * (Attention always has whole blocks: what it then reads of padding rows, it drops.) */
+int branch_used_rows(const struct branch *branch, int rows);
 /* Rows of one pass: the caller has set ids, positions, own_first, own_len (and own_row, with
  * `cache`) of the first `rows`; the rest are filled up as padding. Keys and values come from the
  * rows of the pass themselves, or with `cache` from there, where those of the pass are added. The
  * residual stream after the last layer is in space.layers[0].out. */
 void branch_pass(struct branch *branch, int rows, const struct branch_cache *cache);
-/* Final norm of `rows` rows from `from` on (whole blocks) and their logits in space.logits, where
- * at most shape.piece_rows fit. */
+/* Final norm of `rows` rows from `from` on (see branch_used_rows()) and their logits in
+ * space.logits, where at most shape.piece_rows fit. */
 void branch_logits_of(struct branch *branch, int from, int rows);
 
 NODISCARD enum err_code branch_check_ids(const struct model_config *config, const int32_t *ids,

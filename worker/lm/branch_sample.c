@@ -121,11 +121,11 @@ static void draw_rows(struct sampling_run *run, const int *slot_of, int rows)
     struct branch *b = run->branch;
     const int vocabulary = model_shape(b->model)->vocabulary;
     struct model_space *s = &b->space;
-    const int padded = kernel_rows_padded(rows);
-    for (int row = rows; row < padded; row++)
+    const int used = branch_used_rows(b, rows);
+    for (int row = rows; row < used; row++)
         s->targets[row] = -1;
-    for (int from = 0; from < padded; from += b->shape.piece_rows) {
-        const int left = padded - from;
+    for (int from = 0; from < used; from += b->shape.piece_rows) {
+        const int left = used - from;
         const int piece = left < b->shape.piece_rows ? left : b->shape.piece_rows;
         branch_logits_of(b, from, piece);
         b->ops->loss_forward(s->nats, s->lse, s->hit, s->logits, s->targets + from, piece,
