@@ -69,6 +69,11 @@ bool kernel_use(const char *name)
     return false;
 }
 
+size_t kernel_scratch_bytes(void)
+{
+    return gemm_scratch_bytes();
+}
+
 const char *kernel_class(void)
 {
     pthread_once(&selected_once, select_once);

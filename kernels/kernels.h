@@ -203,6 +203,9 @@ struct kernel_rate kernel_sgemm_rate(int size, int rounds);
  * attention_bytes() and the operations that use that work space. */
 void kernel_threads_set(int threads);
 int kernel_threads(void);
+/* Bytes that operations keep for themselves beside what they are given, at most; OpenBLAS's own
+ * buffers not counted. */
+size_t kernel_scratch_bytes(void);
 
 /* Check on this machine that the bit contract's premise holds: a block gives the same bits wherever
  * it lies in memory, on every thread, alone and between others, for each of the products above, and

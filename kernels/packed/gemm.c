@@ -159,6 +159,15 @@ void gemm(float *out, size_t stride, struct gemm_factor left, struct gemm_factor
     }
 }
 
+/* The caller's chunk; every thread's rows and panel, and as much again to turn or round them. */
+size_t gemm_scratch_bytes(void)
+{
+    const size_t chunk = CHUNK_WORDS + GEMM_TILE_COLS_MAX * CHUNK_DEPTH;
+    const size_t thread =
+        2 * ((size_t)TASK_ROWS * GEMM_DEPTH + (size_t)GEMM_TILE_COLS_MAX * GEMM_DEPTH);
+    return (chunk + (size_t)kernel_threads() * thread) * sizeof(float);
+}
+
 bool gemm_is_fast(void)
 {
     return gemm_tiles()->rows > 1;

@@ -32,6 +32,9 @@ struct gemm_factor {
 void gemm(float *out, size_t stride, struct gemm_factor left, struct gemm_factor right, int M,
           int N, int K, bool add);
 
+/* Bytes that products keep for packed factors, at most, all of the pool's threads together. */
+size_t gemm_scratch_bytes(void);
+
 /* Can this processor run the kernels at speed (fused multiply-add in vectors)? */
 bool gemm_is_fast(void);
 

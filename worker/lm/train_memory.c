@@ -1,5 +1,6 @@
 #include "train_memory.h"
 
+#include "kernels.h"
 #include "tensor_spec.h"
 
 static size_t layer_weights(const struct model_config *config)
@@ -41,11 +42,12 @@ struct train_memory train_memory_of(const struct model_config *config,
         .moments = 2 * trained * sizeof(float),
         .activations = model_run_bytes(config, purpose, capacity),
         .layer_activations = layer_activations(config, purpose, capacity),
+        .kernels = kernel_scratch_bytes(),
         .again = again,
     };
     if (adapter)
         m.activations += model_run_adapter_bytes(config, adapter, capacity);
-    m.all = m.weights + m.adapter + m.gradients + m.moments + m.activations;
+    m.all = m.weights + m.adapter + m.gradients + m.moments + m.activations + m.kernels;
     return m;
 }
 
@@ -87,6 +89,8 @@ void train_memory_print(const struct train_memory *m, size_t bytes_max, struct s
     strbuf_putc(out, '\n');
     put_row(out, m->again ? "activations (computed twice)" : "activations", m->activations);
     put_layers(out, m->layers, m->layer_activations, m->activations);
+    put_row(out, "packed factors", m->kernels);
+    strbuf_putc(out, '\n');
 }
 
 void train_memory_print_line(const struct train_memory *m, struct strbuf *out)
@@ -95,7 +99,9 @@ void train_memory_print_line(const struct train_memory *m, struct strbuf *out)
                   m->layers, mib(m->layer_weights));
     if (m->adapter > 0)
         strbuf_printf(out, ", adapter %.1f", mib(m->adapter));
-    strbuf_printf(out, ", gradients %.1f, moments %.1f, activations %.1f (%d layers of %.2f%s)",
+    strbuf_printf(out,
+                  ", gradients %.1f, moments %.1f, activations %.1f (%d layers of %.2f%s), packed "
+                  "factors %.1f",
                   mib(m->gradients), mib(m->moments), mib(m->activations), m->layers,
-                  mib(m->layer_activations), m->again ? ", computed twice" : "");
+                  mib(m->layer_activations), m->again ? ", computed twice" : "", mib(m->kernels));
 }

@@ -19,6 +19,7 @@ struct train_memory {
     uint32_t gradient_blocks;      /* the gradients are so many: sums of shards (shard_sum.h) */
     size_t activations;            /* of the largest micro-batch, all together */
     size_t layer_activations;      /* of these, what each further layer keeps */
+    size_t kernels;                /* packed factors of products */
     bool again;                    /* activations are computed again: MODEL_TRAIN_AGAIN */
     size_t all;
 };

@@ -237,7 +237,7 @@ static void memory_decides_about_recomputing(void **state)
     trainer_free(trainer);
     assert_false(kept.again);
     assert_int_equal(kept.all, kept.weights + kept.gradients + kept.moments + kept.activations +
-                                   kept.adapter);
+                                   kept.kernels + kept.adapter);
     assert_int_equal(kept.moments, 2 * kept.weights);
     assert_true(kept.layer_activations * 3 < kept.activations);
     /* One byte too few. */
