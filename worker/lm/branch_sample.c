@@ -5,6 +5,9 @@
 #include "branch.h"
 #include "branch_impl.h"
 #include "check.h"
+#include "kernel_pool.h"
+
+#define DRAW_NS 10.0 /* a token of the vocabulary, about */
 
 /* A text that is being sampled, in one of the branch's slots. */
 struct slot {
@@ -20,7 +23,7 @@ struct sampling_run {
     size_t text_count, next; /* the next text that nobody has begun */
     struct slot *slots;
     struct rng root;
-    struct sample_weight *work;
+    struct sample_weight *work; /* [threads][vocabulary] */
 };
 
 static enum err_code check(const struct branch *b, const struct branch_sampling *s, struct err *err)
@@ -60,14 +63,20 @@ static bool is_stop(const struct branch_sampling *s, int32_t id)
     return false;
 }
 
-/* Draw the next token of a slot's text from `logits` with log-sum-exp `lse`; frees the slot when
- * the text ends. */
-static void draw(struct sampling_run *run, struct slot *slot, const float *logits, double lse)
+static int32_t draw(struct sampling_run *run, struct slot *slot, const float *logits, int thread)
+{
+    const int vocabulary = model_shape(run->branch->model)->vocabulary;
+    return sample_draw(logits, vocabulary, &run->sampling->draw, &slot->rng,
+                       run->work + (size_t)thread * (size_t)vocabulary);
+}
+
+/* Put the token that was drawn from `logits` with log-sum-exp `lse` to a slot's text; frees the
+ * slot when the text ends. */
+static void add_token(struct sampling_run *run, struct slot *slot, int32_t id, const float *logits,
+                      double lse)
 {
     const struct branch_sampling *s = run->sampling;
     struct branch_text *text = slot->text;
-    const int vocabulary = model_shape(run->branch->model)->vocabulary;
-    const int32_t id = sample_draw(logits, vocabulary, &s->draw, &slot->rng, run->work);
     text->nats += lse - (double)logits[id];
     text->ids[text->count++] = id;
     text->stopped = is_stop(s, id) ||
@@ -88,7 +97,8 @@ static void refill(struct sampling_run *run, struct slot *slot)
             .index = index,
         };
         *slot->text = (struct branch_text){.ids = slot->text->ids};
-        draw(run, slot, b->prompt_logits, b->prompt_lse);
+        const int32_t id = draw(run, slot, b->prompt_logits, 0);
+        add_token(run, slot, id, b->prompt_logits, b->prompt_lse);
     }
 }
 
@@ -115,7 +125,24 @@ static int pack_texts(struct sampling_run *run, int *slot_of)
     return rows;
 }
 
-/* Draw for the rows of a pass, a piece of logits at a time. */
+/* The draws of a piece of rows, each from its own text's stream. */
+struct drawing {
+    struct sampling_run *run;
+    const int *slot_of; /* of the piece's rows */
+};
+
+static void draw_task(void *ctx, int row, int thread)
+{
+    const struct drawing *d = ctx;
+    struct sampling_run *run = d->run;
+    const struct model_space *s = &run->branch->space;
+    const size_t vocabulary = (size_t)model_shape(run->branch->model)->vocabulary;
+    s->ids[row] =
+        draw(run, &run->slots[d->slot_of[row]], s->logits + (size_t)row * vocabulary, thread);
+}
+
+/* Draw for the rows of a pass, a piece of logits at a time. What was drawn stands in space.ids,
+ * whose tokens have been looked up long ago. */
 static void draw_rows(struct sampling_run *run, const int *slot_of, int rows)
 {
     struct branch *b = run->branch;
@@ -130,9 +157,12 @@ static void draw_rows(struct sampling_run *run, const int *slot_of, int rows)
         branch_logits_of(b, from, piece);
         b->ops->loss_forward(s->nats, s->lse, s->hit, s->logits, s->targets + from, piece,
                              vocabulary);
-        for (int row = 0; row < piece && from + row < rows; row++)
-            draw(run, &run->slots[slot_of[from + row]],
-                 s->logits + (size_t)row * (size_t)vocabulary, s->lse[row]);
+        struct drawing drawing = {run, slot_of + from};
+        const int drawn = rows - from < piece ? rows - from : piece;
+        kernel_pool_run(draw_task, &drawing, drawn, DRAW_NS * drawn * vocabulary);
+        for (int row = 0; row < drawn; row++)
+            add_token(run, &run->slots[slot_of[from + row]], s->ids[row],
+                      s->logits + (size_t)row * (size_t)vocabulary, s->lse[row]);
     }
 }
 
@@ -152,7 +182,8 @@ enum err_code branch_sample(struct branch *b, const struct branch_sampling *samp
         .text_count = count,
         .slots = calloc((size_t)b->text_slots, sizeof *run.slots),
         .root = rng_new(sampling->draw.seed, "branch"),
-        .work = malloc((size_t)model_shape(b->model)->vocabulary * sizeof *run.work),
+        .work = malloc((size_t)kernel_threads() * (size_t)model_shape(b->model)->vocabulary *
+                       sizeof *run.work),
     };
     int *slot_of = calloc((size_t)b->text_slots, sizeof *slot_of);
     if (!run.slots || !run.work || !slot_of) {
