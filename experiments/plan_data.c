@@ -212,6 +212,19 @@ static enum err_code add_document(struct training *t, const struct mix_document 
     return ERR_OK;
 }
 
+/* The end of training data out of a mix, however reading it went: `code`. */
+static enum err_code finish_mix(struct training *t, struct mix *mix, struct mix_stream *stream,
+                                enum err_code code, const char *format, struct digest *blob_out)
+{
+    describe_mix(t, mix);
+    mix_stream_close(stream);
+    mix_release(mix);
+    count_steps(t);
+    if (!code)
+        *blob_out = training_finish(t, t->variant->stage.mix, format);
+    return code;
+}
+
 static enum err_code build_pretrain(struct training *t, uint64_t seed, struct digest *blob_out,
                                     struct err *err)
 {
@@ -229,13 +242,7 @@ static enum err_code build_pretrain(struct training *t, uint64_t seed, struct di
         mix_stream_account(stream, document.part, (double)tokens);
         arena_release(&scratch);
     }
-    describe_mix(t, &mix);
-    mix_stream_close(stream);
-    mix_release(&mix);
-    count_steps(t);
-    if (!code)
-        *blob_out = training_finish(t, t->variant->stage.mix, "text");
-    return code;
+    return finish_mix(t, &mix, stream, code, "text", blob_out);
 }
 
 /* Does the trainer keep the sequence, or has it no token with a loss within `sequence_tokens`? */
@@ -328,13 +335,7 @@ static enum err_code build_instruct(struct training *t, uint64_t seed, struct di
         mix_stream_account(stream, document.part, (double)tokens);
         arena_release(&scratch);
     }
-    describe_mix(t, &mix);
-    mix_stream_close(stream);
-    mix_release(&mix);
-    count_steps(t);
-    if (!code)
-        *blob_out = training_finish(t, t->variant->stage.mix, format_name(format.format));
-    return code;
+    return finish_mix(t, &mix, stream, code, format_name(format.format), blob_out);
 }
 
 /* A training task and how many of its sequences there are and were used. */

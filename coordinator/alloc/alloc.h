@@ -200,9 +200,8 @@ void alloc_show(const struct alloc *alloc, const char *queue, struct strbuf *out
 /* Check what a person asked for. */
 NODISCARD enum err_code alloc_options_check(const struct alloc_queue_options *options,
                                             struct err *err);
-/* What a person asked for, as JSON with the keys of `struct alloc_queue_options`, and back. The
- * parsed options are checked; their strings and arrays live in `arena`. */
-void alloc_options_print(const struct alloc_queue_options *options, struct strbuf *out);
+/* What a person asked for, as JSON with the keys of `struct alloc_queue_options`, checked; its
+ * strings and arrays live in `arena`. */
 NODISCARD enum err_code alloc_options_parse(const char *text, size_t len, struct arena *arena,
                                             struct alloc_queue_options *out, struct err *err);
 

@@ -89,11 +89,6 @@ static void dump(json_t *document, struct strbuf *out)
     json_decref(document);
 }
 
-void alloc_options_print(const struct alloc_queue_options *options, struct strbuf *out)
-{
-    dump(print_options(options), out);
-}
-
 void alloc_print(const struct alloc *alloc, struct strbuf *out)
 {
     json_t *queues = json_array();

@@ -80,18 +80,3 @@ void build_evaluation(const struct format_options *options, const char *name,
         arena_release(&scratch);
     }
 }
-
-void build_training(const char *name, const char *format, const struct sequence *sequences,
-                    uint32_t count, struct strbuf *out)
-{
-    struct dataset header = {
-        .purpose = DATASET_TRAIN,
-        .name = str_from(name),
-        .format = str_from(format),
-        .pairing = str_from(""),
-        .sequence_count = count,
-    };
-    dataset_write_header(out, &header);
-    for (uint32_t i = 0; i < count; i++)
-        dataset_write_sequence(out, &sequences[i]);
-}

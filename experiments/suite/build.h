@@ -23,8 +23,4 @@ void build_evaluation(const struct format_options *options, const char *name,
                       const struct instance *instances, uint32_t count, uint32_t example_count,
                       struct strbuf *out, struct build_counts *counts_out);
 
-/* Append a dataset of sequences that are already rendered. `format` as in dataset.h. */
-void build_training(const char *name, const char *format, const struct sequence *sequences,
-                    uint32_t count, struct strbuf *out);
-
 #endif

@@ -208,8 +208,3 @@ void mix_stream_account(struct mix_stream *stream, size_t part, double size)
 {
     stream->parts[part].accounted += size;
 }
-
-double mix_stream_accounted(const struct mix_stream *stream, size_t part)
-{
-    return stream->parts[part].accounted;
-}

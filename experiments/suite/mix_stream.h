@@ -34,7 +34,5 @@ struct mix_document {
 void mix_stream_next(struct mix_stream *stream, struct arena *arena, struct mix_document *out);
 /* Say how big the document was (tokens, bytes: the caller's unit) so that shares come true. */
 void mix_stream_account(struct mix_stream *stream, size_t part, double size);
-/* How much of the part was accounted. */
-double mix_stream_accounted(const struct mix_stream *stream, size_t part);
 
 #endif

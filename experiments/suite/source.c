@@ -172,11 +172,6 @@ void set_release(struct task_set *set)
     *set = (struct task_set){0};
 }
 
-const char *set_status_name(enum set_status status)
-{
-    return status_names[status];
-}
-
 bool set_has(const struct task_set *set, const char *task)
 {
     for (size_t i = 0; i < set->tasks.count; i++) {

@@ -58,7 +58,6 @@ enum set_status { SET_PUBLISHED, SET_INFERRED, SET_OURS };
 NODISCARD enum err_code set_parse(const char *bytes, size_t len, const char *path,
                                   struct task_set *out, struct err *err);
 void set_release(struct task_set *set);
-const char *set_status_name(enum set_status status);
 bool set_has(const struct task_set *set, const char *task);
 
 #endif

@@ -31,11 +31,6 @@ enum adapter_target adapter_target_find(const char *name)
     return (enum adapter_target)target;
 }
 
-enum tensor_role adapter_target_role(enum adapter_target target)
-{
-    return targets[target].role;
-}
-
 /* Which target a tensor of the model is; ADAPTER_TARGET_COUNT for none that is configured. */
 static enum adapter_target target_of(const struct adapter_config *config,
                                      const struct tensor_spec *spec)

@@ -39,7 +39,6 @@ struct adapter_config {
 const char *adapter_target_name(enum adapter_target target);
 /* ADAPTER_TARGET_COUNT when no target has this name. */
 enum adapter_target adapter_target_find(const char *name);
-enum tensor_role adapter_target_role(enum adapter_target target);
 
 /* The two matrices of one target in one layer, or their gradients; NULL where there is no adapter.
  */

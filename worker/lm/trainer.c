@@ -453,11 +453,6 @@ enum err_code trainer_run(struct trainer *trainer, const struct train_hooks *hoo
     return rc;
 }
 
-struct model *trainer_model(struct trainer *trainer)
-{
-    return trainer->model;
-}
-
 int64_t trainer_step(const struct trainer *trainer)
 {
     return trainer->state.step;

@@ -100,7 +100,6 @@ void trainer_free(struct trainer *trainer);
 NODISCARD enum err_code trainer_run(struct trainer *trainer, const struct train_hooks *hooks,
                                     struct train_result *result_out, struct err *err);
 
-struct model *trainer_model(struct trainer *trainer);
 /* Steps completed, and of how many. */
 int64_t trainer_step(const struct trainer *trainer);
 int64_t trainer_steps(const struct trainer *trainer);
