@@ -9,10 +9,12 @@
 #include "check.h"
 #include "checkpoint.h"
 #include "checkpoint_env.h"
+#include "checkpoint_files.h"
 #include "convert_llama2c.h"
 #include "digest_cache.h"
 #include "file.h"
 #include "hash.h"
+#include "hf_cache.h"
 #include "limits.h"
 #include "llama2c_tokenizer.h"
 #include "model_family.h"
@@ -34,6 +36,7 @@ struct planner_ctx {
     struct cli *cli;
     const char *cache; /* folder */
     struct digest_cache digests;
+    struct files_read *files;
 };
 
 /* ---- the environment's side of struct plan_env ---- */
@@ -185,21 +188,58 @@ static enum err_code open_llama2c(const char *path, const char *tokenizer_path,
     return rc;
 }
 
+/* All of a model's files, also those that only its workers read. */
+static void note_folder(const struct planner_ctx *planner, const char *folder)
+{
+    struct arena *arena = &planner->cli->arena;
+    const char **names = NULL;
+    size_t count = 0;
+    struct err ignored; /* whoever opens the model says what is wrong with it */
+    if (checkpoint_files(folder, arena, &names, &count, &ignored) != ERR_OK)
+        return;
+    for (size_t i = 0; i < count; i++)
+        files_read_note(planner->files, arena_printf(arena, "%s/%s", folder, names[i]));
+}
+
+/* A model of the hub's cache, and the file that says which commit a name means. */
+static enum err_code env_checkpoint_find(void *ctx, const char *reference, struct arena *arena,
+                                         const char **folder_out, const char **commit_out,
+                                         struct err *err)
+{
+    const struct planner_ctx *planner = ctx;
+    struct hf_snapshot snapshot;
+    enum err_code rc = hf_resolve(reference, arena, &snapshot, err);
+    if (rc != ERR_OK)
+        return rc;
+    *folder_out = snapshot.folder;
+    *commit_out = snapshot.commit;
+    /* CACHE/models--…/snapshots/COMMIT */
+    const char *end = strstr(snapshot.folder, "/snapshots/");
+    if (end)
+        files_read_note(planner->files,
+                        arena_printf(arena, "%.*s/refs/%s", (int)(end - snapshot.folder),
+                                     snapshot.folder, snapshot.revision));
+    return ERR_OK;
+}
+
 static enum err_code env_checkpoint_open(void *ctx, enum checkpoint_layout layout, const char *path,
                                          const char *tokenizer_path, struct plan_tokenizer **out,
                                          struct plan_model *model_out, struct err *err)
 {
     struct tokenizer *tokenizer = NULL;
     enum err_code rc = ERR_INVALID;
-    (void)ctx;
+    const struct planner_ctx *planner = ctx;
     switch (layout) {
     case CHECKPOINT_HUGGINGFACE:
         rc = open_huggingface(path, &tokenizer, model_out, err);
+        note_folder(planner, path);
         break;
     case CHECKPOINT_HUB:
         UNREACHABLE("the planner gives the folder");
     case CHECKPOINT_LLAMA2C:
         rc = open_llama2c(path, tokenizer_path, &tokenizer, model_out, err);
+        files_read_note(planner->files, path);
+        files_read_note(planner->files, tokenizer_path);
         break;
     }
     return wrap_tokenizer(rc, tokenizer, out);
@@ -294,8 +334,11 @@ static struct plan_env environment(struct planner_ctx *ctx, const char *root)
 {
     return (struct plan_env){
         .ctx = ctx,
-        .reader = digest_cache_reader(&ctx->digests,
-                                      arena_printf(&ctx->cli->arena, "%s/digests", ctx->cache)),
+        .reader = files_read_reader(
+            ctx->files,
+            digest_cache_reader(&ctx->digests,
+                                arena_printf(&ctx->cli->arena, "%s/digests", ctx->cache)),
+            &ctx->cli->arena),
         .root = root,
         .data = cli_data_dir(ctx->cli),
         .numerics_version = NUMERICS_VERSION,
@@ -303,7 +346,7 @@ static struct plan_env environment(struct planner_ctx *ctx, const char *root)
         .tokenizer_train = env_tokenizer_train,
         .tokenizer_open = env_tokenizer_open,
         .checkpoint_open = env_checkpoint_open,
-        .checkpoint_find = checkpoint_env_find,
+        .checkpoint_find = env_checkpoint_find,
         .checkpoint_files = checkpoint_env_files,
         .checkpoint_chat = checkpoint_env_chat,
         .tokenizer_count = env_tokenizer_count,
@@ -319,6 +362,7 @@ enum err_code planner_make(struct cli *cli, const char *manifest_path, bool miss
     struct planner_ctx ctx = {.cli = cli,
                               .cache = arena_printf(&cli->arena, "%s/cache", cli_state_dir(cli))};
     *out = (struct planned){0};
+    ctx.files = &out->files;
     enum err_code rc =
         file_read(manifest_path, MANIFEST_BYTES_MAX, &out->manifest_text, &out->manifest_len, err);
     if (rc == ERR_OK) {
@@ -331,7 +375,9 @@ enum err_code planner_make(struct cli *cli, const char *manifest_path, bool miss
     if (rc == ERR_OK) {
         struct plan_env env = environment(&ctx, root);
         env.missing_ok = missing_ok;
+        files_read_note(&out->files, manifest_path);
         rc = plan_build(&out->manifest, &env, &out->plan, err);
+        files_read_sort(&out->files);
         out->has_plan = rc == ERR_OK;
     }
     return rc;

@@ -4,6 +4,7 @@
 #define TRIAD_PLANNER_H
 
 #include "cli.h"
+#include "files_read.h"
 #include "plan.h"
 
 struct planned {
@@ -11,6 +12,7 @@ struct planned {
     size_t manifest_len;
     struct manifest manifest;
     struct plan plan;
+    struct files_read files;     /* what it was made from; the paths are the command line's */
     bool has_manifest, has_plan; /* what planned_release() must free */
 };
 

@@ -55,6 +55,13 @@ static struct fates *known_fates(struct cli *cli, struct fates *fates)
     return is_known ? fates : NULL;
 }
 
+/* One a line, as tar and rsync read them. */
+static void print_files(const struct planned *planned)
+{
+    for (size_t i = 0; i < planned->files.count; i++)
+        printf("%s\n", planned->files.paths[i]);
+}
+
 enum cli_exit verb_plan(struct cli *cli)
 {
     struct err err;
@@ -62,7 +69,9 @@ enum cli_exit verb_plan(struct cli *cli)
     struct fates known = {0};
     enum err_code rc =
         planner_make(cli, cli->arguments[0], cli_flag(cli, "missing-ok"), &planned, &err);
-    if (rc == ERR_OK) {
+    if (rc == ERR_OK && cli_flag(cli, "files")) {
+        print_files(&planned);
+    } else if (rc == ERR_OK) {
         struct strbuf text = {0};
         struct fates *fates = known_fates(cli, &known);
         switch (cli->output) {

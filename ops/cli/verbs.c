@@ -66,6 +66,7 @@ static const struct cli_option run_options[] = {
 
 static const struct cli_option plan_options[] = {
     {"missing-ok", NULL, NULL, "list what is not here instead of stopping at it"},
+    {"files", NULL, NULL, "only list the files that the plan is made from, a path a line"},
     END_OF_OPTIONS,
 };
 

@@ -81,6 +81,16 @@ MANIFEST
 cd "$work"
 expect_status 0 triad plan "$work/hub.yaml" --output json
 grep -q "\"commit\":\"$commit\"" "$work/out" || fail "the plan does not name the commit"
+cp "$work/out" "$work/plan-here"
+# The files it lists are all that it takes: copied elsewhere, they give the same plan to the byte.
+expect_status 0 triad plan "$work/hub.yaml" --files
+mkdir "$work/there"
+tar -chf - -T "$work/out" 2>/dev/null | tar -xf - -C "$work/there"
+mv "$repository" "$repository.away"
+HF_HUB_CACHE=$work/there$HF_HUB_CACHE TRIAD_EXPERIMENTS=$work/there$TRIAD_SOURCE/experiments \
+    expect_status 0 triad plan "$work/there$work/hub.yaml" --output json
+same "$work/plan-here" "$work/out"
+mv "$repository.away" "$repository"
 expect_status 0 triad run "$work/hub.yaml" --quiet
 expect_status 0 triad model get stories/PT "$work/exported"
 expect_status 0 triad model inspect "$work/exported" --output json
