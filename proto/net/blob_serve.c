@@ -221,7 +221,7 @@ void blob_serve_allow(struct blob_serve *serve, const struct digest *keys, size_
 
 struct address {
     char host[128];
-    char port[8]; /* empty: not said */
+    char port[24]; /* empty: not said */
 };
 
 static enum err_code address_parse(const char *text, const char *option, struct address *out,

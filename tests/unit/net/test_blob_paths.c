@@ -202,9 +202,6 @@ static void test_a_revoked_key_reads_no_further(void **state)
         uv_run(&f->pair.loop, UV_RUN_NOWAIT);
     assert_int_equal(blob_serve_bytes(f->serve), sent);
     assert_false(e.is_over);
-    assert_int_equal(
-        net_allow(f->pair.server_net, &f->pair.worker.public_key, NET_WORKER, "worker", &err),
-        ERR_OK);
 }
 
 static void test_a_worker_that_breaks_off_is_left_at_the_same_byte(void **state)

@@ -1,0 +1,130 @@
+#!/usr/bin/env bash
+# One checkpoint and many who evaluate it: workers fetch it from each other, and the coordinator sends next to
+# nothing; a serving worker killed in the middle of a blob is left at the same byte; a revoked key is named to
+# nobody any more; with --shared-store nothing at all goes over the sockets. Every table is that of the calm run.
+. "$(dirname "$0")/lib.sh"
+
+# 70 MB of weights that nobody trained for long: it is about moving them. Only workers with the label evaluate.
+cat >"$work/peers.yaml" <<'END'
+experiment: peers
+seeds: [42]
+notes: a test of the machinery, not of the models
+families:
+  toy:
+    architecture: {kind: llama, layers: 2, width: 768, heads: 6, kv_heads: 2, mlp: 3072, context: 512}
+    tokenizer: {train: bpe, vocabulary: 1024}
+    train: {batch_tokens: 1024, sequence_tokens: 256, checkpoint_steps: 1000, learning_rate: 1e-3}
+    variants:
+      PT: {pretrain: {mix: pretrain-small, tokens: 1k}}
+evaluate:
+  - {suite: steerability, tasks: [urn_icl, housevotes, bigfive, flight_small], max_sequences: 3}
+resources: {train: {threads: 1}, evaluate: {threads: 1, labels: fetch}}
+END
+sed 's/, labels: fetch//' "$work/peers.yaml" >"$work/calm.yaml"
+calm "$work/calm.yaml"
+# The tasks but one first, so that there is something left to evaluate for a worker that comes later.
+sed 's/, flight_small//' "$work/peers.yaml" >"$work/first.yaml"
+
+traffic() { # WORKER COLUMN
+    triad worker show --output csv >"$work/traffic" 2>/dev/null
+    awk -F, -v worker="$1" -v column="$2" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == column) at = i }
+        $1 == worker { print $at }' "$work/traffic"
+}
+# Reports come every 5 s: until the numbers of a worker reach LEAST.
+reaches() { local is; is=$(traffic "$1" "$2"); [ "${is:-0}" -ge "$3" ]; }
+is() { [ "$(traffic "$1" "$2")" = "$3" ]; }
+trained() { show toy/PT && [ "$(field "$work/show" state)" = done ]; }
+
+note "two workers fetch from the one that trained"
+state=$work/state
+export TRIAD_STATE=$state
+start_coordinator "$state"
+# On one machine the store's folder is in sight of all: these are told to look for it where it is not.
+far=(--shared-store "$work/nowhere" --data-listen 127.0.0.1 --threads 1)
+triad submit "$work/first.yaml" 2>/dev/null
+start_worker "$state" origin "${far[@]}"
+origin=$worker
+wait_for 120 trained
+size=$(stat -c %s "$(find "$state/blobs" -type f -size +50M | head -n 1)")
+for name in one two; do
+    start_worker "$state" $name --label fetch "${far[@]}"
+    declare "$name=$worker"
+done
+expect_status 0 triad watch peers --timeout 200s
+for name in one two; do
+    wait_for 20 reaches $name peer_bytes "$size"
+    [ "$(traffic $name coordinator_bytes)" -lt 2000000 ] || { cat "$work/traffic"; fail "$name asked the coordinator"; }
+    is $name shared_bytes 0 || fail "$name found the folder that it must not see"
+done
+wait_for 20 reaches origin served_bytes "$size"
+kill "$one" "$two"
+for pid in "$one" "$two"; do wait_for 30 has_ended "$pid"; done
+
+note "the one that serves is killed in the middle of the blob"
+triad submit "$work/peers.yaml" 2>/dev/null
+# In the middle: a part of it has come, and the one that sends it is stopped before the rest does.
+stopped_in_the_middle() {
+    local part
+    part=$(find "$state/workers/late/cache" -name '*.part.*' -size +4M 2>/dev/null | head -n 1)
+    [ -n "$part" ] && kill -STOP "$origin"
+}
+start_worker "$state" late --label fetch "${far[@]}"
+late=$worker
+deadline=$((SECONDS + 60))
+until stopped_in_the_middle; do [ "$SECONDS" -lt "$deadline" ] || fail "nothing arrives"; done
+kill_hard "$origin"
+expect_status 0 triad watch peers --timeout 200s
+grep -q 'peer_left worker=origin' "$work/late.log" || fail "the transfer was over before it could be disturbed"
+moved=$(sed -n 's/.*peer_left worker=origin.*moved=\([0-9]*\).*/\1/p' "$work/late.log" | head -n 1)
+[ "$moved" -ge 4000000 ] || fail "it was left after $moved bytes, not in the middle"
+wait_for 40 reaches late coordinator_bytes $((size - moved))
+[ "$(traffic late coordinator_bytes)" -lt $((size - moved + 2000000)) ] || fail "more than the rest was sent again"
+same_report peers
+
+note "a worker whose key is revoked is named to nobody"
+triad keys export stranger --worker --out "$work/stranger.access" 2>/dev/null
+daemon "$work/stranger.log" "$TRIAD_BIN/triad-worker" --access "$work/stranger.access" --dir "$work/stranger" \
+    --name stranger --grace 1 "${far[@]}"
+serves() { traffic "$1" endpoint | grep -q tcp; }
+wait_for 60 serves stranger
+triad keys revoke stranger
+serves_not() { ! serves "$1"; }
+wait_for 20 serves_not stranger
+serves late || fail "who was not revoked is not named either"
+kill "$late"
+triad coordinator stop 2>/dev/null || true
+wait_for 60 has_ended "$coordinator"
+
+note "a shared store: nothing goes over the sockets, and a store that is not there is never an empty one"
+state=$work/shared
+export TRIAD_STATE=$state
+start_coordinator "$state" --shared-store "$work/store"
+start_worker "$state" origin --threads 1
+triad submit "$work/peers.yaml" 2>/dev/null
+wait_for 120 trained
+start_worker "$state" other --threads 1 --label fetch --shared-store "$work/store"
+expect_status 0 triad watch peers --timeout 200s
+same_report peers
+wait_for 40 reaches other shared_bytes "$size"
+is other coordinator_bytes 0 || { cat "$work/traffic"; fail "blobs went over the socket"; }
+[ -z "$(find "$state/blobs" -type f 2>/dev/null)" ] || fail "blobs lie in the state folder"
+[ -z "$(find "$work/store/blobs/incoming" -type f)" ] || fail "something is left in incoming"
+expect_status 0 triad backup "$work/copy"
+[ "$(find "$work/copy/blobs" -type f | wc -l)" = "$(find "$work/store/blobs/"?? -type f | wc -l)" ] ||
+    fail "the copy does not hold the shared store's blobs"
+triad coordinator stop 2>/dev/null || true
+wait_for 60 has_ended "$coordinator"
+start_coordinator "$state" # it remembers
+same_report peers
+expect_status 0 triad gc
+said 'needed'
+triad coordinator stop 2>/dev/null || true
+wait_for 60 has_ended "$coordinator"
+triad keys init --state "$work/third" 2>/dev/null
+expect_status 1 "$TRIAD_BIN/triad-coordinator" --state "$work/third" --shared-store "$work/store"
+said 'belongs to the coordinator of'
+mv "$work/store" "$work/elsewhere"
+expect_status 1 "$TRIAD_BIN/triad-coordinator" --state "$state"
+said 'is its file system mounted'
+start_coordinator "$state" --shared-store "$work/elsewhere" # moved: it is the same one
+same_report peers
