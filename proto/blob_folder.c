@@ -105,12 +105,13 @@ enum err_code blob_link_or_copy(const char *from, const char *to, struct err *er
 }
 
 enum err_code blob_folder_take(const char *folder, const struct digest *digest, const char *to,
-                               struct err *err)
+                               bool may_link, struct err *err)
 {
     struct arena arena = {0};
     struct digest found;
     const char *from = blob_folder_path(folder, digest, &arena);
-    enum err_code rc = blob_link_or_copy(from, to, err);
+    enum err_code rc =
+        may_link ? blob_link_or_copy(from, to, err) : file_copy(from, to, BLOB_MODE, err);
     if (rc == ERR_OK)
         rc = hash_file(to, &found, err);
     if (rc == ERR_OK && !digest_equal(&found, digest))
@@ -122,11 +123,12 @@ enum err_code blob_folder_take(const char *folder, const struct digest *digest, 
 }
 
 enum err_code blob_folder_place(const char *folder, const struct digest *digest, uint64_t nonce,
-                                const char *from, struct err *err)
+                                const char *from, bool may_link, struct err *err)
 {
     struct arena arena = {0};
+    const char *to = blob_folder_incoming(folder, digest, nonce, &arena);
     enum err_code rc =
-        blob_link_or_copy(from, blob_folder_incoming(folder, digest, nonce, &arena), err);
+        may_link ? blob_link_or_copy(from, to, err) : file_copy(from, to, BLOB_MODE, err);
     if (rc == ERR_OK)
         rc = file_sync_dir(arena_printf(&arena, "%s/incoming", folder), err);
     arena_release(&arena);

@@ -36,14 +36,16 @@ NODISCARD enum err_code blob_folder_noted(const char *state_dir, struct arena *a
 NODISCARD enum err_code blob_folder_note(const char *state_dir, const char *dir,
                                          const struct digest *token, struct err *err);
 
-/* Bring a blob of the folder into `to` (a new file in a cache): linked where both lie on one file
- * system, copied otherwise; then hashed. ERR_CORRUPT when it is not the digest's, ERR_NOT_FOUND. */
+/* Bring a blob of the folder into `to` (a new file in a cache): with `may_link` linked where both
+ * lie on one file system, copied otherwise; then hashed. Link only what nobody will write to: a
+ * file that a person may edit must not be the store's, nor the store's become a person's.
+ * ERR_CORRUPT when it is not the digest's, ERR_NOT_FOUND. */
 NODISCARD enum err_code blob_folder_take(const char *folder, const struct digest *digest,
-                                         const char *to, struct err *err);
-/* Put the file `from`, whose content has that digest, into the folder's `incoming`, durably. It is
- * linked where possible and must not change afterwards. */
+                                         const char *to, bool may_link, struct err *err);
+/* Put the file `from`, whose content has that digest, into the folder's `incoming`, durably. */
 NODISCARD enum err_code blob_folder_place(const char *folder, const struct digest *digest,
-                                          uint64_t nonce, const char *from, struct err *err);
+                                          uint64_t nonce, const char *from, bool may_link,
+                                          struct err *err);
 
 /* A second name for a file, or a durable copy where links cannot reach; one that is there stays. */
 NODISCARD enum err_code blob_link_or_copy(const char *from, const char *to, struct err *err);

@@ -182,8 +182,10 @@ void blob_advance(struct blob_client *client)
         else
             start_item(client);
     }
-    if (!client->closing && !client->head)
+    if (!client->closing && !client->head) {
         uv_timer_stop(&client->timer);
+        client->ticked_ms = 0;
+    }
 }
 
 /* Does what is under way wait for the coordinator? */
@@ -210,9 +212,23 @@ static void coordinator_tick(struct blob_client *client)
         blob_restart(client);
 }
 
+/* Our own loop stood still (a slow disk): what arrived meanwhile has not been looked at yet. */
+static void allow_for_lag(struct blob_client *client)
+{
+    const int64_t now = blob_now_ms(client);
+    const int64_t lag = client->ticked_ms > 0 ? now - client->ticked_ms - TICK_MS : 0;
+    client->ticked_ms = now;
+    if (lag < TICK_MS)
+        return;
+    client->progress_ms += lag;
+    client->restarted_ms += lag;
+    client->peer_since_ms += lag;
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct blob_client *client = timer->data;
+    allow_for_lag(client);
     if (waits_for_coordinator(client))
         coordinator_tick(client);
     else if (client->phase == BLOB_MOVING || client->phase == BLOB_WAITING)

@@ -19,8 +19,8 @@
 
 enum blob_phase {
     BLOB_IDLE,
-    BLOB_ASKING,  /* BLOB_WHERE or BLOB_STAT */
-    BLOB_NEAR,    /* a thread links or copies from the store's folder, or into it */
+    BLOB_ASKING, /* BLOB_WHERE or BLOB_STAT */
+    BLOB_NEAR, /* a thread links or copies from the store's folder or into it, or waits for fsync */
     BLOB_PLACING, /* put: the bytes are in the store's folder, the coordinator verifies them */
     BLOB_WAITING, /* get: those who have it are busy */
     BLOB_MOVING,
@@ -56,7 +56,8 @@ struct blob_client {
     int64_t progress_ms;  /* when the item last got further */
     int64_t restarted_ms; /* when it last asked anew */
     int64_t wait_until_ms;
-    uint64_t nonce; /* put: of the file in the store's folder */
+    int64_t ticked_ms; /* a tick that comes late is our own delay, and nobody's silence */
+    uint64_t nonce;    /* put: of the file in the store's folder */
     bool near_failed;
     struct near_work *near;
 
@@ -125,6 +126,8 @@ void blob_get_chunk(struct blob_client *client, const struct msg_blob_chunk *chu
 bool blob_get_send(struct blob_client *client);
 /* The store's folder brought it, or could not. */
 void blob_get_near_done(struct blob_client *client, enum err_code code, const struct err *err);
+/* All bytes are right, durable, and have their name; or not. */
+void blob_get_named(struct blob_client *client, enum err_code code, const struct err *err);
 /* Go on with the next source. */
 void blob_get_choose(struct blob_client *client);
 void blob_get_tick(struct blob_client *client);
@@ -154,6 +157,8 @@ void blob_peer_tick(struct blob_client *client);
 bool blob_near_may_be_used(const struct blob_client *client);
 void blob_near_take(struct blob_client *client);
 void blob_near_place(struct blob_client *client);
+/* Make what was fetched durable and give it its name in the cache. */
+void blob_near_name(struct blob_client *client);
 /* Nobody waits for the thread any more. */
 void blob_near_abandon(struct blob_client *client);
 

@@ -92,6 +92,7 @@ void blob_get_size(struct blob_client *client, int64_t size, const struct blob_s
         return;
     }
     client->total = (uint64_t)size;
+    blob_sources_size(&client->sources, client->total);
     blob_sources_offer(&client->sources, sources, source_count);
     if (client->fd < 0 && !client->near_failed && blob_near_may_be_used(client))
         blob_near_take(client);
@@ -138,24 +139,9 @@ static void wrong_bytes(struct blob_client *client)
     blob_get_choose(client);
 }
 
-static enum err_code give_name(struct blob_client *client, struct err *err)
-{
-    struct arena arena = {0};
-    const char *path = blob_cache_path(client->cache, &blob_current(client)->digest, &arena);
-    enum err_code rc = ERR_OK;
-    if (fchmod(client->fd, BLOB_MODE) != 0 || fsync(client->fd) != 0 ||
-        rename(client->temporary, path) != 0)
-        rc = err_os(err, errno, "fetch blob: write '%s'", path);
-    else
-        rc = file_sync_dir(client->cache, err);
-    arena_release(&arena);
-    return rc;
-}
-
 static void finish_get(struct blob_client *client)
 {
     struct source culprits[SOURCES_PIECES_MAX + 1];
-    struct err err;
     const struct digest digest = hash_final(&client->hash);
     if (!digest_equal(&digest, &blob_current(client)->digest)) {
         wrong_bytes(client);
@@ -164,13 +150,17 @@ static void finish_get(struct blob_client *client)
     const size_t count = blob_sources_whole(&client->sources, culprits);
     for (size_t i = 0; i < count; i++)
         blob_peer_banned(client, &culprits[i], "its bytes are not those of the coordinator");
-    enum err_code rc = give_name(client, &err);
-    if (rc == ERR_OK) {
-        blob_presence_holds(client, &digest, client->total);
-        blob_item_done(client);
-    } else {
-        blob_fail(client, rc, &err);
+    blob_near_name(client);
+}
+
+void blob_get_named(struct blob_client *client, enum err_code code, const struct err *err)
+{
+    if (code != ERR_OK) {
+        blob_fail(client, code, err);
+        return;
     }
+    blob_presence_holds(client, &blob_current(client)->digest, client->total);
+    blob_item_done(client);
 }
 
 static bool chunk_is_sound(const struct blob_client *client, const struct msg_blob_chunk *chunk)

@@ -1,6 +1,7 @@
 /* Where the store's folder is in sight (a shared file system, or the coordinator's own machine) a
- * blob is linked or copied instead of sent. That takes as long as the disk takes, so it happens on
- * libuv's threads; a piece of work owns copies of all it needs, for its transfer may be cancelled.
+ * blob is linked or copied instead of sent; what was fetched is made durable and named. That takes
+ * as long as the disk takes, so it happens on libuv's threads; a piece of work owns copies of all
+ * it needs, for its transfer may be cancelled.
  *
  * That it is the same folder is proved by its token, never by its name. */
 #include <errno.h>
@@ -8,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "blob_cache.h"
@@ -24,7 +26,9 @@ struct near_work {
     const char *folder;
     struct digest token, digest;
     uint64_t nonce;
-    bool is_put;
+    enum near_kind { NEAR_TAKE, NEAR_PLACE, NEAR_NAME } kind;
+    int fd;           /* NEAR_NAME: the file to name, a descriptor of our own */
+    bool may_link;    /* nobody writes to a worker's cache; a person's files are copied */
     const char *from; /* put: the file to place */
     const char *cache, *temporary, *path;
     bool is_far; /* the folder is not in sight */
@@ -49,7 +53,7 @@ static bool is_in_sight(struct near_work *w)
 
 static enum err_code take(struct near_work *w)
 {
-    enum err_code rc = blob_folder_take(w->folder, &w->digest, w->temporary, &w->err);
+    enum err_code rc = blob_folder_take(w->folder, &w->digest, w->temporary, w->may_link, &w->err);
     if (rc == ERR_OK && rename(w->temporary, w->path) != 0) {
         rc = err_os(&w->err, errno, "fetch blob: write '%s'", w->path);
         unlink(w->temporary);
@@ -57,17 +61,31 @@ static enum err_code take(struct near_work *w)
     return rc == ERR_OK ? file_sync_dir(w->cache, &w->err) : rc;
 }
 
+static enum err_code name(struct near_work *w)
+{
+    if (fchmod(w->fd, BLOB_MODE) != 0 || fsync(w->fd) != 0 || rename(w->temporary, w->path) != 0)
+        return err_os(&w->err, errno, "fetch blob: write '%s'", w->path);
+    return file_sync_dir(w->cache, &w->err);
+}
+
 static void on_thread(uv_work_t *request)
 {
     struct near_work *w = request->data;
+    if (w->kind == NEAR_NAME) {
+        w->code = name(w);
+        return;
+    }
     if (!is_in_sight(w))
         return;
-    w->code =
-        w->is_put ? blob_folder_place(w->folder, &w->digest, w->nonce, w->from, &w->err) : take(w);
+    w->code = w->kind == NEAR_PLACE ? blob_folder_place(w->folder, &w->digest, w->nonce, w->from,
+                                                        w->may_link, &w->err)
+                                    : take(w);
 }
 
 static void work_free(struct near_work *w)
 {
+    if (w->fd >= 0)
+        close(w->fd);
     arena_release(&w->arena);
     free(w);
 }
@@ -75,7 +93,7 @@ static void work_free(struct near_work *w)
 /* What nobody will ask the coordinator to name. */
 static void drop_placed(struct near_work *w)
 {
-    if (w->is_put && w->code == ERR_OK)
+    if (w->kind == NEAR_PLACE && w->code == ERR_OK)
         unlink(blob_folder_incoming(w->folder, &w->digest, w->nonce, &w->arena));
 }
 
@@ -95,15 +113,17 @@ static void on_done(uv_work_t *request, int status)
         client->store_is_far = true;
         log_event(LOG_INFO, "store_not_in_sight", "folder='%s' why=\"%s\"", w->folder, w->err.text);
     }
-    if (w->is_put)
+    if (w->kind == NEAR_PLACE)
         blob_put_near_done(client, w->code, &w->err);
-    else
+    else if (w->kind == NEAR_TAKE)
         blob_get_near_done(client, w->code, &w->err);
+    else
+        blob_get_named(client, w->code, &w->err);
     work_free(w);
     blob_advance(client);
 }
 
-static struct near_work *work_new(struct blob_client *client)
+static struct near_work *work_new(struct blob_client *client, enum near_kind kind)
 {
     struct near_work *w = calloc(1, sizeof *w);
     ASSERT(w != NULL);
@@ -111,7 +131,11 @@ static struct near_work *work_new(struct blob_client *client)
     w->client = client;
     w->digest = blob_current(client)->digest;
     w->token = client->store_token;
-    w->folder = arena_strdup(&w->arena, client->own_view ? client->own_view : client->store_folder);
+    w->kind = kind;
+    w->fd = -1;
+    if (kind != NEAR_NAME)
+        w->folder =
+            arena_strdup(&w->arena, client->own_view ? client->own_view : client->store_folder);
     ssize_t n = getrandom(&w->nonce, sizeof w->nonce, 0);
     ASSERT(n == (ssize_t)sizeof w->nonce);
     client->near = w;
@@ -127,7 +151,8 @@ static void work_start(struct blob_client *client, struct near_work *w)
 
 void blob_near_take(struct blob_client *client)
 {
-    struct near_work *w = work_new(client);
+    struct near_work *w = work_new(client, NEAR_TAKE);
+    w->may_link = client->worker[0] != '\0';
     w->cache = arena_strdup(&w->arena, client->cache);
     w->path = blob_cache_path(client->cache, &w->digest, &w->arena);
     w->temporary =
@@ -137,10 +162,21 @@ void blob_near_take(struct blob_client *client)
 
 void blob_near_place(struct blob_client *client)
 {
-    struct near_work *w = work_new(client);
-    w->is_put = true;
+    struct near_work *w = work_new(client, NEAR_PLACE);
+    w->may_link = client->worker[0] != '\0' && client->head->path == NULL;
     w->from = arena_strdup(&w->arena, blob_current(client)->path);
     client->nonce = w->nonce;
+    work_start(client, w);
+}
+
+void blob_near_name(struct blob_client *client)
+{
+    struct near_work *w = work_new(client, NEAR_NAME);
+    w->cache = arena_strdup(&w->arena, client->cache);
+    w->path = blob_cache_path(client->cache, &w->digest, &w->arena);
+    w->temporary = arena_strdup(&w->arena, client->temporary);
+    w->fd = client->fd;
+    client->fd = -1;
     work_start(client, w);
 }
 

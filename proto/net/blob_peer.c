@@ -9,7 +9,7 @@
 
 /* Nothing came for so long: the next source. Much shorter than the coordinator's patience, since
  * there is another way. */
-#define PEER_SILENCE_MS 3000
+#define PEER_SILENCE_MS 6000
 #define PEER_RETRY_MS   1000
 /* Slower than 256 KiB/s on average after this long: the next source. */
 #define PEER_SLOW_MS        10000

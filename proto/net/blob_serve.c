@@ -16,7 +16,7 @@
 #include "str.h"
 
 /* A reader that is silent for so long has left, and another may have its place. */
-#define UPLOAD_IDLE_MS 3000
+#define UPLOAD_IDLE_MS 6000
 /* Twice a reader's credit: what is more is dropped, and asked for again. */
 #define SEND_QUEUE_FRAMES (2 * BLOB_CHUNKS_IN_FLIGHT)
 

@@ -10,7 +10,14 @@ void blob_sources_reset(struct blob_sources *s)
     s->count = s->piece_count = s->suspect_count = 0;
     s->current = -1;
     s->waited_ms = 0;
+    s->waits_ms_max = SOURCES_WAITS_MS_MIN;
     s->coordinator_only = false;
+}
+
+void blob_sources_size(struct blob_sources *s, uint64_t bytes)
+{
+    const uint64_t wait_ms = SOURCES_WAITS_MS_MIN + bytes / SOURCES_WAIT_BYTES_PER_MS;
+    s->waits_ms_max = wait_ms < SOURCES_WAITS_MS_MAX ? wait_ms : SOURCES_WAITS_MS_MAX;
 }
 
 bool blob_sources_is_banned(const struct blob_sources *s, const struct digest *server_key)
@@ -74,7 +81,7 @@ enum source_choice blob_sources_choose(struct blob_sources *s)
         }
         some_are_busy |= s->list[i].state == SOURCE_BUSY;
     }
-    if (!some_are_busy || s->waited_ms >= SOURCES_WAITS_MS_MAX)
+    if (!some_are_busy || s->waited_ms >= s->waits_ms_max)
         return CHOOSE_COORDINATOR;
     s->waited_ms += SOURCES_WAIT_MS;
     return CHOOSE_WAIT;

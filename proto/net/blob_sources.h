@@ -21,9 +21,12 @@
 /* Pieces of one blob; what would make one more comes from the coordinator. */
 #define SOURCES_PIECES_MAX 16
 /* Workers that are busy with others are asked again for so long in all, then the coordinator is:
- * each that finishes meanwhile is one more source. */
-#define SOURCES_WAIT_MS      500
-#define SOURCES_WAITS_MS_MAX 15000
+ * each that finishes meanwhile is one more source. A large blob takes them longer: a second for
+ * every 10 MB more, at most five minutes. */
+#define SOURCES_WAIT_MS           500
+#define SOURCES_WAITS_MS_MIN      15000
+#define SOURCES_WAITS_MS_MAX      300000
+#define SOURCES_WAIT_BYTES_PER_MS 10000
 
 enum source_state { SOURCE_UNTRIED, SOURCE_BUSY, SOURCE_FAILED };
 
@@ -45,7 +48,7 @@ struct blob_sources {
     struct source list[BLOB_SOURCES_MAX];
     size_t count;
     int current; /* index in the list; -1: the coordinator */
-    uint64_t waited_ms;
+    uint64_t waited_ms, waits_ms_max;
     bool coordinator_only;
     struct source_piece pieces[SOURCES_PIECES_MAX + 1]; /* in order, without a gap */
     size_t piece_count;
@@ -58,6 +61,8 @@ struct blob_sources {
 
 /* A new blob: nothing is known of it. Bans stay. */
 void blob_sources_reset(struct blob_sources *s);
+/* Its size is known now. */
+void blob_sources_size(struct blob_sources *s, uint64_t bytes);
 /* What the coordinator says: workers that hold it. Those that are banned, or no tcp:// address, are
  * left out; those that failed for this blob already stay failed. */
 void blob_sources_offer(struct blob_sources *s, const struct blob_source *offered, size_t count);

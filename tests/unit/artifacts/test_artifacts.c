@@ -276,6 +276,7 @@ static void test_who_sees_the_folder_takes_and_places(void **state)
     struct err err;
     struct arena arena = {0};
     struct digest token;
+    struct stat status;
     const char *folder = artifacts_folder(f->artifacts);
     const char *to = arena_printf(&arena, "%s/taken", f->dir);
     const char *own = arena_printf(&arena, "%s/own", f->dir);
@@ -283,23 +284,27 @@ static void test_who_sees_the_folder_takes_and_places(void **state)
     struct digest expected = artifacts_token(f->artifacts);
     assert_int_equal(blob_folder_token(folder, &token, &err), ERR_OK);
     assert_true(digest_equal(&token, &expected) && !digest_is_none(&token));
-    assert_int_equal(blob_folder_take(folder, &digest, to, &err), ERR_OK);
+    assert_int_equal(blob_folder_take(folder, &digest, to, true, &err), ERR_OK);
     assert_true(file_exists(to));
     assert_int_equal(unlink(to), 0);
     const struct digest absent = {{1}};
-    assert_int_equal(blob_folder_take(folder, &absent, to, &err), ERR_NOT_FOUND);
+    assert_int_equal(blob_folder_take(folder, &absent, to, true, &err), ERR_NOT_FOUND);
     /* Rotten on disk: it does not arrive. */
     const char *path = blob_folder_path(folder, &digest, &arena);
     assert_int_equal(file_write_atomic(path, "rotten", 6, 0444, &err), ERR_OK);
-    assert_int_equal(blob_folder_take(folder, &digest, to, &err), ERR_CORRUPT);
+    assert_int_equal(blob_folder_take(folder, &digest, to, true, &err), ERR_CORRUPT);
     assert_false(file_exists(to));
     /* And the other way. */
     struct artifacts_placed placed = {.digest = hash_bytes("made", 4), .size = 4, .nonce = 9};
     assert_int_equal(file_write_atomic(own, "made", 4, 0444, &err), ERR_OK);
-    assert_int_equal(blob_folder_place(folder, &placed.digest, placed.nonce, own, &err), ERR_OK);
+    assert_int_equal(blob_folder_place(folder, &placed.digest, placed.nonce, own, false, &err),
+                     ERR_OK);
     assert_int_equal(artifacts_verify_placed(f->artifacts, &placed, &err), ERR_OK);
     assert_int_equal(artifacts_name_placed(f->artifacts, &placed, &err), ERR_OK);
     assert_int_equal(artifacts_size(f->artifacts, &placed.digest), 4);
+    /* Not linked: who writes to his own file does not write to the store. */
+    assert_int_equal(stat(own, &status), 0);
+    assert_int_equal(status.st_nlink, 1);
     arena_release(&arena);
 }
 

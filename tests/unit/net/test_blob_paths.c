@@ -502,6 +502,28 @@ static void test_a_blob_is_placed_where_the_store_is_in_sight(void **state)
     assert_int_equal(f->coordinator.writes, 0);
 }
 
+/* What a person may edit is copied, whoever sends it: the store's bytes are nobody else's. */
+static void test_a_file_outside_the_cache_is_copied(void **state)
+{
+    struct fixture *f = *state;
+    struct ending e = {0};
+    struct stat status;
+    struct err err;
+    char path[256];
+    const struct digest digest = hash_bytes("a person's", 10);
+    make_store(f);
+    placed_at = f->store;
+    f->coordinator.on_place = on_place;
+    snprintf(path, sizeof path, "%s/own", f->folder);
+    assert_int_equal(file_write_atomic(path, "a person's", 10, 0644, &err), ERR_OK);
+    blob_client_put_file(f->client, &digest, path, on_done, &e);
+    net_pair_run_until(&f->pair, &e.is_over);
+    assert_int_equal(e.code, ERR_OK);
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_nlink, 1);
+    assert_int_equal(status.st_mode & 0777, 0644);
+}
+
 static void refuse_place(struct test_store *store, const struct net_peer *peer,
                          const struct msg_blob_place *place)
 {
@@ -548,6 +570,7 @@ int main(void)
         TEST(test_a_folder_that_is_no_use),
         TEST(test_another_folder_of_that_name),
         TEST(test_a_blob_is_placed_where_the_store_is_in_sight),
+        TEST(test_a_file_outside_the_cache_is_copied),
         TEST(test_what_cannot_be_placed_is_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
