@@ -161,14 +161,15 @@ static enum err_code read_resources(struct manifest *m, const struct yaml_node *
     struct manifest_resources_keys keys = {0};
     m->train_resources.threads = 2;
     m->evaluate_resources.threads = 1;
+    m->train_resources.ranks = m->evaluate_resources.ranks = 1;
     m->train_resources.label_set = m->evaluate_resources.label_set = "";
     if (!node)
         return ERR_OK;
     enum err_code code =
         fields_read(&m->doc, node, "'resources'", &manifest_resources_table, &keys, err);
     if (!code && keys.train)
-        code = fields_read(&m->doc, keys.train, "'resources' of train", &manifest_resource_table,
-                           &m->train_resources, err);
+        code = fields_read(&m->doc, keys.train, "'resources' of train",
+                           &manifest_train_resource_table, &m->train_resources, err);
     if (!code && keys.evaluate)
         code = fields_read(&m->doc, keys.evaluate, "'resources' of evaluate",
                            &manifest_resource_table, &m->evaluate_resources, err);

@@ -155,6 +155,7 @@ struct manifest_resources {
     struct field_texts labels; /* as written */
     const char *label_set;     /* labels.h: a worker must have all of them */
     double time_limit_minutes; /* of one attempt; 0: none */
+    int64_t ranks;             /* train: processes that share a job, each with the above */
 };
 
 /* How often a job is tried again: in all, and after each class of failure (vocab.h). */

@@ -264,20 +264,27 @@ static const struct field filter[] = {
 };
 const struct field_table manifest_filter_table = TABLE(filter);
 
+#define RESOURCE_KEYS                                                                              \
+    INTEGER_KEY("threads", manifest_resources, threads, 1, 4096),                                  \
+    {.key = "memory", .kind = FIELD_BYTES, .offset = offsetof(struct manifest_resources, memory_bytes), \
+     .min = 1048576, .max = 1e15},                                                                 \
+    TEXTS_KEY("labels", manifest_resources, labels),                                               \
+    REAL_KEY("time_limit_minutes", manifest_resources, time_limit_minutes, 0.01, 1e6)
+
 static const struct field resources[] = {
     NODE_KEY("train", manifest_resources_keys, train),
     NODE_KEY("evaluate", manifest_resources_keys, evaluate),
 };
 const struct field_table manifest_resources_table = TABLE(resources);
 
-static const struct field resource[] = {
-    INTEGER_KEY("threads", manifest_resources, threads, 1, 4096),
-    {.key = "memory", .kind = FIELD_BYTES, .offset = offsetof(struct manifest_resources, memory_bytes),
-     .min = 1048576, .max = 1e15},
-    TEXTS_KEY("labels", manifest_resources, labels),
-    REAL_KEY("time_limit_minutes", manifest_resources, time_limit_minutes, 0.01, 1e6),
-};
+static const struct field resource[] = {RESOURCE_KEYS};
 const struct field_table manifest_resource_table = TABLE(resource);
+
+static const struct field train_resource[] = {
+    RESOURCE_KEYS,
+    INTEGER_KEY("ranks", manifest_resources, ranks, 1, 1024),
+};
+const struct field_table manifest_train_resource_table = TABLE(train_resource);
 
 static const struct field reference[] = {
     {.key = "jobs", .kind = FIELD_INTEGER, .offset = offsetof(struct manifest_reference, jobs),

@@ -68,7 +68,7 @@ extern const struct field_table manifest_root_table, manifest_defaults_table, ma
     manifest_architecture_table, manifest_tokenizer_table, manifest_variant_table,
     manifest_lora_table, manifest_suite_table, manifest_settings_table, manifest_compare_table,
     manifest_filter_table, manifest_resources_table, manifest_resource_table,
-    manifest_reference_table, manifest_retry_table;
+    manifest_train_resource_table, manifest_reference_table, manifest_retry_table;
 
 /* Training keys alone (defaults and families), and with those of each kind of stage; by
  * enum manifest_origin, ORIGIN_CHECKPOINT standing for the former. All for struct manifest_stage.

@@ -101,6 +101,7 @@ struct plan_job {
     struct named_digest *parents; /* name -> identity of a job of this plan */
     size_t parent_count;
     uint32_t threads;
+    uint32_t ranks;        /* processes that share it, each with these threads and memory; 0 is 1 */
     int64_t memory_bytes;  /* estimate, or what the manifest says */
     int64_t items;         /* records that an evaluation gives; 0 otherwise */
     int64_t steps, tokens; /* training: updates, and tokens over all of them; evaluation: tokens */

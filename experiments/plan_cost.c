@@ -34,7 +34,7 @@ void plan_cost_training(const struct planner *p, const struct plan_model *model,
     double attention = 6.0 * (double)(model->layers * model->heads * model->head_dim) *
                        (double)train->sequence_tokens;
     job->flops = (6.0 * (double)parameters + attention) * (double)job->tokens;
-    job->hours = hours(p, job->flops, job->threads);
+    job->hours = hours(p, job->flops, job->threads * (job->ranks ? job->ranks : 1));
 }
 
 /* Weights, gradients and two moments; activations of a micro-batch and its logits. */

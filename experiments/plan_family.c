@@ -286,6 +286,21 @@ static void set_turns(struct family_plan *f, const struct manifest_variant *v, s
     strbuf_release(&text);
 }
 
+/* Each rank computes as many shards of a step as the others. */
+static enum err_code check_ranks(const struct planner *p, const struct plan_job *job,
+                                 const struct jobspec_train *train, struct err *err)
+{
+    const int64_t ranks = p->manifest->train_resources.ranks;
+    if (train->shards % ranks == 0)
+        return ERR_OK;
+    const struct yaml_node *at =
+        yaml_get(yaml_get(yaml_get(p->manifest->doc.root, "resources"), "train"), "ranks");
+    return yaml_fail(&p->manifest->doc, at, err,
+                     "%lld ranks share a step's shards, but %s has %lld: 'shards' of its training "
+                     "must be a multiple of 'ranks', both powers of two",
+                     (long long)ranks, job->label, (long long)train->shards);
+}
+
 static enum err_code plan_stage(struct family_plan *f, const struct manifest_variant *v,
                                 size_t seed, size_t *job_out, struct err *err)
 {
@@ -336,6 +351,11 @@ static enum err_code plan_stage(struct family_plan *f, const struct manifest_var
                          "'rank' is %lld, more than the model's width of %lld", (long long)rank,
                          (long long)f->model.width);
     data.how = plan_describe_training(&p->plan->arena, v, &spec.train);
+    code = check_ranks(p, &job, &spec.train, err);
+    if (code)
+        return code;
+    job.ranks = (uint32_t)p->manifest->train_resources.ranks;
+    data.batch.shards /= job.ranks;
     plan_cost_training(p, &f->model, &spec.train, &job);
     code = plan_memory_training(p, &f->model, &v->stage, &spec.train, &job, &data, err);
     if (code)

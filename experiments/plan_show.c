@@ -32,6 +32,8 @@ static json_t *job_json(const struct plan_job *job, plan_fate *fate, void *ctx)
     json_member_text(o, "format", job->format);
     json_member_integer(o, "seed", (int64_t)job->seed);
     json_member_integer(o, "threads", job->threads);
+    if (job->ranks > 1)
+        json_member_integer(o, "ranks", job->ranks);
     json_member_integer(o, "memory_bytes", job->memory_bytes);
     json_member_integer(o, "items", job->items);
     json_member_integer(o, "steps", job->steps);
@@ -354,7 +356,8 @@ static void put_totals(const struct plan *plan, struct strbuf *out)
     int64_t memory = 0, items = 0;
     char time[32], bytes[32];
     for (size_t i = 0; i < plan->job_count; i++) {
-        hours += plan->jobs[i].hours * plan->jobs[i].threads;
+        const uint32_t ranks = plan->jobs[i].ranks > 1 ? plan->jobs[i].ranks : 1;
+        hours += plan->jobs[i].hours * plan->jobs[i].threads * ranks;
         flops += plan->jobs[i].flops;
         items += plan->jobs[i].items;
         memory = plan->jobs[i].memory_bytes > memory ? plan->jobs[i].memory_bytes : memory;

@@ -113,6 +113,7 @@ static const struct field submit_job_fields[] = {
     PART(submit_job, retry, retry_policy_shape),
     NAME(submit_job, labels),
     NUMBER(U32, submit_job, time_limit_s),
+    NUMBER(U32, submit_job, ranks),
 };
 PART_SHAPE(submit_job, submit_job_fields);
 
@@ -227,6 +228,8 @@ static const struct field hello_fields[] = {
     NAME(msg_hello, node),
     NAME(msg_hello, labels),
     NUMBER(U64, msg_hello, ends_in_ms),
+    NUMBER(U32, msg_hello, ranks),
+    NUMBER(U32, msg_hello, rank_threads),
 };
 
 static const struct field heartbeat_fields[] = {
@@ -297,6 +300,7 @@ static const struct field lease_fields[] = {
     NUMBER(U32, msg_lease, threads),
     NUMBER(U64, msg_lease, memory_bytes),
     NUMBER(U64, msg_lease, time_limit_ms),
+    NUMBER(U32, msg_lease, ranks),
 };
 
 static const struct field ack_fields[] = {

@@ -94,9 +94,11 @@ struct msg_hello {
     const char *version;
     struct held_lease *held;
     size_t held_count;
-    const char *node;    /* what people call the host */
-    const char *labels;  /* labels.h: what jobs may ask for */
-    uint64_t ends_in_ms; /* until it must have left, from now; 0: it has no end */
+    const char *node;      /* what people call the host */
+    const char *labels;    /* labels.h: what jobs may ask for */
+    uint64_t ends_in_ms;   /* until it must have left, from now; 0: it has no end */
+    uint32_t ranks;        /* of one job that it can start, each with threads of its own; 0 is 1 */
+    uint32_t rank_threads; /* of each of these, outside its own; 0: they share its own */
 };
 
 struct msg_heartbeat {
@@ -183,6 +185,7 @@ struct msg_lease {
     uint32_t threads;
     uint64_t memory_bytes;
     uint64_t time_limit_ms; /* 0: none; longer attempts end as OUTCOME_TIMEOUT */
+    uint32_t ranks;         /* processes that share the job, each with threads and memory; 0 is 1 */
 };
 
 struct msg_ack { /* everything of this stream below `next` is durable */
@@ -248,6 +251,7 @@ struct submit_job {
     struct retry_policy retry;
     const char *labels;    /* labels.h: its worker must have all of them */
     uint32_t time_limit_s; /* of one attempt, and what a worker near its end must still have; 0 */
+    uint32_t ranks; /* processes that share it, each with so many threads and memory; 0 is 1 */
 };
 
 /* A plan arrives in `part_count` parts and takes effect as a whole with the last one. */

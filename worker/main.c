@@ -14,6 +14,8 @@
 #include "limits.h"
 #include "log.h"
 #include "process_info.h"
+#include "rank_launch.h"
+#include "rank_mpi.h"
 #include "str.h"
 #include "worker_driver.h"
 
@@ -275,6 +277,40 @@ static long long time_limit_s(const struct settings *s)
     return left_s > 1 ? left_s : 1;
 }
 
+/* What this worker offers to trainings of several ranks: nothing without MPI. */
+static struct rank_launch ranks_offered(uint32_t threads, struct err *err)
+{
+    struct rank_launch found = rank_launch_find(threads);
+    enum err_code code = ERR_OK;
+    if (found.obstacle)
+        code = err_set(err, ERR_UNAVAILABLE, "%s", found.obstacle);
+    if (!code)
+        code = rank_mpi_probe(err);
+    if (code)
+        found = (struct rank_launch){.ranks = 1, .obstacle = "MPI cannot be used"};
+    return found;
+}
+
+/* `triad-worker ranks`: what a worker started here with all cores would offer, for people. */
+static int ranks_show(void)
+{
+    struct err err;
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    const struct rank_launch found = ranks_offered((uint32_t)(cores > 0 ? cores : 1), &err);
+    if (found.launcher == RANK_LAUNCH_NONE) {
+        printf("no ranks: %s\n", err.text);
+        return EXIT_FAILED;
+    }
+    struct rank_mpi mpi;
+    if (rank_mpi_load(&mpi, &err)) {
+        printf("no ranks: %s\n", err.text);
+        return EXIT_FAILED;
+    }
+    printf("%u ranks by %s, %.60s\n", found.ranks,
+           found.launcher == RANK_LAUNCH_SRUN ? "srun" : "mpiexec", rank_mpi_name(&mpi));
+    return 0;
+}
+
 static int run(struct settings *s)
 {
     struct net_access access;
@@ -303,6 +339,11 @@ static int run(struct settings *s)
         long cores = sysconf(_SC_NPROCESSORS_ONLN);
         host_find(s->host);
         name_default(s->folder, s->default_name);
+        const uint32_t threads = (uint32_t)(s->threads ? s->threads : cores > 0 ? cores : 1);
+        struct err why_none;
+        const struct rank_launch ranks = ranks_offered(threads, &why_none);
+        if (ranks.launcher == RANK_LAUNCH_NONE)
+            log_event(LOG_DEBUG, "no_ranks", "text=\"%s\"", why_none.text);
         struct worker_options worker = {
             .access = &access,
             .folder = s->folder,
@@ -311,9 +352,9 @@ static int run(struct settings *s)
             .numeric_class = exec_numeric_class(),
             .version = TRIAD_VERSION,
             .host_cores = (uint32_t)(cores > 0 ? cores : 1),
-            .threads = (uint32_t)(s->threads  ? s->threads
-                                  : cores > 0 ? cores
-                                              : 1),
+            .threads = threads,
+            .ranks = ranks.ranks,
+            .rank_threads = ranks.threads,
             .memory_bytes = s->memory_bytes ? s->memory_bytes : process_info_memory_total() / 4 * 3,
             .spool_bytes_max = s->spool_bytes,
             .cache_bytes_max = s->cache_bytes,
@@ -340,6 +381,10 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "exec") == 0)
         return exec_main(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "rank") == 0)
+        return exec_rank_main(argc - 1, argv + 1);
+    if (argc == 2 && strcmp(argv[1], "ranks") == 0)
+        return ranks_show();
     struct settings settings = {.grace_s = 60, .cache_bytes = 20 * GIB, .spool_bytes = GIB};
     log_set_program("worker");
     int status = settings_parse(&settings, argc, argv);

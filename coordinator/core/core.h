@@ -105,8 +105,8 @@ struct core_job_row {
     uint64_t items_expected;
     int32_t priority;
     struct retry_policy retry;
-    const char *labels; /* NULL: none */
-    uint32_t time_limit_s;
+    const char *labels;           /* NULL: none */
+    uint32_t time_limit_s, ranks; /* ranks: 0 is 1 */
     const struct core_parent *parents;
     size_t parent_count;
     uint32_t next[STREAM_COUNT]; /* stored batches of the current attempt, when it has one */
@@ -385,6 +385,7 @@ struct core_demand {
     uint32_t threads;
     uint64_t memory_bytes;
     uint32_t time_limit_s; /* 0: not stated */
+    uint32_t ranks;
     const char *labels;
     size_t jobs;
 };

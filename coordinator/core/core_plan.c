@@ -166,6 +166,7 @@ static struct core_job_row waiting_row(struct core *core, const struct submissio
         .retry = job->retry,
         .labels = job->labels,
         .time_limit_s = job->time_limit_s,
+        .ranks = job->ranks,
         .parents = parents,
         .parent_count = job->parent_count,
     };

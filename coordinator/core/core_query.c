@@ -124,6 +124,7 @@ size_t core_demand(const struct core *core, struct core_demand *out, size_t max)
             out[count++] = (struct core_demand){.threads = shape->threads,
                                                 .memory_bytes = shape->memory_asked,
                                                 .time_limit_s = shape->terms->time_limit_s,
+                                                .ranks = shape->terms->ranks,
                                                 .labels = shape->terms->labels,
                                                 .jobs = shape->job_count};
         }
@@ -177,10 +178,11 @@ static void dump_job(const struct job *job, struct strbuf *out)
     strbuf_printf(out, "  kind %d threads %u memory %" PRIu64 " items %" PRIu64 " priority %d\n",
                   (int)job->kind, job->threads, job->memory_asked, job->items_expected,
                   job->priority);
-    strbuf_printf(out, "  labels '%s' limit %u failures %" PRIx64 " backoff %u %u growth %u again",
-                  job->terms->labels, job->terms->time_limit_s, job->failures,
-                  job->terms->retry.backoff_ms, job->terms->retry.backoff_ms_max,
-                  job->terms->retry.memory_growth_percent);
+    strbuf_printf(
+        out, "  labels '%s' limit %u ranks %u failures %" PRIx64 " backoff %u %u growth %u again",
+        job->terms->labels, job->terms->time_limit_s, job->terms->ranks, job->failures,
+        job->terms->retry.backoff_ms, job->terms->retry.backoff_ms_max,
+        job->terms->retry.memory_growth_percent);
     for (int c = 0; c < FAILURE_CLASS_COUNT; c++) {
         strbuf_printf(out, " %u", job->terms->retry.again[c]);
     }
@@ -270,16 +272,19 @@ static void check_worker(const struct worker *worker)
 {
     uint32_t leases = 0;
     uint32_t threads = 0;
+    uint32_t ranks = 0;
     uint64_t memory_bytes = 0;
     for (const struct job *job = worker->leases; job != NULL; job = job->attempt->next_lease) {
         ASSERT(job->attempt->worker == worker);
         leases++;
-        threads += job->threads;
+        threads += job->attempt->threads;
+        ranks += job->terms->ranks > 1 ? job->terms->ranks : 0;
         memory_bytes += job->attempt->memory_bytes;
     }
     ASSERT(worker->memory_busy == memory_bytes);
     ASSERT(worker->lease_count == leases);
     ASSERT(worker->threads_busy == threads);
+    ASSERT(worker->ranks_busy == ranks);
     ASSERT(IMPLIES(worker->live, worker->session != 0 && worker->timer.place > 0));
 }
 

@@ -30,6 +30,7 @@ struct terms {
     struct retry_policy retry; /* defaults filled in */
     char *labels;
     uint32_t time_limit_s;
+    uint32_t ranks; /* processes that share the job; at least 1 */
 };
 
 #define HOST_FAILURES_MAX 16
@@ -58,11 +59,13 @@ struct worker {
     struct host *host;
     uint32_t threads, threads_busy;
     uint64_t memory_bytes, memory_busy;
-    uint64_t session; /* 0: none */
-    uint64_t peer;    /* connection of the session */
-    uint64_t key;     /* whose key that connection uses */
-    bool live;        /* has a session and is not silent */
-    bool draining;    /* the worker says so */
+    uint32_t ranks, ranks_busy; /* of jobs with more than one */
+    uint32_t rank_threads;      /* of each, outside its own threads; 0: they share these */
+    uint64_t session;           /* 0: none */
+    uint64_t peer;              /* connection of the session */
+    uint64_t key;               /* whose key that connection uses */
+    bool live;                  /* has a session and is not silent */
+    bool draining;              /* the worker says so */
     bool drain_wanted;
     uint64_t drain_grace_ms;
     char *drain_reason;   /* a person's; may be NULL */
@@ -83,6 +86,7 @@ struct attempt {
     struct job *next_lease, *previous_lease; /* other leases of the worker */
     int64_t leased_ms;                       /* monotonic */
     uint64_t memory_bytes;                   /* taken of the worker's */
+    uint32_t threads;                        /* likewise */
     uint64_t beat;                           /* latest listing of the worker that names it */
     uint32_t next[STREAM_COUNT];             /* batches stored so far */
     uint64_t items;

@@ -52,15 +52,28 @@ uint64_t dispatch_free_memory(const struct worker *worker)
                                                       : 0;
 }
 
-static uint64_t memory_needed(uint64_t asked, uint64_t grown, const struct worker *worker)
+uint32_t dispatch_own_ranks(const struct terms *terms, const struct worker *worker)
 {
-    const uint64_t all = worker->memory_bytes;
+    return worker->rank_threads > 0 ? 1 : terms->ranks;
+}
+
+uint32_t dispatch_threads(const struct job *job, const struct worker *worker)
+{
+    return job->threads * dispatch_own_ranks(job->terms, worker);
+}
+
+static uint64_t memory_needed(const struct terms *terms, uint64_t asked, uint64_t grown,
+                              const struct worker *worker)
+{
+    const uint64_t all = worker->memory_bytes, ranks = dispatch_own_ranks(terms, worker);
+    asked *= ranks;
+    grown *= ranks;
     return all != 0 && grown > all && asked <= all ? all : grown;
 }
 
 uint64_t dispatch_memory_bytes(const struct job *job, const struct worker *worker)
 {
-    return memory_needed(job->memory_asked, job->memory_bytes, worker);
+    return memory_needed(job->terms, job->memory_asked, job->memory_bytes, worker);
 }
 
 /* What keeps the worker from anything at all. */
@@ -87,8 +100,10 @@ static bool is_too_small(const struct request *r, const struct worker *worker)
 {
     const struct host *host = worker->host;
     const uint32_t most = worker->threads < host->cores ? worker->threads : host->cores;
-    return r->threads > most ||
-           (worker->memory_bytes != 0 && r->memory_asked > worker->memory_bytes);
+    const uint32_t own = dispatch_own_ranks(r->terms, worker);
+    return r->threads > most / own ||
+           (r->terms->ranks > 1 && worker->rank_threads > 0 && r->threads > worker->rank_threads) ||
+           (worker->memory_bytes != 0 && r->memory_asked > worker->memory_bytes / own);
 }
 
 static bool has_the_time(const struct terms *terms, const struct worker *worker, int64_t now_ms)
@@ -107,6 +122,9 @@ static enum obstacle request_obstacle(const struct request *r, const struct work
     if (*r->terms->labels != '\0' && !labels_have(worker->labels, r->terms->labels)) {
         return OBSTACLE_LABEL;
     }
+    if (r->terms->ranks > 1 && r->terms->ranks > worker->ranks) {
+        return OBSTACLE_RANKS;
+    }
     if (is_too_small(r, worker)) {
         return OBSTACLE_TOO_LARGE;
     }
@@ -114,8 +132,10 @@ static enum obstacle request_obstacle(const struct request *r, const struct work
         return OBSTACLE_TIME_LIMIT;
     }
     const bool fits =
-        r->threads <= dispatch_free_threads(worker) &&
-        memory_needed(r->memory_asked, r->memory_bytes, worker) <= dispatch_free_memory(worker);
+        r->threads * dispatch_own_ranks(r->terms, worker) <= dispatch_free_threads(worker) &&
+        (r->terms->ranks == 1 || worker->ranks_busy + r->terms->ranks <= worker->ranks) &&
+        memory_needed(r->terms, r->memory_asked, r->memory_bytes, worker) <=
+            dispatch_free_memory(worker);
     return fits && worker->lease_count < LEASES_PER_WORKER_MAX ? OBSTACLE_NONE : OBSTACLE_RESOURCES;
 }
 

@@ -22,6 +22,10 @@ static const struct {
     [OBSTACLE_CLASS] = {"NumericClass", "its experiment began on workers that compute other bits; "
                                         "none of that kind is left"},
     [OBSTACLE_LABEL] = {"Label", "no worker has the labels that it asks for"},
+    [OBSTACLE_RANKS] = {"Ranks",
+                        "it wants more ranks than any worker can start: that takes a worker "
+                        "in a Slurm allocation of as many tasks, or mpiexec and as many "
+                        "threads"},
     [OBSTACLE_TOO_LARGE] = {"TooLarge", "it asks for more threads or memory than any worker has"},
     [OBSTACLE_TIME_LIMIT] = {"TimeLimit", "no worker has as much time left as it may take"},
     [OBSTACLE_RESOURCES] = {"Resources", "the workers that can take it are busy"},
@@ -89,10 +93,14 @@ static const char *detail_of(const struct job *job, const struct worker *worker,
     case OBSTACLE_LABEL:
         return arena_printf(arena, "it has '%s', the job wants '%s'", worker->labels,
                             job->terms->labels);
+    case OBSTACLE_RANKS:
+        return arena_printf(arena, "it can start %u, the job wants %u", worker->ranks,
+                            job->terms->ranks);
     case OBSTACLE_TOO_LARGE:
-        return arena_printf(arena, "it has %u threads and %.1f GiB, the job wants %u and %.1f GiB",
-                            worker->threads, (double)worker->memory_bytes / gib, job->threads,
-                            (double)job->memory_asked / gib);
+        return arena_printf(
+            arena, "it has %u threads and %.1f GiB, the job wants %u and %.1f GiB", worker->threads,
+            (double)worker->memory_bytes / gib, dispatch_threads(job, worker),
+            (double)job->memory_asked * dispatch_own_ranks(job->terms, worker) / gib);
     case OBSTACLE_TIME_LIMIT:
         return arena_printf(arena, "it leaves in %" PRId64 " s, the job may take %u s",
                             (worker->ends_ms - now_ms) / 1000, job->terms->time_limit_s);
@@ -100,10 +108,11 @@ static const char *detail_of(const struct job *job, const struct worker *worker,
         const uint64_t memory = dispatch_free_memory(worker);
         return memory == UINT64_MAX
                    ? arena_printf(arena, "%u threads are free, the job wants %u",
-                                  dispatch_free_threads(worker), job->threads)
+                                  dispatch_free_threads(worker), dispatch_threads(job, worker))
                    : arena_printf(arena,
                                   "%u threads and %.1f GiB are free, the job wants %u and %.1f GiB",
-                                  dispatch_free_threads(worker), (double)memory / gib, job->threads,
+                                  dispatch_free_threads(worker), (double)memory / gib,
+                                  dispatch_threads(job, worker),
                                   (double)dispatch_memory_bytes(job, worker) / gib);
     }
     case OBSTACLE_NONE:

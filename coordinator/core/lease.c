@@ -11,6 +11,26 @@
 #include "retry.h"
 #include "session.h"
 
+/* Ranks beside a job's own process count; a job of one has none. */
+static uint32_t own_ranks(const struct job *job)
+{
+    return job->terms->ranks > 1 ? job->terms->ranks : 0;
+}
+
+static void threads_take(struct job *job, struct worker *worker, uint32_t threads)
+{
+    worker->threads_busy += threads;
+    worker->host->threads_busy += threads;
+    job->experiment->threads_busy += threads;
+}
+
+static void threads_give(struct job *job, struct worker *worker, uint32_t threads)
+{
+    worker->threads_busy -= threads;
+    worker->host->threads_busy -= threads;
+    job->experiment->threads_busy -= threads;
+}
+
 /* Give the job an attempt on the worker and take the threads and memory it needs. */
 static void take(struct core *core, struct job *job, struct worker *worker, int64_t now_ms)
 {
@@ -20,6 +40,7 @@ static void take(struct core *core, struct job *job, struct worker *worker, int6
                                 .leased_ms = now_ms,
                                 .progress_ms = now_ms,
                                 .memory_bytes = dispatch_memory_bytes(job, worker),
+                                .threads = dispatch_threads(job, worker),
                                 .beat = worker->beat,
                                 .next_lease = worker->leases,
                                 .loss_nats = NAN};
@@ -29,10 +50,9 @@ static void take(struct core *core, struct job *job, struct worker *worker, int6
     }
     worker->leases = job;
     worker->lease_count++;
-    worker->threads_busy += job->threads;
+    worker->ranks_busy += own_ranks(job);
+    threads_take(job, worker, attempt->threads);
     worker->memory_busy += attempt->memory_bytes;
-    worker->host->threads_busy += job->threads;
-    job->experiment->threads_busy += job->threads;
     core->lease_count++;
     job->attempt = attempt;
     timers_set(&core->timers, &job->timer, now_ms + core->options.lease_ms);
@@ -51,12 +71,11 @@ static void release(struct core *core, struct job *job)
     if (attempt->next_lease != NULL) {
         attempt->next_lease->attempt->previous_lease = attempt->previous_lease;
     }
-    ASSERT(worker->lease_count > 0 && worker->threads_busy >= job->threads);
+    ASSERT(worker->lease_count > 0 && worker->threads_busy >= attempt->threads);
     worker->lease_count--;
-    worker->threads_busy -= job->threads;
+    worker->ranks_busy -= own_ranks(job);
+    threads_give(job, worker, attempt->threads);
     worker->memory_busy -= attempt->memory_bytes;
-    worker->host->threads_busy -= job->threads;
-    job->experiment->threads_busy -= job->threads;
     core->lease_count--;
     core_memory_free(attempt);
     job->attempt = NULL;
@@ -121,10 +140,13 @@ void lease_restore(struct core *core, struct job *job, struct worker *worker,
     memcpy(job->attempt->next, next, sizeof job->attempt->next);
 }
 
-void lease_measure_memory(struct worker *worker)
+void lease_measure(struct worker *worker)
 {
     worker->memory_busy = 0;
     for (struct job *job = worker->leases; job != NULL; job = job->attempt->next_lease) {
+        threads_give(job, worker, job->attempt->threads);
+        job->attempt->threads = dispatch_threads(job, worker);
+        threads_take(job, worker, job->attempt->threads);
         job->attempt->memory_bytes = dispatch_memory_bytes(job, worker);
         worker->memory_busy += job->attempt->memory_bytes;
     }
@@ -152,8 +174,10 @@ void lease_send(struct core *core, const struct job *job)
         .resume = job->resume,
         .resume_step = job->resume_step,
         .threads = job->threads,
-        .memory_bytes = job->attempt->memory_bytes,
+        .memory_bytes =
+            job->attempt->memory_bytes / dispatch_own_ranks(job->terms, job->attempt->worker),
         .time_limit_ms = (uint64_t)job->terms->time_limit_s * 1000,
+        .ranks = job->terms->ranks > 1 ? job->terms->ranks : 0,
     };
 }
 

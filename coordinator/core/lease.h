@@ -10,7 +10,7 @@ void lease_grant(struct core *core, struct job *job, struct worker *worker);
 void lease_restore(struct core *core, struct job *job, struct worker *worker,
                    const uint32_t next[STREAM_COUNT], int64_t now_ms);
 /* The worker has said how much memory it has: after a restart, that was not known. */
-void lease_measure_memory(struct worker *worker);
+void lease_measure(struct worker *worker);
 /* Say it (again); the worker ignores what it already holds. */
 void lease_send(struct core *core, const struct job *job);
 

@@ -217,20 +217,23 @@ static struct retry_policy with_defaults(const struct core *core, const struct r
 }
 
 const struct terms *terms_of(struct core *core, const struct retry_policy *retry,
-                             const char *labels, uint32_t time_limit_s)
+                             const char *labels, uint32_t time_limit_s, uint32_t ranks)
 {
     const struct retry_policy policy = with_defaults(core, retry);
     labels = labels != NULL ? labels : "";
+    ranks = ranks > 1 ? ranks : 1;
     for (size_t i = core->terms_count; i > 0; i--) {
         const struct terms *t = core->terms[i - 1];
         if (memcmp(&t->retry, &policy, sizeof policy) == 0 && strcmp(t->labels, labels) == 0 &&
-            t->time_limit_s == time_limit_s) {
+            t->time_limit_s == time_limit_s && t->ranks == ranks) {
             return t;
         }
     }
     struct terms *t = core_memory_array(1, sizeof *t);
-    *t = (struct terms){
-        .retry = policy, .labels = core_memory_text(labels), .time_limit_s = time_limit_s};
+    *t = (struct terms){.retry = policy,
+                        .labels = core_memory_text(labels),
+                        .time_limit_s = time_limit_s,
+                        .ranks = ranks};
     core->terms = core_memory_grow(core->terms, core->terms_count + 1, sizeof(struct terms *));
     core->terms[core->terms_count++] = t;
     return t;

@@ -37,6 +37,6 @@ uint64_t retry_memory_bytes(uint64_t asked, const struct terms *terms, uint64_t 
 
 /* The interned terms of a job; a policy of zeros becomes the default one. */
 const struct terms *terms_of(struct core *core, const struct retry_policy *retry,
-                             const char *labels, uint32_t time_limit_s);
+                             const char *labels, uint32_t time_limit_s, uint32_t ranks);
 
 #endif

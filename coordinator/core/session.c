@@ -186,7 +186,9 @@ static void update_from_hello(struct core *core, struct worker *worker,
     worker->host->cores = hello->host_cores;
     worker->threads = hello->threads;
     worker->memory_bytes = hello->memory_bytes;
-    lease_measure_memory(worker);
+    worker->ranks = hello->ranks;
+    worker->rank_threads = hello->rank_threads;
+    lease_measure(worker);
     set_name(worker->numeric_class, hello->numeric_class);
     set_name(worker->version, hello->version);
     set_name(worker->node, hello->node);

@@ -51,6 +51,7 @@ CREATE TABLE jobs (
     memory_growth  INTEGER NOT NULL DEFAULT 0,
     labels         TEXT NOT NULL DEFAULT '',
     time_limit_s   INTEGER NOT NULL DEFAULT 0,
+    ranks          INTEGER NOT NULL DEFAULT 1,
 
     state          INTEGER NOT NULL DEFAULT 0,
     reason         TEXT NOT NULL DEFAULT '',

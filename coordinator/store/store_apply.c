@@ -115,7 +115,7 @@ static enum err_code add_named(struct store *store, const char *sql, uint64_t or
     return code;
 }
 
-/* Ten parameters: what a job asks for, as far as a later plan may change it. (Not its work: the
+/* Eleven parameters: what a job asks for, as far as a later plan may change it. (Not its work: the
  * counters of its experiments add that up.) */
 static void bind_terms(struct query *q, const struct submit_job *job)
 {
@@ -129,6 +129,7 @@ static void bind_terms(struct query *q, const struct submit_job *job)
     query_bind_int(q, job->retry.memory_growth_percent);
     query_bind_text(q, job->labels != NULL ? job->labels : "");
     query_bind_int(q, job->time_limit_s);
+    query_bind_int(q, job->ranks == 0 ? 1 : job->ranks);
 }
 
 /* The experiment that queues a new job, where the next operation says so, as it does: one statement
@@ -165,8 +166,8 @@ static enum err_code apply_job_new(struct store *store, const struct core_op *op
         store,
         "INSERT INTO jobs (id, identity, kind, label, family, variant, task, seed, work,"
         " threads, memory_bytes, items_expected, priority, again, backoff_ms, backoff_ms_max,"
-        " memory_growth, labels, time_limit_s, experiment_id, attempts_max, submitted_ms)"
-        " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+        " memory_growth, labels, time_limit_s, ranks, experiment_id, attempts_max, submitted_ms)"
+        " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
     query_bind_int(&q, (int64_t)order);
     query_bind_digest(&q, &job->identity);
     query_bind_int(&q, job->kind);
@@ -206,7 +207,7 @@ static enum err_code apply_job_terms(struct store *store, const struct core_op *
     struct query q = query_begin(
         store, "UPDATE jobs SET threads = ?, memory_bytes = ?, items_expected = ?,"
                " priority = ?, again = ?, backoff_ms = ?, backoff_ms_max = ?, memory_growth = ?,"
-               " labels = ?, time_limit_s = ? WHERE id = ?");
+               " labels = ?, time_limit_s = ?, ranks = ? WHERE id = ?");
     bind_terms(&q, job);
     query_bind_int(&q, (int64_t)op->job_new.order);
     return query_run(&q, err);

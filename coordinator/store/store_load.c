@@ -21,6 +21,7 @@ void job_row_read(struct query *q, struct arena *arena, struct core_job_row *out
     out->retry.memory_growth_percent = query_u32(q);
     out->labels = query_text(q, arena);
     out->time_limit_s = query_u32(q);
+    out->ranks = query_u32(q);
     s->state = (enum job_state)query_int(q);
     s->reason = query_text(q, arena);
     s->epoch = query_u32(q);

@@ -6,7 +6,7 @@
 
 #include "store.h"
 
-#define STORE_SCHEMA_VERSION 3
+#define STORE_SCHEMA_VERSION 4
 #define STORE_QUERIES_MAX    96
 /* Locks the files for this process alone and keeps the log's index in its memory and not in a
  * mapped file, whose pages a failing disk would take away with a signal; for all connections of the
@@ -109,7 +109,8 @@ void store_again_unpack(uint64_t packed, struct retry_policy *retry);
 #define JOB_ROW_COLUMNS                                                                            \
     "j.id, j.identity, j.kind, j.threads, j.memory_bytes, j.items_expected, j.priority,"           \
     " j.again, j.backoff_ms, j.backoff_ms_max, j.memory_growth, j.labels, j.time_limit_s,"         \
-    " j.state, j.reason, j.epoch, j.attempts_spent, j.attempts_free, j.attempts_max, j.outcome,"   \
+    " j.ranks, j.state, j.reason, j.epoch, j.attempts_spent, j.attempts_free, j.attempts_max, "    \
+    "j.outcome,"                                                                                   \
     " j.failure_digest, j.failure_worker, j.worker, j.resume, j.resume_step, j.artifact,"          \
     " j.records, j.items, j.numeric_class, j.submitted_ms, j.started_ms, j.ended_ms,"              \
     " j.failures, coalesce((SELECT name FROM experiments e WHERE e.id = j.experiment_id), '')"

@@ -166,6 +166,7 @@ static struct submit_job job_to_submit(const struct manifest *manifest, const st
         .retry = retry_to_submit(&manifest->retry),
         .labels = resources->label_set,
         .time_limit_s = (uint32_t)(resources->time_limit_minutes * 60 + 0.5),
+        .ranks = job->ranks > 1 ? job->ranks : 0,
         .work = (uint64_t)(job->flops / 1e6),
     };
 }

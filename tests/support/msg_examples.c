@@ -54,7 +54,8 @@ static struct submit_job jobs[] = {
      1u << 31,
      {{1, 2, 3, 4, 5, 20, RETRY_AGAIN_MAX, 0}, 1000, 60000, 50},
      "big,site=north",
-     7200},
+     7200,
+     4},
     {DIGEST(2),
      JOB_PRETRAIN,
      "tiny/PT",
@@ -75,6 +76,7 @@ static struct submit_job jobs[] = {
      0,
      {{0}, 0, 0, 0},
      "",
+     0,
      0},
 };
 static struct experiment_row experiments[] = {

@@ -44,8 +44,9 @@ struct agent_options { /* strings are copied */
     uint32_t host_cores;
     uint32_t threads;
     uint64_t memory_bytes;
-    uint64_t seed;       /* of the jitter */
-    int64_t idle_end_ms; /* leave after holding nothing for this long; 0: never */
+    uint32_t ranks, rank_threads; /* as in msg_hello */
+    uint64_t seed;                /* of the jitter */
+    int64_t idle_end_ms;          /* leave after holding nothing for this long; 0: never */
     /* Walltime: monotonic time at which this process must be gone, 0: never; it stops with
      * checkpoints so long before. */
     int64_t ends_at_ms, end_grace_ms;

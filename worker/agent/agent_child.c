@@ -74,21 +74,32 @@ static void children_make_room(struct agent *agent, uint64_t memory_bytes,
     }
 }
 
+/* What a job's ranks take of this worker: each its threads, or one where the others have their own.
+ */
+static uint32_t own_ranks(const struct agent *agent, const struct msg_lease *job)
+{
+    return job->ranks > 1 && agent->options.rank_threads == 0 ? job->ranks : 1;
+}
+
 void agent_child_place(struct agent *agent, struct attempt *a, struct agent_actions *out)
 {
     ASSERT(a->phase == AGENT_READY);
     uint32_t threads = a->job.threads ? a->job.threads : 1;
-    if (threads > agent->options.threads)
-        threads = agent->options.threads;
+    const uint32_t ranks = own_ranks(agent, &a->job);
+    const uint64_t memory_bytes = a->job.memory_bytes * ranks;
+    if (threads > agent->options.threads / ranks)
+        threads = ranks < agent->options.threads ? agent->options.threads / ranks : 1;
+    const uint32_t each = threads;
+    threads = each * ranks < agent->options.threads ? each * ranks : agent->options.threads;
     if (agent_threads_busy(agent) + threads > agent->options.threads)
         return;
     struct digest model = job_model(&a->job);
     struct child *child = child_idle_with(agent, &model);
     bool fresh = !child;
     if (fresh) {
-        children_make_room(agent, a->job.memory_bytes, out);
+        children_make_room(agent, memory_bytes, out);
         uint64_t dying = children_memory_bytes(agent, CHILD_STOPPING);
-        uint64_t used = children_memory_bytes(agent, CHILD_BUSY) + a->job.memory_bytes;
+        uint64_t used = children_memory_bytes(agent, CHILD_BUSY) + memory_bytes;
         bool waits_for_memory = dying > 0 && used + dying > agent->options.memory_bytes;
         if (waits_for_memory || agent_threads_busy(agent) + threads > agent->options.threads)
             return;
@@ -97,13 +108,13 @@ void agent_child_place(struct agent *agent, struct attempt *a, struct agent_acti
     child->state = CHILD_BUSY;
     child->model = model;
     child->threads = threads;
-    child->memory_bytes = a->job.memory_bytes;
+    child->memory_bytes = memory_bytes;
     child->deadline_ms = TIME_NEVER;
     a->phase = AGENT_RUNNING;
     a->child = child->id;
     if (a->job.time_limit_ms > 0 && a->job.time_limit_ms < INT64_MAX / 2)
         a->limit_at_ms = agent->now_ms + (int64_t)a->job.time_limit_ms;
-    a->job.threads = threads;
+    a->job.threads = each;
     struct agent_action *action = agent_emit(out, AGENT_DO_RUN);
     action->lease = a->lease;
     action->job = &a->job;

@@ -62,6 +62,8 @@ static void session_hello(struct agent *agent, struct agent_actions *out)
         .node = o->node,
         .labels = o->labels,
         .ends_in_ms = session_ends_in_ms(agent),
+        .ranks = o->ranks,
+        .rank_threads = o->rank_threads,
     };
     agent->hello_at_ms = agent->now_ms + agent_jitter(agent, agent->hello_wait_ms, 0.2);
     agent->hello_wait_ms =

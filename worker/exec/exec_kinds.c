@@ -18,6 +18,11 @@ void exec_warm_release(struct exec_warm *warm)
     *warm = (struct exec_warm){.model = NULL};
 }
 
+enum err_code exec_agree(const struct exec_context *context, enum err_code code, struct err *err)
+{
+    return context->group ? train_group_agree(context->group, code, err) : code;
+}
+
 static const char *path_of(const struct exec_input *list, uint32_t count, const char *name)
 {
     for (uint32_t i = 0; i < count; i++) {

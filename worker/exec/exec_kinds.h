@@ -10,6 +10,7 @@
 #include "model.h"
 #include "spec.h"
 #include "tokenizer.h"
+#include "train_group.h"
 
 /* The model that the last evaluation left loaded. Zero-initialise. */
 struct exec_warm {
@@ -25,7 +26,8 @@ struct exec_context {
     const struct spec *spec;
     struct exec_sink *sink;
     struct exec_warm *warm;
-    bool (*should_stop)(void); /* somebody asked this process to stop */
+    bool (*should_stop)(void);       /* somebody asked this process to stop */
+    const struct train_group *group; /* the ranks that share the job; NULL: this process alone */
 };
 
 /* Do the job; `result` is zeroed with outcome ok and empty texts. Texts put into it must be
@@ -38,6 +40,10 @@ exec_kind_f exec_import, exec_train, exec_evaluate;
 
 /* The function of each kind of job. */
 extern exec_kind_f *const exec_kinds[JOB_KIND_COUNT];
+
+/* How did it go on all ranks (train_group_agree())? Without a group: `code`. */
+NODISCARD enum err_code exec_agree(const struct exec_context *context, enum err_code code,
+                                   struct err *err);
 
 /* The path of a named input or parent, or NULL. */
 const char *exec_input_path(const struct exec_job *job, const char *name);

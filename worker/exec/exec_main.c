@@ -12,6 +12,7 @@
 #include "exec_kinds.h"
 #include "kernels.h"
 #include "log.h"
+#include "rank_launch.h"
 
 static volatile sig_atomic_t stop_asked;
 
@@ -21,9 +22,16 @@ static void on_terminate(int signal_number)
     stop_asked = 1;
 }
 
-static bool should_stop(void)
+bool exec_should_stop(void)
 {
     return stop_asked != 0;
+}
+
+void exec_signals_catch(void)
+{
+    struct sigaction action = {.sa_handler = on_terminate};
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGINT, SIG_IGN); /* from a terminal it reaches the agent, which decides */
 }
 
 /* Die with the agent: without it nobody would read what we say, and the cores are not ours. */
@@ -43,7 +51,7 @@ static bool wait_for_input(void)
     sigset_t none;
     sigemptyset(&none);
     struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
-    while (!should_stop()) {
+    while (!exec_should_stop()) {
         int n = ppoll(&input, 1, NULL, &none);
         if (n > 0)
             return true;
@@ -69,13 +77,31 @@ static enum outcome outcome_of(enum err_code code, const struct err *err)
     return code == ERR_LIMIT ? OUTCOME_MEMORY : OUTCOME_FAILED;
 }
 
+/* Do all ranks compute the same bits as rank 0? */
+static enum err_code compare_class(const struct train_group *group, struct err *err)
+{
+    char first[NAME_BYTES_MAX] = "";
+    snprintf(first, sizeof first, "%s", exec_numeric_class());
+    enum err_code code = train_group_share(group, first, sizeof first, err);
+    if (code)
+        return code;
+    if (strcmp(first, exec_numeric_class()) != 0)
+        code = err_set(err, ERR_INVALID, "its node computes as '%s', rank 0's as '%s'",
+                       exec_numeric_class(), first);
+    return train_group_agree(group, code, err);
+}
+
 static enum err_code run_spec(struct exec_context *context, struct arena *arena,
                               struct exec_result *result, struct err *err)
 {
     if (context->spec->kind != context->job->kind)
         return err_set(err, ERR_INVALID, "the lease says '%s', the job spec '%s'",
                        job_kind_name(context->job->kind), job_kind_name(context->spec->kind));
-    enum err_code code = exec_numerics_check(context->spec, err);
+    if (context->group && exec_kinds[context->spec->kind] != exec_train)
+        return err_set(err, ERR_INVALID, "only trainings can have several ranks");
+    enum err_code code = exec_agree(context, exec_numerics_check(context->spec, err), err);
+    if (!code && context->group)
+        code = compare_class(context->group, err);
     return code ? code : exec_kinds[context->spec->kind](context, arena, result, err);
 }
 
@@ -90,7 +116,9 @@ static void reset_memory_peak(void)
     close(fd);
 }
 
-static enum err_code run_job(const struct exec_job *job, struct exec_warm *warm, struct err *err)
+enum err_code exec_job_run(const struct exec_job *job, struct exec_warm *warm,
+                           const struct train_group *group, int fd, bool (*should_stop)(void),
+                           struct err *err)
 {
     static struct exec_sink sink; /* too large for a stack */
     struct exec_frame frame = {.kind = EXEC_RUNNING};
@@ -99,14 +127,19 @@ static enum err_code run_job(const struct exec_job *job, struct exec_warm *warm,
     struct spec spec;
     struct err job_err;
     arena_init(&arena, 0);
-    exec_sink_init(&sink, EXEC_FD);
+    exec_sink_init(&sink, fd);
     reset_memory_peak();
     kernel_select();
     kernel_threads_set(job->threads > 0 ? (int)job->threads : 1);
-    struct exec_context context = {
-        .job = job, .spec = &spec, .sink = &sink, .warm = warm, .should_stop = should_stop};
+    struct exec_context context = {.job = job,
+                                   .spec = &spec,
+                                   .sink = &sink,
+                                   .warm = warm,
+                                   .should_stop = should_stop,
+                                   .group = group};
     enum err_code code = exec_sink_frame(&sink, &frame, err);
-    if (code)
+    if (code &&
+        !group) /* a rank must not leave the others alone: its sink fails again, and stops */
         goto done;
     enum err_code job_code = spec_parse(job->spec.data, job->spec.len, &spec, &job_err);
     enum outcome failure = OUTCOME_FAILED;
@@ -131,6 +164,15 @@ done:
     return code;
 }
 
+/* A job of several ranks is only kept here. */
+static enum err_code run_frame(const struct exec_job *job, const struct strbuf *received,
+                               size_t used, struct exec_warm *warm, struct err *err)
+{
+    const struct bytes frame = {(const uint8_t *)received->data, used};
+    return job->ranks > 1 ? rank_launch_run(job, frame, exec_should_stop, err)
+                          : exec_job_run(job, warm, NULL, EXEC_FD, exec_should_stop, err);
+}
+
 /* Take the complete frame at the beginning of `received`, if there is one, and run it. */
 static enum err_code run_received(struct strbuf *received, struct exec_warm *warm, bool *more_out,
                                   struct err *err)
@@ -143,11 +185,11 @@ static enum err_code run_received(struct strbuf *received, struct exec_warm *war
         exec_frame_decode(strbuf_text(received), received->len, &arena, &frame, &used, err);
     *more_out = !code && used > 0;
     if (*more_out) {
-        memmove(received->data, received->data + used, received->len - used);
-        received->len -= used;
         block_terminate(SIG_UNBLOCK);
         if (frame.kind == EXEC_JOB)
-            code = run_job(&frame.job, warm, err);
+            code = run_frame(&frame.job, received, used, warm, err);
+        memmove(received->data, received->data + used, received->len - used);
+        received->len -= used;
         block_terminate(SIG_BLOCK);
     }
     arena_release(&arena);
@@ -156,10 +198,8 @@ static enum err_code run_received(struct strbuf *received, struct exec_warm *war
 
 int exec_main(int argc, char **argv)
 {
-    struct sigaction action = {.sa_handler = on_terminate};
     block_terminate(SIG_BLOCK);
-    sigaction(SIGTERM, &action, NULL);
-    signal(SIGINT, SIG_IGN); /* from a terminal it reaches the agent, which decides */
+    exec_signals_catch();
     log_set_program("exec");
     if (!bind_to_parent(argc, argv))
         return 1;

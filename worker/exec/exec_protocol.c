@@ -61,6 +61,7 @@ static void put_job(struct strbuf *out, const struct exec_job *job)
     put_u64(out, job->resume_step);
     put_u32(out, job->threads);
     put_u64(out, job->memory_bytes);
+    put_u32(out, job->ranks);
 }
 
 static void put_result(struct strbuf *out, const struct exec_result *result)
@@ -221,6 +222,7 @@ static void take_job(struct reader *r, struct exec_job *job)
     job->resume_step = take_u64(r);
     job->threads = take_u32(r);
     job->memory_bytes = take_u64(r);
+    job->ranks = take_u32(r);
 }
 
 static void take_result(struct reader *r, struct exec_result *result)

@@ -46,6 +46,7 @@ struct exec_job {
     uint64_t resume_step;
     uint32_t threads;
     uint64_t memory_bytes;
+    uint32_t ranks; /* processes that share it, each with these threads and memory; 0 is 1 */
 };
 
 struct exec_progress {

@@ -155,6 +155,23 @@ static size_t all_parameters(const struct training *t)
     return model_weights(t->model)->element_count + own;
 }
 
+/* Rank 0 saves for all; the others wait for it. */
+static enum err_code save_nothing(void *ctx, struct trainer *trainer, struct err *err)
+{
+    (void)ctx;
+    (void)trainer;
+    (void)err;
+    return ERR_OK;
+}
+
+/* Train as one of the ranks that have no worker to tell. */
+static enum err_code run_silently(struct training *t, struct err *err)
+{
+    const struct train_hooks hooks = {.ctx = t, .checkpoint = save_nothing};
+    struct train_result end;
+    return trainer_run(t->trainer, &hooks, &end, err);
+}
+
 static enum err_code run(struct training *t, struct arena *arena, struct exec_result *result,
                          struct err *err)
 {
@@ -166,10 +183,12 @@ static enum err_code run(struct training *t, struct arena *arena, struct exec_re
     train_memory_print(trainer_memory(t->trainer), (size_t)t->context->job->memory_bytes, &memory);
     fputs(strbuf_text(&memory), stderr);
     strbuf_release(&memory);
-    fprintf(stderr, "train from step %lld of %lld: %zu of %zu parameters, %d threads, %s\n",
+    fprintf(stderr, "train from step %lld of %lld: %zu of %zu parameters, ",
             (long long)trainer_step(t->trainer), (long long)trainer_steps(t->trainer),
-            trainer_trained_elements(t->trainer), all_parameters(t), kernel_threads(),
-            kernel_class());
+            trainer_trained_elements(t->trainer), all_parameters(t));
+    if (t->context->group)
+        fprintf(stderr, "%u ranks of ", t->context->group->count);
+    fprintf(stderr, "%d threads, %s\n", kernel_threads(), kernel_class());
     enum err_code code = trainer_run(t->trainer, &hooks, &end, err);
     if (code)
         return code;
@@ -223,22 +242,39 @@ static enum err_code options_of(const struct spec_train *train, struct train_opt
     return schedule_kind_parse(train->schedule, &out->schedule.kind, err);
 }
 
+/* Everything up to the first step, on all ranks: what one cannot do, none goes on without. */
+static enum err_code begin(struct training *t, struct err *err)
+{
+    struct exec_context *c = t->context;
+    const bool loads = !c->group || c->group->rank == 0;
+    struct train_options options;
+    enum err_code code = options_of(&c->spec->train, &options, err);
+    options.memory_bytes_max = (size_t)c->job->memory_bytes;
+    options.group = c->group;
+    if (!code && loads)
+        code = training_begin(t, err);
+    code = exec_agree(c, code, err);
+    if (!code && c->group)
+        code = training_share(t, err);
+    if (code)
+        return code;
+    options.adapter = t->has_adapter ? &t->adapter : NULL;
+    code = trainer_new(t->model, &t->corpus, &options, &t->trainer, err);
+    if (!code && loads && c->job->resume_folder[0])
+        code = trainer_load(t->trainer, c->job->resume_folder, err);
+    code = exec_agree(c, code, err);
+    return !code && c->group ? trainer_share(t->trainer, err) : code;
+}
+
 enum err_code exec_train(struct exec_context *c, struct arena *arena, struct exec_result *result,
                          struct err *err)
 {
     struct training t = {.context = c};
-    struct train_options options;
-    enum err_code code = options_of(&c->spec->train, &options, err);
-    options.memory_bytes_max = (size_t)c->job->memory_bytes;
     exec_warm_release(c->warm); /* an evaluation's model would only take memory */
-    if (!code)
-        code = training_begin(&t, err);
-    options.adapter = t.has_adapter ? &t.adapter : NULL;
-    if (!code)
-        code = trainer_new(t.model, &t.corpus, &options, &t.trainer, err);
-    if (!code && c->job->resume_folder[0])
-        code = trainer_load(t.trainer, c->job->resume_folder, err);
-    if (!code) {
+    enum err_code code = begin(&t, err);
+    if (!code && c->group && c->group->rank > 0) {
+        code = run_silently(&t, err);
+    } else if (!code) {
         t.checkpoint_step = trainer_step(t.trainer);
         result->start_step = (uint64_t)t.checkpoint_step;
         code = run(&t, arena, result, err);

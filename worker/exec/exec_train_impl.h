@@ -23,4 +23,8 @@ struct training {
 /* Fill tokenizer, model, adapter and corpus, from the beginning or from a resume folder. */
 NODISCARD enum err_code training_begin(struct training *t, struct err *err);
 
+/* Give what training_begin() has filled in on rank 0 to the other ranks of the group, as far as
+ * they need it. */
+NODISCARD enum err_code training_share(struct training *t, struct err *err);
+
 #endif

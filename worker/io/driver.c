@@ -189,6 +189,8 @@ static struct agent *agent_begin(const struct worker_options *o)
                                     .host_cores = o->host_cores,
                                     .threads = o->threads,
                                     .memory_bytes = o->memory_bytes,
+                                    .ranks = o->ranks,
+                                    .rank_threads = o->rank_threads,
                                     .idle_end_ms = o->idle_end_ms,
                                     .node = o->node,
                                     .labels = o->labels};

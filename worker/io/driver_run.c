@@ -303,7 +303,8 @@ static void send_job(struct driver *d, struct driver_child *c, struct driver_job
                              .resume_folder = "",
                              .resume_step = lease->resume_step,
                              .threads = lease->threads,
-                             .memory_bytes = lease->memory_bytes};
+                             .memory_bytes = lease->memory_bytes,
+                             .ranks = lease->ranks};
     out->inputs = arena_array(&arena, lease->input_count + 1, sizeof *out->inputs);
     out->parents = arena_array(&arena, lease->parent_count + 1, sizeof *out->parents);
     for (size_t i = 0; i < lease->input_count; i++) {

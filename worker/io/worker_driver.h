@@ -15,6 +15,7 @@ struct worker_options { /* all borrowed while the worker runs */
     const char *name, *host, *numeric_class, *version;
     uint32_t host_cores, threads;
     uint64_t memory_bytes;
+    uint32_t ranks, rank_threads; /* as in msg_hello */
     uint64_t spool_bytes_max, cache_bytes_max;
     const char *program;       /* of the children: "PROGRAM exec" */
     int64_t grace_ms;          /* between SIGTERM and leaving whatever happens */

@@ -453,6 +453,21 @@ enum err_code trainer_run(struct trainer *trainer, const struct train_hooks *hoo
     return rc;
 }
 
+enum err_code trainer_share(struct trainer *trainer, struct err *err)
+{
+    const struct train_group *group = trainer->options.group;
+    const struct digest own = trainer->state.fingerprint;
+    const struct params *moments[] = {&trainer->optimizer.first, &trainer->optimizer.second};
+    enum err_code rc = train_group_share(group, &trainer->state, sizeof trainer->state, err);
+    if (rc == ERR_OK && !digest_equal(&own, &trainer->state.fingerprint))
+        rc = err_set(err, ERR_CONFLICT, "train: its data or options are not those of rank 0");
+    rc = train_group_agree(group, rc, err);
+    for (size_t i = 0; i < 2 && rc == ERR_OK; i++)
+        rc = train_group_share(group, moments[i]->block, moments[i]->element_count * sizeof(float),
+                               err);
+    return rc;
+}
+
 int64_t trainer_step(const struct trainer *trainer)
 {
     return trainer->state.step;

@@ -100,6 +100,10 @@ void trainer_free(struct trainer *trainer);
 NODISCARD enum err_code trainer_run(struct trainer *trainer, const struct train_hooks *hooks,
                                     struct train_result *result_out, struct err *err);
 
+/* Rank 0's state and moments, for the other ranks of the group; what was loaded is loaded on rank
+ * 0. ERR_CONFLICT where data or options differ. */
+NODISCARD enum err_code trainer_share(struct trainer *trainer, struct err *err);
+
 /* Steps completed, and of how many. */
 int64_t trainer_step(const struct trainer *trainer);
 int64_t trainer_steps(const struct trainer *trainer);

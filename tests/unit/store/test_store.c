@@ -286,7 +286,7 @@ static void test_newer_and_damaged_databases_are_refused(void **state)
     close_store(f);
     run_sql(f, "PRAGMA user_version = 99");
     assert_int_equal(store_open(f->dir, &again, &err), ERR_VERSION);
-    run_sql(f, "PRAGMA user_version = 3");
+    run_sql(f, "PRAGMA user_version = 4");
     open_store(f);
     close_store(f);
     FILE *file = fopen(path, "r+b");

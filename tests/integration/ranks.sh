@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# One training on several ranks, started by mpiexec: the weights, optimizer and curves of one process, to the bit; also
+# when a rank dies of kill -9, when the worker does, and when the job is cancelled and tried again. No rank outlives its attempt.
+. "$(dirname "$0")/lib.sh"
+command -v mpiexec >/dev/null || skip "there is no mpiexec here (Debian: openmpi-bin)"
+[ "$(nproc)" -ge 2 ] || skip "two ranks need two cores"
+"$TRIAD_BIN/triad-worker" ranks >"$work/ranks" || skip "$(cat "$work/ranks")"
+
+# Two families, and an adapter with dropout.
+cat >"$work/one.yaml" <<'YAML'
+experiment: ranks
+families:
+  llama:
+    architecture: {kind: llama, layers: 2, width: 32, heads: 2, kv_heads: 1, mlp: 64, context: 1024}
+    tokenizer: {train: bpe, vocabulary: 1024}
+    train: {batch_tokens: 2048, sequence_tokens: 512, checkpoint_steps: 20, learning_rate: 2e-3, shards: 4}
+    variants:
+      PT: {pretrain: {mix: pretrain-small, tokens: 150k}}
+      ST: {from: PT, spectrum: {tasks: train, steps: 6, embeddings_from: none, lora: {rank: 2, dropout: 0.1}}}
+  gemma:
+    architecture: {kind: gemma3, layers: 2, width: 32, heads: 2, kv_heads: 1, mlp: 64, context: 1024, window: 64}
+    tokenizer: {train: bpe, vocabulary: 1024}
+    train: {batch_tokens: 2048, sequence_tokens: 512, checkpoint_steps: 5, learning_rate: 2e-3, shards: 4}
+    variants:
+      PT: {pretrain: {mix: pretrain-small, tokens: 30k, accumulate: 2}}
+evaluate:
+  - {suite: steerability, tasks: [urn_icl], max_sequences: 8}
+resources: {train: {threads: 1, ranks: 1}}
+retry: {backoff_seconds: 0.1}
+YAML
+sed 's/ranks: 1}/ranks: 2}/' "$work/one.yaml" >"$work/two.yaml"
+
+outputs() {
+    triad job list --experiment ranks --state "$1" --output csv 2>/dev/null | cut -d, -f2,18,19 | sort
+    for job in llama/PT llama/ST gemma/PT; do
+        triad job show "$job" --state "$1" --output json 2>/dev/null >"$work/show"
+        field "$work/show" resume_step
+        field "$work/show" resume
+        triad curves "$job" --state "$1" --output csv 2>/dev/null | cut -d, -f2,5,6,7
+    done
+}
+calm "$work/one.yaml"
+outputs "$work/calm" >"$work/calm.outputs"
+ranks_alive() { pgrep -f "triad-worker rank --folder $work/" || true; }
+no_ranks() { [ -z "$(ranks_alive)" ]; }
+
+note "ranks must divide the shards"
+sed 's/ranks: 1}/ranks: 8}/' "$work/one.yaml" >"$work/eight.yaml"
+expect_status 3 triad plan "$work/eight.yaml"
+said 'eight.yaml:[0-9]+:[0-9]+: 8 ranks share'
+
+note "a worker of one thread starts none, and the job says so in a word"
+state=$work/state
+export TRIAD_STATE=$state
+start_coordinator "$state" --heartbeat-ms 500 --lease-ms 6000
+triad submit "$work/two.yaml" 2>/dev/null
+start_worker "$state" narrow --threads 1
+waits_for_ranks() { triad job explain llama/PT 2>/dev/null | grep -q Ranks; }
+wait_for 60 waits_for_ranks
+kill "$worker"
+wait_for 60 has_ended "$worker"
+
+note "kill -9 of a rank after a checkpoint"
+start_worker "$state" wide --threads 2
+stopped_above_zero() {
+    show llama/PT && [ "$(field "$work/show" resume_step)" -gt 0 ] && [ "$(ranks_alive | wc -l)" -ge 2 ]
+}
+wait_for 120 stopped_above_zero
+kill -9 "$(ranks_alive | tail -n 1)"
+failed_once() { show llama/PT && [ "$(field "$work/show" epoch | sort -n | tail -n 1)" -ge 2 ]; }
+wait_for 60 failed_once
+grep -q 'signal 9' "$work/show" || { cat "$work/show"; fail "nobody says what a rank died of"; }
+
+note "kill -9 of the worker: its ranks go with it"
+two_ranks() { [ "$(ranks_alive | wc -l)" -ge 2 ]; }
+wait_for 60 two_ranks
+kill_hard "$worker"
+wait_for 20 no_ranks
+start_worker "$state" wide --threads 2
+wait_for 60 two_ranks
+
+note "cancelled and tried again"
+triad job cancel llama/PT 2>/dev/null
+wait_for 30 no_ranks
+triad submit "$work/two.yaml" 2>/dev/null
+expect_status 0 triad watch ranks --timeout 300s
+[ -z "$(ranks_alive)" ] || fail "ranks are left"
+same_report ranks
+kill "$worker"
+triad coordinator stop 2>/dev/null || true # that it ends is what counts
+wait_for 60 has_ended "$coordinator"
+outputs "$state" >"$work/shared.outputs"
+same "$work/calm.outputs" "$work/shared.outputs"
