@@ -168,6 +168,10 @@ enum err_code alloc_options_check(const struct alloc_queue_options *options, str
                        "with '-'",
                        ALLOC_NAME_BYTES - 1);
     }
+    if (options->ranks > 1024) {
+        return err_set(err, ERR_INVALID, "an allocation has 1 to 1024 ranks, not %u",
+                       options->ranks);
+    }
     if (options->cores < 1 || options->cores > 4096) {
         return err_set(err, ERR_INVALID, "an allocation has 1 to 4096 cores, not %u",
                        options->cores);

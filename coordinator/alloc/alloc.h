@@ -68,6 +68,8 @@ struct alloc_queue_options {
     char name[ALLOC_NAME_BYTES];
     uint32_t cores;         /* of one allocation: threads of its one worker */
     uint64_t memory_bytes;  /* of one allocation; 0: not stated, any job fits */
+    uint32_t ranks;         /* tasks of one allocation, each with these cores and memory; 0 is 1.
+                               With several it is asked for only for jobs of several ranks */
     int64_t time_ms;        /* wall time of one allocation */
     uint32_t workers_max;   /* allocations at once, pending ones included */
     uint32_t backlog;       /* allocations pending at once */
@@ -128,6 +130,7 @@ void alloc_job_name(const struct alloc *alloc, const struct alloc_queue *queue, 
 struct alloc_demand {
     uint32_t threads;
     uint64_t memory_bytes;
+    uint32_t ranks;     /* that share one job, each with these threads and memory; 0 is 1 */
     int64_t time_ms;    /* 0: not stated */
     const char *labels; /* that its worker must have; NULL: none */
     uint64_t jobs;

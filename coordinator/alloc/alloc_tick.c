@@ -10,6 +10,7 @@
 static bool fits(const struct alloc_queue_options *o, const struct alloc_demand *d)
 {
     return labels_have(o->labels, d->labels != NULL ? d->labels : "") && d->threads <= o->cores &&
+           (d->ranks > 1) == (o->ranks > 1) && d->ranks <= (o->ranks > 1 ? o->ranks : 1) &&
            (o->memory_bytes == 0 || d->memory_bytes <= o->memory_bytes) &&
            d->time_ms <= o->time_ms - ALLOC_TIME_MARGIN_MS;
 }
@@ -94,8 +95,11 @@ static struct claim claim_demand(const struct alloc_queue *queue, struct alloc_d
             continue;
         }
         const double threads = d->threads > 0 ? d->threads : 1;
-        const double at_once = floor(queue->options.cores / threads);
-        const double idle = fmin(floor(*idle_threads / threads), (double)d->jobs);
+        /* An allocation holds one job of several ranks; an idle worker that could start it would
+         * have got it. */
+        const bool is_shared = d->ranks > 1;
+        const double at_once = is_shared ? 1 : floor(queue->options.cores / threads);
+        const double idle = is_shared ? 0 : fmin(floor(*idle_threads / threads), (double)d->jobs);
         *idle_threads -= idle * threads;
         const double need = ((double)d->jobs - idle) / at_once;
         const double taken = fmin(need, budget - claim.allocations);

@@ -294,7 +294,7 @@ static void check_experiments(const struct core *core, struct job *const *jobs)
         uint32_t threads = 0;
         for (size_t i = 0; i < core->jobs.count; i++) {
             const bool mine = jobs[i]->experiment == core->experiment_list[e];
-            threads += mine && jobs[i]->attempt != NULL ? jobs[i]->threads : 0;
+            threads += mine && jobs[i]->attempt != NULL ? jobs[i]->attempt->threads : 0;
         }
         ASSERT(core->experiment_list[e]->threads_busy == threads);
     }

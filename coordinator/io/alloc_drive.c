@@ -282,6 +282,7 @@ static void look(struct alloc_drive *drive)
                                           .memory_bytes = kinds[i].memory_bytes,
                                           .time_ms = (int64_t)kinds[i].time_limit_s * 1000,
                                           .labels = arena_strdup(&arena, kinds[i].labels),
+                                          .ranks = kinds[i].ranks,
                                           .jobs = kinds[i].jobs};
     }
     (void)!step(drive,

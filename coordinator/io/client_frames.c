@@ -298,13 +298,14 @@ void client_frame(void *ctx, const struct net_peer *peer, enum net_role role, co
     }
     const struct request r = {
         .server = server, .peer = from, .msg = msg, .frame = bytes, .frame_len = len};
-    if (handlers[msg->kind](&r, &err) != ERR_OK) {
+    const enum msg_kind kind = msg->kind; /* a handler may end the turn, and the message with it */
+    if (handlers[kind](&r, &err) != ERR_OK) {
         turn_begin(server);
         turn_reply_error(server, from, request, &err);
     }
     /* What the clients ask comes before the workers' frames: as long as nothing has been written in
      * this turn, an answer need not wait for its end. */
-    if (viewer_may[msg->kind] && !store_is_writing(server->store)) {
+    if (viewer_may[kind] && !store_is_writing(server->store)) {
         turn_finish(server);
     }
     if (server->frames.bytes_used + server->answers.bytes_used > TURN_BYTES_MAX) {

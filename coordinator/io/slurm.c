@@ -29,15 +29,22 @@ const char *const *slurm_submit_command(const struct alloc_queue_options *queue,
     add(&words, "sbatch");
     add(&words, dry_run ? "--test-only" : "--parsable");
     add(&words, arena_printf(arena, "--job-name=%s", worker->name));
-    add(&words, "--nodes=1");
-    add(&words, "--ntasks=1");
+    if (queue->ranks <= 1) {
+        add(&words, "--nodes=1");
+    }
+    add(&words, arena_printf(arena, "--ntasks=%u", queue->ranks > 1 ? queue->ranks : 1));
     add(&words, arena_printf(arena, "--cpus-per-task=%u", queue->cores));
     /* Minutes, rounded down: never more than what was asked for. */
     add(&words, arena_printf(arena, "--time=%" PRId64, queue->time_ms / 60000));
     add(&words, arena_printf(arena, "--signal=B:TERM@%d", SIGNAL_S));
     add(&words, "--no-requeue"); /* a new allocation is asked for instead, if it is still needed */
     add(&words, arena_printf(arena, "--output=%s", worker->log));
-    if (queue->memory_bytes > 0) {
+    if (queue->memory_bytes > 0 && queue->ranks > 1) {
+        /* How many tasks come to lie on a node is Slurm's choice. */
+        const uint64_t each = (queue->memory_bytes + queue->cores - 1) / queue->cores;
+        add(&words,
+            arena_printf(arena, "--mem-per-cpu=%" PRIu64 "M", (each + (1 << 20) - 1) >> 20));
+    } else if (queue->memory_bytes > 0) {
         add(&words,
             arena_printf(arena, "--mem=%" PRIu64 "M", (queue->memory_bytes + (1 << 20) - 1) >> 20));
     }

@@ -45,7 +45,7 @@ static json_t *sbatch_arguments(const struct cli *cli)
 /* What the command line says, as the JSON that the coordinator reads. */
 static enum err_code describe_queue(struct cli *cli, const char **out, struct err *err)
 {
-    long long cores = 0, workers = 0, backlog = 0, time_ms = 0, idle_ms = 0;
+    long long cores = 0, ranks = 1, workers = 0, backlog = 0, time_ms = 0, idle_ms = 0;
     int64_t memory_bytes = 0;
     const char *access = "", *folder = "";
     const char *memory = cli_value(cli, "memory");
@@ -56,6 +56,8 @@ static enum err_code describe_queue(struct cli *cli, const char **out, struct er
         return err_set(err, ERR_INVALID,
                        "say what one allocation is: --cores N and --time DURATION, such as 4h");
     enum err_code rc = cli_integer(cli, "cores", 1, 4096, &cores, err);
+    if (rc == ERR_OK)
+        rc = cli_integer(cli, "ranks", 1, 1024, &ranks, err);
     if (rc == ERR_OK)
         rc = cli_duration_ms(cli, "time", &time_ms, err);
     if (rc == ERR_OK)
@@ -72,13 +74,13 @@ static enum err_code describe_queue(struct cli *cli, const char **out, struct er
         rc = absolute_file(cli, "worker-dir", &folder, err);
     if (rc != ERR_OK)
         return rc;
-    json_t *object = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:o}", "name",
-                               cli_value(cli, "name"), "cores", (json_int_t)cores, "memory_bytes",
-                               (json_int_t)memory_bytes, "time_ms", (json_int_t)time_ms,
-                               "workers_max", (json_int_t)workers, "backlog",
-                               (json_int_t)(backlog < workers ? backlog : workers), "idle_ms",
-                               (json_int_t)idle_ms, "labels", cli_value(cli, "label"), "access",
-                               access, "folder", folder, "arguments", sbatch_arguments(cli));
+    json_t *object = json_pack(
+        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:o}", "name",
+        cli_value(cli, "name"), "ranks", (json_int_t)ranks, "cores", (json_int_t)cores,
+        "memory_bytes", (json_int_t)memory_bytes, "time_ms", (json_int_t)time_ms, "workers_max",
+        (json_int_t)workers, "backlog", (json_int_t)(backlog < workers ? backlog : workers),
+        "idle_ms", (json_int_t)idle_ms, "labels", cli_value(cli, "label"), "access", access,
+        "folder", folder, "arguments", sbatch_arguments(cli));
     if (!object)
         return err_set(err, ERR_INVALID, "an argument is not UTF-8");
     char *text = json_dumps(object, JSON_COMPACT);

@@ -202,6 +202,8 @@ static const struct cli_option alloc_add_options[] = {
     {"cores", "N", NULL, "cores of one allocation"},
     {"time", "DURATION", NULL, "wall time of one allocation, such as 4h or 1h30m"},
     {"memory", "SIZE", NULL, "memory of one allocation (default: the partition's)"},
+    {"ranks", "N", "1",
+     "tasks of one allocation, each with so many cores; above 1: for ranks only"},
     {"max-workers", "N", "16", "allocations at once, pending ones included"},
     {"backlog", "N", "4", "allocations pending at once"},
     {"idle", "DURATION", "5m", "a worker without work leaves after this"},

@@ -41,7 +41,7 @@ outputs() {
 }
 calm "$work/one.yaml"
 outputs "$work/calm" >"$work/calm.outputs"
-ranks_alive() { pgrep -f "triad-worker rank --folder $work/" || true; }
+ranks_alive() { pgrep -f "^[^ ]*/triad-worker rank --folder $work/" || true; }
 no_ranks() { [ -z "$(ranks_alive)" ]; }
 
 note "ranks must divide the shards"

@@ -2,54 +2,8 @@
 # Workers from a real Slurm on this machine: asked for when there is work and none is free, never more than needed,
 # leaving when idle; cancelled and failing allocations; a restart of the coordinator in between; removal.
 . "$(dirname "$0")/lib.sh"
-for program in slurmctld slurmd munged sbatch; do
-    command -v "$program" >/dev/null || skip "there is no $program here (Debian: slurm-wlm, munge)"
-done
-[ "$(id -u)" = 0 ] || skip "slurmd needs root"
-
-note "a Slurm of our own, on loopback"
-slurm=$work/slurm
-mkdir -p "$slurm"/{state,spool,log}
-chmod 755 "$work" "$slurm"
-host=$(hostname -s)
-cores=$(nproc)
-cat >"$slurm/slurm.conf" <<CONF
-ClusterName=triadtest
-SlurmctldHost=$host(127.0.0.1)
-AuthType=auth/munge
-AuthInfo=socket=$slurm/munge.sock
-CredType=cred/munge
-CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
-SlurmUser=root
-SlurmdUser=root
-StateSaveLocation=$slurm/state
-SlurmdSpoolDir=$slurm/spool
-SlurmctldPidFile=$slurm/ctld.pid
-SlurmdPidFile=$slurm/slurmd.pid
-SlurmctldPort=16827
-SlurmdPort=16828
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-SelectType=select/cons_tres
-SelectTypeParameters=CR_Core
-ReturnToService=2
-SwitchType=switch/none
-MpiDefault=none
-JobAcctGatherType=jobacct_gather/none
-AccountingStorageType=accounting_storage/none
-KillWait=5
-NodeName=$host NodeAddr=127.0.0.1 CPUs=$cores RealMemory=2000 State=UNKNOWN
-PartitionName=ci Nodes=ALL Default=YES MaxTime=INFINITE State=UP
-CONF
-export SLURM_CONF=$slurm/slurm.conf
-(umask 077 && head -c 1024 /dev/urandom >"$slurm/munge.key")
-daemon "$slurm/munged.log" munged --foreground --key-file="$slurm/munge.key" --socket="$slurm/munge.sock" \
-    --pid-file="$slurm/munge.pid" --log-file="$slurm/munge.out" --seed-file="$slurm/munge.seed" --force
-wait_for 60 test -S "$slurm/munge.sock"
-daemon "$slurm/ctld.log" slurmctld -D -c
-daemon "$slurm/slurmd.log" slurmd -D
-node_is_idle() { sinfo -h -o %T | grep -q idle; }
-wait_for 60 node_is_idle
+. "$(dirname "$0")/slurm_lib.sh"
+start_slurm "$(nproc)"
 
 state=$work/state
 export TRIAD_STATE=$state

@@ -196,6 +196,39 @@ static void test_jobs_that_do_not_fit_ask_for_nothing(void **state)
     assert_int_equal(w->submitted_count, 2); /* three threads of four: one job each */
 }
 
+/* Jobs of several ranks: one per allocation of a queue that has as many tasks, and in no other. */
+static void test_ranks_ask_for_tasks(void **state)
+{
+    struct world *w = *state;
+    const struct alloc_demand demand[] = {{.threads = 2, .ranks = 4, .jobs = 2},
+                                          {.threads = 2, .ranks = 8, .jobs = 5}};
+    add_queue(w, "plain", 4, 10, 10);
+    (void)!step(w,
+                (struct alloc_event){.kind = ALLOC_EV_TICK, .demand = demand, .demand_count = 2});
+    assert_int_equal(w->submitted_count, 0);
+    struct alloc_queue_options options = {.name = "wide",
+                                          .cores = 4,
+                                          .ranks = 4,
+                                          .time_ms = 60 * MINUTE,
+                                          .workers_max = 10,
+                                          .backlog = 10,
+                                          .idle_ms = MINUTE};
+    assert_int_equal(step(w, (struct alloc_event){.kind = ALLOC_EV_ADD, .options = &options}),
+                     ERR_OK);
+    /* Idle threads of others are of no use to them. */
+    (void)!step(
+        w, (struct alloc_event){
+               .kind = ALLOC_EV_TICK, .demand = demand, .demand_count = 2, .idle_threads = 64});
+    assert_int_equal(w->submitted_count, 2);
+    /* What one process does asks for no such allocation. */
+    const struct alloc_demand ordinary = {.threads = 1, .ranks = 1, .jobs = 100};
+    assert_int_equal(step(w, (struct alloc_event){.kind = ALLOC_EV_REMOVE, .queue = "plain"}),
+                     ERR_OK);
+    (void)!step(
+        w, (struct alloc_event){.kind = ALLOC_EV_TICK, .demand = &ordinary, .demand_count = 1});
+    assert_int_equal(w->submitted_count, 2);
+}
+
 static void test_the_next_queue_serves_the_rest(void **state)
 {
     struct world *w = *state;
@@ -377,6 +410,7 @@ int main(void)
         TEST(test_never_more_than_needed),
         TEST(test_limits_hold),
         TEST(test_jobs_that_do_not_fit_ask_for_nothing),
+        TEST(test_ranks_ask_for_tasks),
         TEST(test_the_next_queue_serves_the_rest),
         TEST(test_surplus_is_cancelled_after_a_while),
         TEST(test_ordinary_ends_never_stop_a_queue),

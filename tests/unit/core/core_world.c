@@ -52,6 +52,7 @@ static void remember(struct core_world *w, const struct core_op *op)
                                                         .retry = job->retry,
                                                         .labels = job->labels,
                                                         .time_limit_s = job->time_limit_s,
+                                                        .ranks = job->ranks,
                                                         .items_expected = job->items_expected,
                                                         .parents = parents,
                                                         .parent_count = job->parent_count};

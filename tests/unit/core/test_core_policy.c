@@ -188,6 +188,57 @@ static void test_labels_choose_the_worker(void **state)
     assert_true(core_world_sent(w, MSG_NO_SESSION, 0)->no_session.refused);
 }
 
+/* Several ranks take a worker's own threads and memory each, or places that it has apart. */
+static void test_ranks_need_a_worker_that_starts_them(void **state)
+{
+    struct core_world *w = *state;
+    struct submit_job job = core_world_plan(1);
+    job.ranks = 4;
+    job.threads = 2;
+    job.memory_bytes = 100;
+    submit_job(w, "e", job);
+    struct msg hello = hello_msg("a", "node-a", 16);
+    hello.hello.ranks = 2;
+    say_hello(w, 1, &hello);
+    assert_string_equal(reason_of(w, 1), "Ranks");
+    hello = hello_msg("b", "node-b", 7); /* enough ranks, one thread too few */
+    hello.hello.ranks = 4;
+    say_hello(w, 2, &hello);
+    assert_string_equal(reason_of(w, 1), "TooLarge");
+    hello = hello_msg("c", "node-c", 8);
+    hello.hello.ranks = 8;
+    hello.hello.memory_bytes = 399;
+    say_hello(w, 3, &hello);
+    assert_string_equal(reason_of(w, 1), "TooLarge");
+    hello = hello_msg("d", "node-d", 9);
+    hello.hello.ranks = 8;
+    hello.hello.memory_bytes = 400;
+    const uint64_t d = say_hello(w, 4, &hello);
+    assert_int_equal(core_world_state(w, 1), JOB_LEASED);
+    const struct msg_lease *lease = &core_world_sent(w, MSG_LEASE, 0)->lease;
+    assert_int_equal(lease->ranks, 4);
+    assert_int_equal(lease->threads, 2); /* of each */
+    assert_int_equal(lease->memory_bytes, 100);
+    const struct msg ok = core_world_ok(d, 1, 1);
+    core_world_say(w, 4, &ok);
+    /* A Slurm allocation of four tasks: one job at a time, beside which it works as ever. */
+    for (uint64_t i = 2; i < 4; i++) {
+        job = core_world_plan(i);
+        job.ranks = 4;
+        job.threads = 4;
+        submit_job(w, "e", job);
+    }
+    assert_string_equal(reason_of(w, 2), "TooLarge");
+    hello = hello_msg("e", "node-e", 5);
+    hello.hello.ranks = hello.hello.rank_threads = 4;
+    say_hello(w, 5, &hello);
+    assert_int_equal(core_world_state(w, 2), JOB_LEASED);
+    assert_int_equal(core_world_state(w, 3), JOB_WAITING);
+    assert_string_equal(reason_of(w, 3), "Resources");
+    submit_job(w, "e", core_world_plan(4));
+    assert_int_equal(core_world_state(w, 4), JOB_LEASED);
+}
+
 static void test_label_sets(void **state)
 {
     struct strbuf set = {0};
@@ -446,6 +497,7 @@ int main(void)
         TEST(test_memory_grows_as_far_as_a_worker_has_it),
         TEST(test_a_checkpoint_forgives_lost_attempts),
         TEST(test_labels_choose_the_worker),
+        TEST(test_ranks_need_a_worker_that_starts_them),
         TEST(test_a_worker_near_its_end_takes_what_fits),
         TEST(test_a_job_larger_than_any_worker_says_so),
         TEST(test_a_paused_experiment_gets_nothing_new),

@@ -52,6 +52,12 @@ static void test_submission(void **state)
     assert_string_equal(argv[count - 2], "--partition=long"); /* last, so that they win */
     assert_string_equal(argv[count - 1], "--account=a b");
     assert_true(has(slurm_submit_command(&queue, &worker, true, &arena), "--test-only"));
+    struct alloc_queue_options shared = queue;
+    shared.ranks = 4; /* each of them with these cores and memory, wherever they come to lie */
+    argv = slurm_submit_command(&shared, &worker, false, &arena);
+    assert_true(has(argv, "--ntasks=4") && has(argv, "--cpus-per-task=16"));
+    assert_true(has(argv, "--mem-per-cpu=193M"));
+    assert_false(has(argv, "--nodes=1"));
     const char *script = slurm_script(&queue, &worker, &arena);
     assert_int_equal(strncmp(script, "#!/bin/sh\nexec ", 15), 0);
     assert_non_null(strstr(script, "'/opt/o'\\''brien/triad-worker'"));
