@@ -13,6 +13,8 @@
 #include "file.h"
 #include "human.h"
 #include "kernels.h"
+#include "rank_launch.h"
+#include "rank_mpi.h"
 #include "rows.h"
 #include "verbs.h"
 
@@ -92,6 +94,21 @@ static void check_numerics(struct rows *rows)
             kernel_threads());
     else
         say(rows, "strict numerics", BAD, "%s; only 'numerics: fast' works here", text);
+}
+
+/* Trainings of several ranks: nobody must have them, so their absence is no fault. */
+static void check_ranks(struct rows *rows)
+{
+    struct err err;
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    const struct rank_launch found = rank_launch_find((uint32_t)(cores > 0 ? cores : 1));
+    if (found.obstacle)
+        say(rows, "ranks", FINE, "none here: %s", found.obstacle);
+    else if (rank_mpi_probe(&err))
+        say(rows, "ranks", FINE, "none here: %s", err.text);
+    else
+        say(rows, "ranks", FINE, "trainings may have %u here, started by %s", found.ranks,
+            found.launcher == RANK_LAUNCH_SRUN ? "srun" : "mpiexec");
 }
 
 /* Magic numbers of statfs(2) of file systems on other machines, where SQLite's locks and fsync are
@@ -195,6 +212,7 @@ enum cli_exit verb_doctor(struct cli *cli)
     rows_init(&rows, &cli->arena, "triad.doctor/1", doctor_columns, DOCTOR_COLUMNS);
     check_machine(&rows);
     check_numerics(&rows);
+    check_ranks(&rows);
     check_programs(&rows, cli);
     check_disk(&rows, state);
     check_keys(&rows, cli, state);
