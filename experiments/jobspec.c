@@ -87,6 +87,8 @@ static json_t *train(const struct jobspec_train *t)
     json_member_text(object, "loss", jobspec_loss_names[t->loss]);
     if (t->shards > 1) /* named only where there are some: identities are older than shards */
         json_member_integer(object, "shards", t->shards);
+    if (t->saved_as != JOBSPEC_F32) /* likewise */
+        json_member_text(object, "saved_as", jobspec_precision_names[t->saved_as]);
     if (t->lora.rank > 0)
         json_object_set_new(object, "lora", lora(&t->lora));
     return object;

@@ -68,6 +68,7 @@ struct jobspec_train {
         loss_rise_max;
     int schedule; /* enum schedule_kind */
     int loss;     /* enum loss_kind */
+    int saved_as; /* enum numerics_precision: the type of the finished weights */
     uint64_t seed;
     int64_t shards; /* whose gradients are summed in fixed order; 0 or 1: the step as a whole */
     struct jobspec_lora lora;

@@ -166,7 +166,8 @@ const struct field_table manifest_variant_table = TABLE(variant);
     REAL_KEY("clip_norm", S, train.clip_norm, 0, 1e9),                                             \
     REAL_KEY("loss_rise_max", S, train.loss_rise_max, 0, 1e9),                                     \
     CHOICE_KEY("recompute", S, recompute, manifest_recompute_names),                               \
-    CHOICE_KEY("loss", S, train.loss, jobspec_loss_names)
+    CHOICE_KEY("loss", S, train.loss, jobspec_loss_names),                                         \
+    CHOICE_KEY("saved_as", S, train.saved_as, jobspec_precision_names)
 /* Of stages that start from a model. */
 #define TUNE_KEYS                                                                                  \
     INTEGER_KEY("steps", S, train.steps, 1, 1e9),                                                  \

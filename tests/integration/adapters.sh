@@ -4,8 +4,8 @@
 . "$(dirname "$0")/lib.sh"
 
 sed -e 's/instruct: {mix/instruct: {lora: {rank: 2, targets: [q_proj, o_proj, up_proj], dropout: 0.1}, mix/' \
-    -e '/instruct:/s/steps: 6/steps: 60/' "$manifest" >"$work/lora.yaml" # long enough for checkpoints to arrive
-grep -q 'rank: 2' "$work/lora.yaml" || fail "tiny.yaml has another form"
+    -e '/instruct:/s/steps: 6/steps: 60/' -e 's/spectrum: {tasks/spectrum: {saved_as: bf16, tasks/' "$manifest" >"$work/lora.yaml" # long enough for checkpoints to arrive
+grep -q 'rank: 2' "$work/lora.yaml" && grep -q saved_as "$work/lora.yaml" || fail "tiny.yaml has another form"
 export TRIAD_STATE=$work/state
 expect_status 0 triad run "$work/lora.yaml" --quiet
 expect_status 0 triad model get toy/PT "$work/pt"
@@ -32,6 +32,11 @@ said "Triad's chat"
 cmp -s "$work/pt/model.safetensors" "$work/it/model.safetensors" && fail "the training changed nothing"
 expect_status 9 triad model merge "$work/pt" "$work/adapter" "$work/merged"
 expect_status 4 triad model adapter "$work/pt" "$work/none"
+# One that is stored in half the size; it has been evaluated, and scores as any other.
+expect_status 0 triad model get toy/ST "$work/st"
+grep -q '"torch_dtype": "bfloat16"' "$work/st/config.json" || fail "config.json does not say bfloat16"
+[ "$(stat -c %s "$work/st/model.safetensors")" -lt $(($(stat -c %s "$work/pt/model.safetensors") * 6 / 10)) ] || fail "not half the size"
+expect_status 0 triad score "$work/st" --text "A bird is an animal."
 # What it would have resumed from: the adapter alone.
 expect_status 0 triad model get toy/IT "$work/checkpoint" --checkpoint
 [ "$(ls "$work/checkpoint" | tr '\n' ' ')" = "adapter_config.json adapter_model.safetensors optimizer.safetensors trainer_state.json " ] ||

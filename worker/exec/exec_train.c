@@ -65,16 +65,17 @@ static bool should_stop(void *ctx)
     return t->sink_code != ERR_OK || t->context->should_stop();
 }
 
-static enum err_code write_model(struct training *t, const char *folder, struct err *err)
+static enum err_code write_model(struct training *t, const char *folder, enum tensor_dtype dtype,
+                                 struct err *err)
 {
     const struct params *params = model_weights(t->model);
     const struct spec_turns *turns = &t->context->spec->turns;
     if (!t->like)
         return checkpoint_write(folder, model_shape(t->model), params->tensors,
-                                params->tensor_count, t->tokenizer, TENSOR_F32, err);
+                                params->tensor_count, t->tokenizer, dtype, err);
     enum err_code code =
         checkpoint_write_like(folder, t->like, model_shape(t->model), params->tensors,
-                              params->tensor_count, NULL, TENSOR_F32, err);
+                              params->tensor_count, NULL, dtype, err);
     if (!code && turns->end)
         code = checkpoint_add_turns(folder, t->tokenizer, turns->end, turns->chat_template, err);
     return code;
@@ -91,7 +92,9 @@ static enum err_code save_result(struct training *t, const char *folder, struct 
             return code;
         adapter_merge(&t->adapter, model_params(t->model));
     }
-    return write_model(t, folder, err);
+    const char *saved_as = t->context->spec->train.saved_as;
+    const bool is_half = saved_as && strcmp(saved_as, "bf16") == 0;
+    return write_model(t, folder, is_half ? TENSOR_BF16 : TENSOR_F32, err);
 }
 
 /* What resuming needs of the weights: all, or the adapter alone, whose model is the parent's. */
@@ -99,7 +102,7 @@ static enum err_code save_weights(struct training *t, const char *folder, struct
 {
     if (t->has_adapter)
         return peft_write(folder, "", &t->adapter, model_shape(t->model)->head_tied, NULL, err);
-    return write_model(t, folder, err);
+    return write_model(t, folder, TENSOR_F32, err);
 }
 
 /* Save a resume folder and hand it to the agent, which moves its files into the cache. */

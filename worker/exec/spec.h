@@ -50,6 +50,7 @@ struct spec_train {
         loss_rise_max;
     const char *schedule;  /* "linear", "cosine" or "constant" */
     const char *loss;      /* "outputs", "all", "first" or "last" */
+    const char *saved_as;  /* "bf16"; absent, or "f32": as they were trained */
     struct spec_lora lora; /* instruct, spectrum; may be absent */
 };
 

@@ -260,13 +260,29 @@ static enum err_code write_text(const char *folder, const char *name, const stru
     return file_write_atomic(path, text->data, text->len, FILE_MODE, err);
 }
 
+/* The configuration of weights that are stored as `dtype`. */
+static void print_config(const struct model_config *config, enum tensor_dtype dtype,
+                         struct strbuf *out)
+{
+    static const char full[] = "\"float32\"";
+    struct strbuf text = {0};
+    model_config_print(config, &text);
+    const char *type = strstr(strbuf_text(&text), full);
+    ASSERT(type != NULL);
+    strbuf_append(out, text.data, (size_t)(type - text.data));
+    strbuf_puts(out, dtype == TENSOR_F32 ? full : "\"bfloat16\"");
+    strbuf_puts(out, type + sizeof full - 1);
+    strbuf_release(&text);
+}
+
 static enum err_code write_texts(const char *folder, const struct model_config *config,
-                                 const struct tokenizer *tokenizer, struct err *err)
+                                 const struct tokenizer *tokenizer, enum tensor_dtype dtype,
+                                 struct err *err)
 {
     struct strbuf texts[4] = {0};
     static const char *const names[4] = {"config.json", "generation_config.json", "tokenizer.json",
                                          "tokenizer_config.json"};
-    model_config_print(config, &texts[0]);
+    print_config(config, dtype, &texts[0]);
     print_generation_config(config, &texts[1]);
     tokenizer_print(tokenizer, &texts[2]);
     tokenizer_print_config(tokenizer, config->context, &texts[3]);
@@ -319,7 +335,7 @@ static enum err_code write_model(const char *folder, const char *like,
         rc = file_mkdirs(folder, FOLDER_MODE, err);
     if (rc == ERR_OK)
         rc = like ? write_texts_like(folder, like, config, tokenizer, dtype, err)
-                  : write_texts(folder, config, tokenizer, err);
+                  : write_texts(folder, config, tokenizer, dtype, err);
     if (rc == ERR_OK)
         rc = safetensors_write(path, specs, count, dtype, err);
     return rc == ERR_OK ? rc : err_wrap(err, "write checkpoint '%s'", folder);

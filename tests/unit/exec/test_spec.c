@@ -11,12 +11,14 @@
 #define NUMERICS                                                                                   \
     "\"numerics\":{\"backend\":\"packed\",\"core_type\":\"\",\"mode\":\"strict\","                 \
     "\"precision\":\"f32\"},\"numerics_version\":1"
-#define TRAIN                                                                                      \
-    "\"train\":{\"accumulate\":2,\"batch_sequences\":0,\"batch_tokens\":4096,\"beta1\":0.9,"       \
+#define TRAIN_MEMBERS                                                                              \
+    "\"accumulate\":2,\"batch_sequences\":0,\"batch_tokens\":4096,\"beta1\":0.9,"                  \
     "\"beta2\":0.95,\"checkpoint_steps\":10,\"clip_norm\":1,\"epochs\":1,\"epsilon\":1e-08,"       \
     "\"learning_rate\":0.001,\"loss\":\"outputs\",\"loss_rise_max\":3,\"minimum_lr_ratio\":0.1,"   \
     "\"schedule\":\"cosine\",\"seed\":42,"                                                         \
-    "\"sequence_tokens\":512,\"steps\":60,\"warmup_steps\":6,\"weight_decay\":0.1}"
+    "\"sequence_tokens\":512,\"steps\":60,\"warmup_steps\":6,\"weight_decay\":0.1"
+#define TRAIN "\"train\":{" TRAIN_MEMBERS "}"
+#define SAVED "\"train\":{\"saved_as\":\"bf16\"," TRAIN_MEMBERS "}"
 
 static const char pretrain[] =
     "{\"architecture\":{\"context\":512,\"head_dim\":32,\"heads\":4,\"init_std\":0.02,"
@@ -27,7 +29,7 @@ static const char pretrain[] =
 static const char spectrum[] =
     "{\"embedding_tokens\":[\"<|eot|>\"],\"inputs\":{\"data\":\"" HEX
     "\"},\"kind\":\"spectrum\"," NUMERICS ",\"parents\":{\"embeddings_from\":\"" HEX
-    "\",\"start\":\"" HEX "\"}," TRAIN ",\"turns\":{\"end\":\"<|eot|>\",\"template\":\"{{ x }}\"}}";
+    "\",\"start\":\"" HEX "\"}," SAVED ",\"turns\":{\"end\":\"<|eot|>\",\"template\":\"{{ x }}\"}}";
 static const char evaluate[] =
     "{\"evaluate\":{\"calibration\":true,\"first\":300,\"format\":\"colon\",\"items\":1200,\"k\":8,"
     "\"kind\":\"scores\",\"restrict\":{\"mode\":\"list\",\"terminators\":false,\"texts\":[\"A\","
@@ -55,6 +57,7 @@ static void test_each_kind_is_read(void **state)
     assert_int_equal(spec_parse(spectrum, strlen(spectrum), &spec, &err), ERR_OK);
     assert_int_equal(spec.embedding_tokens.count, 1);
     assert_string_equal(spec.embedding_tokens.items[0], "<|eot|>");
+    assert_string_equal(spec.train.saved_as, "bf16");
     assert_string_equal(spec.turns.end, "<|eot|>");
     assert_string_equal(spec.turns.chat_template, "{{ x }}");
     assert_int_equal(spec.parents.items[0].digest.bytes[31], 0xab);
@@ -106,6 +109,8 @@ static void test_what_is_wrong_is_refused_by_name(void **state)
            "job spec: 'architecture.tied' must be true or false");
     refuse(pretrain, "\"schedule\":\"cosine\"", "\"schedule\":\"cosin\"",
            "job spec: 'train.schedule' is 'cosin', not one of linear|cosine|constant");
+    refuse(spectrum, "\"saved_as\":\"bf16\"", "\"saved_as\":\"f16\"",
+           "job spec: 'train.saved_as' is 'f16', not one of f32|bf16");
     refuse(pretrain, "\"data\":\"00", "\"data\":\"zz",
            "job spec: 'inputs.data' must be 64 hexadecimal digits");
     refuse(import, "[\"<|a|>\",\"<|b|>\"]", "[1]", "job spec: 'special_tokens' must be a text");
