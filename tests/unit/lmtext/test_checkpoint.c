@@ -236,6 +236,33 @@ static void test_weights_that_do_not_fit_are_named(void **state)
     assert_int_equal(checkpoint_open(folder, &checkpoint, &err), ERR_NOT_FOUND);
 }
 
+static void test_a_new_model_in_bf16_says_so(void **state)
+{
+    (void)state;
+    struct err err;
+    char folder[] = "/tmp/triad-checkpoint-XXXXXX", path[64], *text = NULL;
+    size_t len = 0;
+    assert_non_null(mkdtemp(folder));
+    struct model_config c = small_config();
+    struct checkpoint_weights written;
+    write_model(folder, &c, &written);
+    struct tokenizer *t = load_tokenizer();
+    must(checkpoint_write(folder, &c, written.params.tensors, written.params.tensor_count, t,
+                          TENSOR_BF16, &err),
+         &err);
+    struct checkpoint *checkpoint = NULL;
+    must(checkpoint_open(folder, &checkpoint, &err), &err);
+    assert_int_equal(checkpoint_dtype(checkpoint), TENSOR_BF16);
+    snprintf(path, sizeof path, "%s/config.json", folder);
+    must(file_read(path, 0, &text, &len, &err), &err);
+    assert_non_null(strstr(text, "\"torch_dtype\": \"bfloat16\""));
+    free(text);
+    checkpoint_close(checkpoint);
+    checkpoint_weights_release(&written);
+    tokenizer_free(t);
+    must(file_remove_tree(folder, &err), &err);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +272,7 @@ int main(void)
         cmocka_unit_test(test_the_table_names_every_tensor_once),
         cmocka_unit_test(test_a_folder_comes_back),
         cmocka_unit_test(test_weights_that_do_not_fit_are_named),
+        cmocka_unit_test(test_a_new_model_in_bf16_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
