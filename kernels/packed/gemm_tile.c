@@ -119,11 +119,10 @@ __attribute__((target("avx512f,avx512bf16"))) static void round512(uint32_t *to,
 {
     for (int k = 0; k < count; k += 32) {
         const int left = count - k;
-        const __mmask16 low = left >= 16 ? 0xFFFF : (__mmask16)((1u << left) - 1);
-        const __mmask16 high = left >= 32  ? 0xFFFF
-                               : left > 16 ? (__mmask16)((1u << (left - 16)) - 1)
-                                           : 0;
-        const __mmask16 words = left >= 32 ? 0xFFFF : (__mmask16)((1u << (left + 1) / 2) - 1);
+        const unsigned rest = left > 16 && left < 32 ? (1u << (left - 16)) - 1 : 0;
+        const __mmask16 low = (__mmask16)(left >= 16 ? 0xFFFF : (1u << left) - 1);
+        const __mmask16 high = (__mmask16)(left >= 32 ? 0xFFFF : rest);
+        const __mmask16 words = (__mmask16)(left >= 32 ? 0xFFFF : (1u << (left + 1) / 2) - 1);
         const __m512bh pairs = _mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps(high, from + k + 16),
                                                    _mm512_maskz_loadu_ps(low, from + k));
         _mm512_mask_storeu_epi32(to + k / 2, words, (__m512i)pairs);
