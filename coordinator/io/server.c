@@ -138,6 +138,7 @@ static enum err_code open_socket(struct server *server, const struct server_opti
                                         .roles = kinds[which].roles,
                                         .frame_bytes_max = kinds[which].frame_bytes_max,
                                         .frames_per_turn = FRAMES_PER_TURN,
+                                        .turn_us = TURN_US,
                                         .receive = kinds[which].receive,
                                         .ctx = server};
     const uint16_t ports[SOCKET_END] = {[SOCKET_WORKER] = options->worker_port,

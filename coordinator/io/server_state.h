@@ -21,6 +21,9 @@ enum server_socket { SOCKET_WORKER = 1, SOCKET_CLIENT, SOCKET_DATA, SOCKET_END }
 #define TICK_MS 100
 /* Of a socket: bounds what a turn costs, so that a question is answered within two short ones. */
 #define FRAMES_PER_TURN 128
+/* The same for frames that take longer: a thousand workers that come at once, or records. What they
+ * lead to (a commit, messages) takes about as long again. */
+#define TURN_US 4000
 /* Connections whose refused frames were logged; a newer one replaces the oldest. */
 #define REFUSED_PEERS_REMEMBERED 64
 /* Decoded frames of one turn: at this size the turn ends early, so that a flood of large frames

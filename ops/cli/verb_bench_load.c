@@ -47,8 +47,10 @@ struct taken {
 struct run {
     const struct bench_load *load;
     uv_loop_t loop;
+    uv_loop_t client_loop; /* apart: a turn of the other one looks at every worker's socket */
+    struct net *client_net;
     uv_idle_t due;
-    uv_timer_t interrupt;
+    uv_timer_t interrupt, client_interrupt;
     struct net *nets[NETS_MAX]; /* one context has sockets for a thousand connections at most */
     struct net_socket *client;
     struct lane *lanes;
@@ -69,6 +71,7 @@ static void fail(struct run *r, enum err_code code)
     if (r->code == ERR_OK)
         r->code = code;
     uv_stop(&r->loop);
+    uv_stop(&r->client_loop);
 }
 
 static void send_msg(struct run *r, struct net_socket *socket, const struct msg *m)
@@ -199,7 +202,7 @@ static void on_client_frame(void *ctx, const struct net_peer *peer, enum net_rol
     r->answered = true;
     r->reply = m.kind;
     arena_release(&arena);
-    uv_stop(&r->loop);
+    uv_stop(&r->client_loop);
 }
 
 static void on_client_status(void *ctx, int connected, const char *text)
@@ -208,26 +211,28 @@ static void on_client_status(void *ctx, int connected, const char *text)
     (void)text;
     if (connected) {
         r->answered = true;
-        uv_stop(&r->loop);
+        uv_stop(&r->client_loop);
     }
 }
 
 static void wait_for_answer(struct run *r)
 {
     while (!r->answered && r->code == ERR_OK)
-        uv_run(&r->loop, UV_RUN_DEFAULT);
+        uv_run(&r->client_loop, UV_RUN_DEFAULT);
     r->answered = false;
 }
 
-static enum err_code dial(struct run *r, size_t net, const char *role, struct lane *lane,
+/* A worker's connection, or with `lane` NULL the client's. */
+static enum err_code dial(struct run *r, struct net **net, uv_loop_t *loop, struct lane *lane,
                           struct net_socket **out)
 {
+    const char *role = lane ? "worker" : "client";
     char path[4096];
     struct net_access access;
     snprintf(path, sizeof path, "%s/%s.access", r->load->state_dir, role);
     enum err_code code = net_access_load(path, &access, r->err);
-    if (code == ERR_OK && r->nets[net] == NULL)
-        code = net_new(&r->loop, &r->nets[net], r->err);
+    if (code == ERR_OK && *net == NULL)
+        code = net_new(loop, net, r->err);
     if (code != ERR_OK)
         return code;
     const struct net_dealer_options options = {.endpoint = access.endpoint,
@@ -237,7 +242,7 @@ static enum err_code dial(struct run *r, size_t net, const char *role, struct la
                                                .receive = lane ? on_worker_frame : on_client_frame,
                                                .status = lane ? on_worker_status : on_client_status,
                                                .ctx = lane ? (void *)lane : (void *)r};
-    return net_dealer_new(r->nets[net], &options, out, r->err);
+    return net_dealer_new(*net, &options, out, r->err);
 }
 
 static void submit_part(struct run *r, uint32_t part, uint32_t parts)
@@ -435,7 +440,7 @@ static enum err_code connect_workers(struct run *r)
         struct lane *lane = &r->lanes[i];
         lane->run = r;
         snprintf(lane->name, sizeof lane->name, "bench-%u", i);
-        enum err_code code = dial(r, i / LANES_PER_NET, "worker", lane, &lane->socket);
+        enum err_code code = dial(r, &r->nets[i / LANES_PER_NET], &r->loop, lane, &lane->socket);
         if (code != ERR_OK)
             fail(r, code);
         while (!lane->connected && r->code == ERR_OK)
@@ -527,12 +532,15 @@ enum err_code bench_load_run(const struct bench_load *load, struct bench_figures
     ASSERT(r.lanes && r.taken);
     uv_loop_init(&r.loop);
     uv_idle_init(&r.loop, &r.due);
+    uv_loop_init(&r.client_loop);
     uv_timer_init(&r.loop, &r.interrupt);
-    r.due.data = r.interrupt.data = &r;
+    uv_timer_init(&r.client_loop, &r.client_interrupt);
+    r.due.data = r.interrupt.data = r.client_interrupt.data = &r;
     uv_timer_start(&r.interrupt, on_interrupt_timer, INTERRUPT_MS, INTERRUPT_MS);
+    uv_timer_start(&r.client_interrupt, on_interrupt_timer, INTERRUPT_MS, INTERRUPT_MS);
     if (load->task_us > 0)
         uv_idle_start(&r.due, on_due);
-    r.code = dial(&r, 0, "client", NULL, &r.client);
+    r.code = dial(&r, &r.client_net, &r.client_loop, NULL, &r.client);
     if (r.code == ERR_OK) {
         wait_for_answer(&r);
         measure(&r, &asker, out);
@@ -540,6 +548,11 @@ enum err_code bench_load_run(const struct bench_load *load, struct bench_figures
     asker_stop(&asker, &out->statuses);
     uv_close((uv_handle_t *)&r.due, NULL);
     uv_close((uv_handle_t *)&r.interrupt, NULL);
+    uv_close((uv_handle_t *)&r.client_interrupt, NULL);
+    if (r.client_net)
+        net_free(r.client_net, NULL, NULL);
+    uv_run(&r.client_loop, UV_RUN_DEFAULT);
+    uv_loop_close(&r.client_loop);
     for (size_t i = 0; i < NETS_MAX; i++)
         if (r.nets[i])
             net_free(r.nets[i], NULL, NULL);

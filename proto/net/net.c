@@ -55,8 +55,12 @@ static void on_check(uv_check_t *check)
     /* A callback may close any source, also the next one: it stays linked to its successors and its
      * memory lives until its close callback, which cannot run before this function returns. */
     for (struct net_source *s = net->sources; s; s = s->next) {
-        for (int n = 0; n < s->frames_per_turn && !s->closing && has_input(s); n++)
+        const uint64_t begin_ns = s->turn_ns > 0 ? uv_hrtime() : 0;
+        for (int n = 0; n < s->frames_per_turn && !s->closing && has_input(s); n++) {
             s->take(s);
+            if (s->turn_ns > 0 && uv_hrtime() - begin_ns > s->turn_ns)
+                break;
+        }
     }
 }
 

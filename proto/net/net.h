@@ -59,6 +59,7 @@ struct net_router_options {
     unsigned roles;                    /* bits of enum net_role that may connect */
     size_t frame_bytes_max;            /* larger frames drop the connection */
     int frames_per_turn;               /* budget of one loop turn; 0: 256 */
+    int turn_us;                       /* a turn ends after so long, too; 0: it does not */
     int queue_frames; /* to send, for each peer that does not read; 0: 256, or 64 chunks of data */
     net_receive_f *receive;
     void *ctx;

@@ -15,6 +15,7 @@ struct net_source {
     void *zmq;
     uv_poll_t poll;
     int frames_per_turn;
+    uint64_t turn_ns; /* and no longer than this; 0: however long they take */
     bool closing;
     void (*take)(struct net_source *source);   /* receive one message that is there */
     void (*closed)(struct net_source *source); /* the ZeroMQ socket is gone; may be NULL */

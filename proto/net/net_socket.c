@@ -251,6 +251,7 @@ static enum err_code router_setup(struct net_socket *socket,
     if (zmq_getsockopt(zmq, ZMQ_LAST_ENDPOINT, socket->endpoint, &size) != 0)
         return err_set(err, ERR_UNAVAILABLE, "listen at '%s': %s", options->endpoint,
                        zmq_strerror(zmq_errno()));
+    socket->source.turn_ns = (uint64_t)options->turn_us * 1000;
     return open_source(socket, &socket->source, options->frames_per_turn, err);
 }
 

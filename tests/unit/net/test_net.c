@@ -108,6 +108,65 @@ static void test_two_dealers_lose_nothing(void **state)
     net_pair_close(&pair);
 }
 
+struct slow {
+    uint32_t received;
+    uv_check_t turn;
+    uint32_t turns; /* of the loop, that brought a frame */
+    uint32_t received_before;
+};
+
+static void slow_frame(void *ctx, const struct net_peer *peer, enum net_role role, const char *user,
+                       const uint8_t *bytes, size_t len)
+{
+    struct slow *slow = ctx;
+    (void)peer, (void)role, (void)user, (void)bytes, (void)len;
+    slow->received++;
+    for (const uint64_t begin_ns = uv_hrtime(); uv_hrtime() - begin_ns < 100000;) {
+    }
+}
+
+static void on_slow_turn(uv_check_t *check)
+{
+    struct slow *slow = check->data;
+    slow->turns += slow->received > slow->received_before;
+    slow->received_before = slow->received;
+}
+
+/* Frames that take long leave the others of the loop their turn: each is one of its own here. */
+static void test_a_turn_ends_by_the_clock(void **state)
+{
+    enum { FRAMES = 50 };
+    (void)state;
+    struct net_pair pair;
+    struct net_socket *router = NULL, *dealer = NULL;
+    struct net_seen seen = {0};
+    struct slow slow = {0};
+    struct err err;
+    net_pair_open(&pair);
+    const struct net_router_options options = {.endpoint = "tcp://127.0.0.1:*",
+                                               .server = &pair.server,
+                                               .roles = NET_WORKER,
+                                               .frame_bytes_max = FRAME_MAX,
+                                               .turn_us = 50,
+                                               .receive = slow_frame,
+                                               .ctx = &slow};
+    assert_int_equal(net_router_new(pair.server_net, &options, &router, &err), ERR_OK);
+    dealer = net_pair_dealer(&pair, router, &pair.worker, FRAME_MAX, &seen);
+    net_pair_run_until(&pair, &seen.is_connected);
+    uv_check_init(&pair.loop, &slow.turn);
+    slow.turn.data = &slow;
+    uv_check_start(&slow.turn, on_slow_turn);
+    for (uint32_t i = 0; i < FRAMES; i++)
+        dealer_send(dealer, &i, sizeof i);
+    for (int i = 0; i < 20000 && slow.received < FRAMES; i++)
+        uv_run(&pair.loop, UV_RUN_ONCE);
+    uv_run(&pair.loop, UV_RUN_NOWAIT);
+    assert_int_equal(slow.received, FRAMES);
+    assert_int_equal(slow.turns, FRAMES);
+    uv_close((uv_handle_t *)&slow.turn, NULL);
+    net_pair_close(&pair);
+}
+
 /* ---- who may connect ---- */
 
 static void test_only_allowed_keys_and_roles_connect(void **state)
@@ -583,6 +642,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_dealers_lose_nothing),
+        cmocka_unit_test(test_a_turn_ends_by_the_clock),
         cmocka_unit_test(test_only_allowed_keys_and_roles_connect),
         cmocka_unit_test(test_wrong_server_key_is_said),
         cmocka_unit_test(test_revoked_key_loses_its_open_connection),
