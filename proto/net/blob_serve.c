@@ -236,7 +236,7 @@ static enum err_code address_parse(const char *text, const char *option, struct 
         return err_set(err, ERR_INVALID, "--%s wants HOST or HOST:PORT, not '%s'", option, text);
     memcpy(out->host, text, len);
     if (port > 0)
-        snprintf(out->port, sizeof out->port, "%lld", port);
+        snprintf(out->port, sizeof out->port, "%u", (unsigned)port & 0xffffU);
     return ERR_OK;
 }
 
