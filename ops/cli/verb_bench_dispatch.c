@@ -119,6 +119,9 @@ static enum err_code start(struct bench *b)
     if (cli_value(b->cli, "bench-state")) {
         b->dir = cli_value(b->cli, "bench-state");
         b->own_dir = false;
+        const enum err_code code = file_mkdirs(b->dir, 0700, b->err);
+        if (code != ERR_OK)
+            return code;
     } else {
         char *dir = (char *)(uintptr_t)arena_printf(arena, "%s/triad-bench-XXXXXX", at);
         if (mkdtemp(dir) == NULL)
