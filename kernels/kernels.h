@@ -123,6 +123,11 @@ struct kernel_adamw {
                            const REAL *gate, const REAL *up, size_t count);                        \
     /* out[N][O] = in[N][C] * weight[O][C]^T. 2*N*C*O flops. */                                    \
     void (*matmul_forward)(REAL * out, const REAL *in, const REAL *weight, int N, int C, int O);   \
+    /* The same where the weight's values are stored as bf16, `weight` perhaps not aligned to      \
+     * them: the bits of matmul_forward() of their values. NULL: a table that needs them as REAL.              \
+     */                                                                                            \
+    void (*matmul_forward_stored)(REAL * out, const REAL *in, const void *weight, int N, int C,    \
+                                  int O);                                                          \
     /* A product may be done in parts, over some rows of the weight at a time, with the same bits: \
      * how many columns of O the part from `first` on may have, about `most` at most. NULL: any    \
      * number; then N, too, need not be whole blocks in matmul_forward, for the same bits. */      \

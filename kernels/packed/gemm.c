@@ -17,6 +17,7 @@ struct product {
     float *out;
     size_t stride;
     struct gemm_factor left, right;
+    const void *stored; /* the right factor's values as bf16, in place of right.data; or NULL */
     int M, N, K;
     bool add;
     int first_k, chunk_depth;
@@ -50,6 +51,16 @@ static int chunk_end(const struct product *p)
     return p->first_k + p->chunk_depth;
 }
 
+/* Columns of the chunk from `col` on, `depth` deep from `k` on. */
+static void pack_cols(const struct product *p, float *to, int col, int cols, int k, int depth)
+{
+    if (p->stored)
+        gemm_pack_stored(to, p->stored, p->right.stride, p->right.precision, p->first_col + col,
+                         cols, k, depth);
+    else
+        gemm_pack_right(to, &p->right, p->first_col + col, cols, k, depth);
+}
+
 static void product_task(void *ctx, int index, int thread)
 {
     const struct product *p = ctx;
@@ -75,7 +86,7 @@ static void product_task(void *ctx, int index, int thread)
         }
         for (int col = 0; col < cols; col += width) {
             const int now = min_int(width, cols - col);
-            gemm_pack_right(own, &p->right, p->first_col + first + col, now, k, depth);
+            pack_cols(p, own, first + col, now, k, depth);
             gemm_block(out + col, p->stride, left, rows, own, gemm_panel(words), now, words,
                        p->right.precision, mode);
         }
@@ -91,9 +102,8 @@ static void chunk_task(void *ctx, int index, int thread)
     (void)thread;
     for (int k = p->first_k; k < chunk_end(p); k += GEMM_DEPTH) {
         const int depth = min_int(GEMM_DEPTH, chunk_end(p) - k);
-        gemm_pack_right(block_panels(p, k) +
-                            (size_t)col * (size_t)gemm_words(p->right.precision, depth),
-                        &p->right, p->first_col + col, cols, k, depth);
+        const int words = gemm_words(p->right.precision, depth);
+        pack_cols(p, block_panels(p, k) + (size_t)col * (size_t)words, col, cols, k, depth);
     }
 }
 
@@ -130,6 +140,26 @@ static int chunk_cols(int words, int N)
     return parts_of(parts_of(N, parts_of(N, most)), width) * width;
 }
 
+static void multiply(struct product *p)
+{
+    p->task_rows = parts_of(p->M, parts_of(p->M, TASK_ROWS));
+    p->row_tasks = parts_of(p->M, p->task_rows);
+    if (p->row_tasks == 1) {
+        p->cols = p->N;
+        p->chunk_depth = p->K;
+        few_rows(p);
+        return;
+    }
+    for (p->first_k = 0; p->first_k < p->K; p->first_k += CHUNK_DEPTH) {
+        p->chunk_depth = min_int(CHUNK_DEPTH, p->K - p->first_k);
+        const int most = chunk_cols(gemm_words(p->right.precision, p->chunk_depth), p->N);
+        for (p->first_col = 0; p->first_col < p->N; p->first_col += most) {
+            p->cols = min_int(most, p->N - p->first_col);
+            many_rows(p);
+        }
+    }
+}
+
 void gemm(float *out, size_t stride, struct gemm_factor left, struct gemm_factor right, int M,
           int N, int K, bool add)
 {
@@ -141,22 +171,22 @@ void gemm(float *out, size_t stride, struct gemm_factor left, struct gemm_factor
                         .N = N,
                         .K = K,
                         .add = add};
-    p.task_rows = parts_of(M, parts_of(M, TASK_ROWS));
-    p.row_tasks = parts_of(M, p.task_rows);
-    if (p.row_tasks == 1) {
-        p.cols = N;
-        p.chunk_depth = K;
-        few_rows(&p);
-        return;
-    }
-    for (p.first_k = 0; p.first_k < K; p.first_k += CHUNK_DEPTH) {
-        p.chunk_depth = min_int(CHUNK_DEPTH, K - p.first_k);
-        const int most = chunk_cols(gemm_words(right.precision, p.chunk_depth), N);
-        for (p.first_col = 0; p.first_col < N; p.first_col += most) {
-            p.cols = min_int(most, N - p.first_col);
-            many_rows(&p);
-        }
-    }
+    multiply(&p);
+}
+
+void gemm_stored(float *out, size_t out_stride, struct gemm_factor left, const void *right,
+                 size_t stride, int M, int N, int K)
+{
+    struct product p = {
+        .out = out,
+        .stride = out_stride,
+        .left = left,
+        .right = {.stride = stride, .transposed = true, .precision = left.precision},
+        .stored = right,
+        .M = M,
+        .N = N,
+        .K = K};
+    multiply(&p);
 }
 
 /* The caller's chunk; every thread's rows and panel, and as much again to turn or round them. */

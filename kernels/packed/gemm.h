@@ -35,6 +35,11 @@ void gemm(float *out, size_t stride, struct gemm_factor left, struct gemm_factor
 /* Bytes that products keep for packed factors, at most, all of the pool's threads together. */
 size_t gemm_scratch_bytes(void);
 
+/* out[M][N] = left * right, where the right factor is transposed and stored as bf16, `stride`
+ * values between its rows and perhaps not aligned: the bits of gemm() of its values. */
+void gemm_stored(float *out, size_t out_stride, struct gemm_factor left, const void *right,
+                 size_t stride, int M, int N, int K);
+
 /* Can this processor run the kernels at speed (fused multiply-add in vectors)? */
 bool gemm_is_fast(void);
 

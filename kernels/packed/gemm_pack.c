@@ -174,6 +174,57 @@ void gemm_pack_right(float *to, const struct gemm_factor *right, int col, int co
     }
 }
 
+/* ---- factors that are stored as bf16 ---- */
+
+KERNEL_CLONES
+static void widen_line(float *restrict to, const uint8_t *restrict from, int count)
+{
+    for (int k = 0; k < count; k++) {
+        uint16_t half;
+        memcpy(&half, from + 2 * (size_t)k, sizeof half);
+        const uint32_t bits = (uint32_t)half << 16;
+        memcpy(to + k, &bits, sizeof bits);
+    }
+}
+
+/* Pairs are in memory as the panels have them: where words are whole, they only need turning. */
+static void turn_stored(float *to, const uint8_t *from, size_t stride,
+                        enum gemm_precision precision, int lines, int depth)
+{
+    static _Thread_local struct gemm_scratch scratch;
+    const int width = gemm_tiles()->cols, words = gemm_words(precision, depth);
+    const bool whole = stride % 2 == 0 && depth % 2 == 0 && (uintptr_t)from % sizeof *to == 0;
+    if (precision == GEMM_BF16 && whole) {
+        gemm_tiles()->turn(to, (const float *)(const void *)from, stride / 2, lines, width, words);
+        return;
+    }
+    float *values = gemm_scratch_need(&scratch, (size_t)lines * (size_t)words);
+    for (int i = 0; i < lines; i++) {
+        float *line = values + (size_t)i * (size_t)words;
+        const uint8_t *row = from + 2 * (size_t)i * stride;
+        if (precision == GEMM_F32) {
+            widen_line(line, row, depth);
+            continue;
+        }
+        line[words - 1] = 0;
+        memcpy(line, row, 2 * (size_t)depth);
+    }
+    gemm_tiles()->turn(to, values, (size_t)words, lines, width, words);
+}
+
+void gemm_pack_stored(float *to, const void *right, size_t stride, enum gemm_precision precision,
+                      int col, int cols, int k, int depth)
+{
+    const int width = gemm_tiles()->cols, words = gemm_words(precision, depth);
+    for (int first = 0; first < cols; first += width) {
+        const size_t at = (size_t)(col + first) * stride + (size_t)k;
+        turn_stored(to + (size_t)first * (size_t)words, (const uint8_t *)right + 2 * at, stride,
+                    precision, cols - first < width ? cols - first : width, depth);
+    }
+}
+
+/* ---- products of blocks ---- */
+
 /* The last columns are fewer than a tile has: through a buffer. */
 static void narrow_tile(float *out, size_t stride, const float *left, int rows, const float *right,
                         int cols, int words, enum gemm_precision precision, enum gemm_mode mode)

@@ -18,7 +18,11 @@ void gemm_pack_left(float *to, const struct gemm_factor *left, int row, int rows
  * filled up with zeros. `to` is aligned to 64 bytes. */
 void gemm_pack_right(float *to, const struct gemm_factor *right, int col, int cols, int k,
                      int depth);
-/* Words of the latter: whole panels. */
+/* The same of a transposed right factor that is stored as bf16, `stride` values between its rows.
+ */
+void gemm_pack_stored(float *to, const void *right, size_t stride, enum gemm_precision precision,
+                      int col, int cols, int k, int depth);
+/* Words of packed columns: whole panels. */
 size_t gemm_right_count(int cols, int words);
 
 /* out[rows][cols] from a packed left block and packed panels of as many words of depth; a panel

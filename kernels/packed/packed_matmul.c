@@ -17,6 +17,12 @@ static void forward(float *out, const float *in, const float *weight, int N, int
     gemm(out, (size_t)O, rows_of(in, C, precision), turned(weight, C, precision), N, O, C, false);
 }
 
+static void forward_stored(float *out, const float *in, const void *weight, int N, int C, int O,
+                           enum gemm_precision precision)
+{
+    gemm_stored(out, (size_t)O, rows_of(in, C, precision), weight, (size_t)C, N, O, C);
+}
+
 static void backward_input(float *grad_in, const float *grad_out, const float *weight, int N, int C,
                            int O, bool add, enum gemm_precision precision)
 {
@@ -37,6 +43,12 @@ void packed_matmul_forward(float *out, const float *in, const float *weight, int
     forward(out, in, weight, N, C, O, GEMM_F32);
 }
 
+void packed_matmul_forward_stored(float *out, const float *in, const void *weight, int N, int C,
+                                  int O)
+{
+    forward_stored(out, in, weight, N, C, O, GEMM_F32);
+}
+
 void packed_matmul_backward_input(float *grad_in, const float *grad_out, const float *weight, int N,
                                   int C, int O, bool add)
 {
@@ -52,6 +64,12 @@ void packed_matmul_backward_weight(float *grad_weight, const float *grad_out, co
 void half_matmul_forward(float *out, const float *in, const float *weight, int N, int C, int O)
 {
     forward(out, in, weight, N, C, O, GEMM_BF16);
+}
+
+void half_matmul_forward_stored(float *out, const float *in, const void *weight, int N, int C,
+                                int O)
+{
+    forward_stored(out, in, weight, N, C, O, GEMM_BF16);
 }
 
 void half_matmul_backward_input(float *grad_in, const float *grad_out, const float *weight, int N,

@@ -14,6 +14,7 @@
         .swiglu_forward = blas_swiglu_forward, .swiglu_backward = blas_swiglu_backward,            \
         .geglu_forward = blas_geglu_forward, .geglu_backward = blas_geglu_backward,                \
         .matmul_forward = OURS##_matmul_forward,                                                   \
+        .matmul_forward_stored = OURS##_matmul_forward_stored,                                     \
         .matmul_backward_input = OURS##_matmul_backward_input,                                     \
         .matmul_backward_weight = OURS##_matmul_backward_weight,                                   \
         .loss_forward = blas_loss_forward, .loss_backward = blas_loss_backward, .add = blas_add,   \

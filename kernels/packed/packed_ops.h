@@ -7,6 +7,8 @@
 
 /* packed_matmul.c */
 void packed_matmul_forward(float *out, const float *in, const float *weight, int N, int C, int O);
+void packed_matmul_forward_stored(float *out, const float *in, const void *weight, int N, int C,
+                                  int O);
 void packed_matmul_backward_input(float *grad_in, const float *grad_out, const float *weight, int N,
                                   int C, int O, bool add);
 void packed_matmul_backward_weight(float *grad_weight, const float *grad_out, const float *in,
@@ -14,6 +16,8 @@ void packed_matmul_backward_weight(float *grad_weight, const float *grad_out, co
 
 /* The same with factors rounded to bf16. */
 void half_matmul_forward(float *out, const float *in, const float *weight, int N, int C, int O);
+void half_matmul_forward_stored(float *out, const float *in, const void *weight, int N, int C,
+                                int O);
 void half_matmul_backward_input(float *grad_in, const float *grad_out, const float *weight, int N,
                                 int C, int O, bool add);
 void half_matmul_backward_weight(float *grad_weight, const float *grad_out, const float *in, int N,

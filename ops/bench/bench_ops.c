@@ -172,6 +172,12 @@ static void matmul_forward(float *out, const float *in, const float *weight, int
     TIMED(OP_MATMUL, 2.0 * N * C * O, 0, matmul_forward(out, in, weight, N, C, O));
 }
 
+static void matmul_forward_stored(float *out, const float *in, const void *weight, int N, int C,
+                                  int O)
+{
+    TIMED(OP_MATMUL, 2.0 * N * C * O, 0, matmul_forward_stored(out, in, weight, N, C, O));
+}
+
 static void matmul_backward_input(float *grad_in, const float *grad_out, const float *weight, int N,
                                   int C, int O, bool add)
 {
@@ -244,6 +250,8 @@ void bench_ops_begin(void)
     timed.geglu_forward = geglu_forward;
     timed.geglu_backward = geglu_backward;
     timed.matmul_forward = matmul_forward;
+    if (inner->matmul_forward_stored)
+        timed.matmul_forward_stored = matmul_forward_stored;
     timed.matmul_backward_input = matmul_backward_input;
     timed.matmul_backward_weight = matmul_backward_weight;
     timed.loss_forward = loss_forward;

@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bench_ops.h"
 #include "bench_run.h"
@@ -79,7 +80,8 @@ static void report_scoring(struct bench_report *report, const struct bench_optio
     }
 }
 
-/* For another program to score the same: weights, config.json and the ids. */
+/* For another program to score the same: weights in the precision of the products, config.json and
+ * the ids. */
 static enum err_code save(const struct bench_options *o, struct model *model, const int32_t *ids,
                           struct err *err)
 {
@@ -89,7 +91,8 @@ static enum err_code save(const struct bench_options *o, struct model *model, co
     enum err_code rc = file_mkdirs(o->save, 0755, err);
     snprintf(path, sizeof path, "%s/model.safetensors", o->save);
     if (rc == ERR_OK)
-        rc = safetensors_write(path, p->tensors, p->tensor_count, TENSOR_F32, err);
+        rc = safetensors_write(path, p->tensors, p->tensor_count,
+                               strstr(kernel_class(), "/bf16/") ? TENSOR_BF16 : TENSOR_F32, err);
     snprintf(path, sizeof path, "%s/config.json", o->save);
     model_config_print(model_shape(model), &config);
     if (rc == ERR_OK)
@@ -112,7 +115,7 @@ enum err_code bench_score(struct bench_report *report, const struct bench_option
     ASSERT(r.losses && r.scores && o->rounds <= ROUNDS_MAX);
     r.sequence = (struct model_sequence){.ids = ids, .losses = r.losses, .count = o->tokens + 1};
     enum err_code rc =
-        o->folder ? model_load(o->folder, &model, err) : bench_shape_model(&o->shape, &model, err);
+        o->folder ? model_open(o->folder, &model, err) : bench_shape_model(&o->shape, &model, err);
     if (rc == ERR_OK && o->save)
         rc = save(o, model, ids, err);
     bench_ops_begin();

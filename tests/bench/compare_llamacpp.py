@@ -26,8 +26,14 @@ def read_safetensors(path):
         size = int.from_bytes(f.read(8), "little")
         header = json.loads(f.read(size))
     data = np.memmap(path, dtype=np.uint8, mode="r", offset=8 + size)
-    return {name: data[slice(*t["data_offsets"])].view("<f4").reshape(t["shape"])
+    return {name: as_float(data[slice(*t["data_offsets"])], t["dtype"]).reshape(t["shape"])
             for name, t in header.items() if name != "__metadata__"}
+
+
+def as_float(raw, dtype):
+    if dtype == "BF16":
+        return (raw.view("<u2").astype("<u4") << 16).view("<f4")
+    return raw.view("<f4")
 
 
 def rounded(value):
@@ -56,10 +62,11 @@ def write_gguf(path, fields, tensors, precision):
 
 
 def prepare(triad, work, precision):
-    folder = work / f"bench-{SHAPE}"
+    folder = work / f"bench-{SHAPE}-{precision}"
     gguf = work / f"bench-{SHAPE}-{precision}.gguf"
     if not (folder / "ids.bin").exists():
-        subprocess.run([triad, "bench", "score", "--shape", SHAPE, "--tokens", TOKENS, "--save", folder, "--rounds", "1"],
+        subprocess.run([triad, "bench", "score", "--shape", SHAPE, "--tokens", TOKENS, "--save", folder, "--rounds", "1",
+                        "--precision", precision],
                        check=True, stdout=subprocess.DEVNULL)
     if not gguf.exists():
         config = {key: value for key, value in json.loads((folder / "config.json").read_text()).items()

@@ -166,6 +166,45 @@ static void vectors_layouts_and_threads_change_nothing(void **state)
             check_bits(shapes[i], (enum gemm_precision)precision);
 }
 
+/* A right factor that is stored as bf16, at any address: the bits of its values as floats. */
+static void check_stored(struct shape shape, enum gemm_precision precision, size_t offset)
+{
+    struct factors f;
+    factors_make(&f, shape, precision);
+    const size_t count = (size_t)shape.N * (size_t)shape.K;
+    unsigned char *stored = malloc(2 * count + offset + 1);
+    ASSERT(stored != NULL);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &f.right_turned[i], sizeof bits);
+        const uint16_t half = (uint16_t)(bits >> 16);
+        bits &= 0xFFFF0000u;
+        memcpy(&f.right_turned[i], &bits, sizeof bits);
+        memcpy(stored + offset + 2 * i, &half, sizeof half);
+    }
+    multiply(&f, 2, f.expected, false);
+    for (size_t set = 0; gemm_tiles_at(set); set++) {
+        gemm_tiles_use(gemm_tiles_at(set));
+        memset(f.out, 0xFF, f.count * sizeof *f.out);
+        gemm_stored(f.out, (size_t)shape.N,
+                    (struct gemm_factor){f.left, (size_t)shape.K, false, precision},
+                    stored + offset, (size_t)shape.K, shape.M, shape.N, shape.K);
+        assert_memory_equal(f.out, f.expected, f.count * sizeof *f.out);
+    }
+    gemm_tiles_use(NULL);
+    free(stored);
+    factors_free(&f);
+}
+
+static void stored_factors_are_their_values(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(shapes); i++)
+        for (size_t offset = 0; offset < 3; offset++)
+            for (int precision = 0; precision < GEMM_PRECISIONS; precision++)
+                check_stored(shapes[i], (enum gemm_precision)precision, offset);
+}
+
 /* One row alone, and one column alone. */
 static void check_company(enum gemm_precision precision)
 {
@@ -255,6 +294,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(products_are_right),
         cmocka_unit_test(vectors_layouts_and_threads_change_nothing),
+        cmocka_unit_test(stored_factors_are_their_values),
         cmocka_unit_test(company_changes_nothing),
         cmocka_unit_test(a_chain_goes_on),
         cmocka_unit_test(nan_and_infinity_stay_visible),

@@ -193,7 +193,7 @@ void branch_pass(struct branch *b, int rows, const struct branch_cache *cache)
     const struct kernel_branch branch = {padded, b->prompt_count, b->own_first, b->own_len};
     for (int i = 0; i < m->layers; i++) {
         const struct layer_space *a = &b->space.layers[i];
-        const struct layer_params weights = model_layer(b->model, i);
+        const struct layer_params weights = model_layer(b->model, b->ops, i);
         const struct layer_context context = context_of(b, i, used);
         const struct kernel_attention shape = layer_attention(m, i);
         const float *keys = a->k, *values = a->v;
@@ -311,7 +311,7 @@ enum err_code branch_prompt(struct branch *b, const int32_t *ids, size_t count, 
     const int rows = pack_prompt(b, ids, (int)count);
     for (int i = 0; i < m->layers; i++) {
         const struct layer_context context = context_of(b, i, rows);
-        const struct layer_params weights = model_layer(b->model, i);
+        const struct layer_params weights = model_layer(b->model, b->ops, i);
         prompt_attention(b, &context, i, &weights);
         if (i == m->layers - 1) {
             finish_prompt(b, &weights);

@@ -60,10 +60,13 @@ static void project_low(const struct layer_context *context, const struct adapte
 /* ---- projections ---- */
 
 void linear_forward(const struct layer_context *context, enum adapter_target target, float *out,
-                    const float *in, const float *w, int N, int C, int O)
+                    const float *in, const float *w, const void *stored, int N, int C, int O)
 {
     const struct layer_adapter *l = context->adapter;
-    context->ops->matmul_forward(out, in, w, N, C, O);
+    if (stored)
+        context->ops->matmul_forward_stored(out, in, stored, N, C, O);
+    else
+        context->ops->matmul_forward(out, in, w, N, C, O);
     if (!l || !l->weights[target].a)
         return;
     const struct adapter_pair *pair = &l->weights[target];

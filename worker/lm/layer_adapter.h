@@ -42,9 +42,10 @@ size_t run_adapter_bytes(const struct adapter_config *adapter, const struct mode
 void run_adapter_keys(struct run_adapter *run, const struct model_sequence *sequences, size_t count,
                       const struct packed *packed, const struct model_space *space);
 
-/* out[N][O] = in[N][C] * w[O][C]^T, and what the layer's adapter on this target adds. */
+/* out[N][O] = in[N][C] * w[O][C]^T, and what the layer's adapter on this target adds; with `stored`
+ * (not NULL) w's values are those, as bf16. */
 void linear_forward(const struct layer_context *context, enum adapter_target target, float *out,
-                    const float *in, const float *w, int N, int C, int O);
+                    const float *in, const float *w, const void *stored, int N, int C, int O);
 /* grad_in[N][C] = (or +=, with `add`) the gradient of the input; dw += that of the matrix, unless
  * it is NULL (not trained); the adapter's gradients are added to. */
 void linear_backward(const struct layer_context *context, enum adapter_target target,

@@ -115,11 +115,23 @@ size_t model_weight_bytes(const struct model *model)
     return model->params.element_count * sizeof(float);
 }
 
-struct layer_params model_layer(const struct model *model, int layer)
+struct layer_params model_layer(const struct model *model, const struct kernel_ops *ops, int layer)
 {
+    static const enum tensor_role roles[ADAPTER_TARGET_COUNT] = {
+        [ADAPTER_Q] = TENSOR_ATTN_Q,      [ADAPTER_K] = TENSOR_ATTN_K,
+        [ADAPTER_V] = TENSOR_ATTN_V,      [ADAPTER_O] = TENSOR_ATTN_O,
+        [ADAPTER_GATE] = TENSOR_MLP_GATE, [ADAPTER_UP] = TENSOR_MLP_UP,
+        [ADAPTER_DOWN] = TENSOR_MLP_DOWN,
+    };
+    const bool reads_stored = ops->matmul_forward_stored != NULL;
     if (model->stored)
-        stored_weights_layer(model->stored, layer);
-    return layer_params_at(model_weights(model), layer);
+        stored_weights_layer(model->stored, layer, reads_stored);
+    struct layer_params params = layer_params_at(model_weights(model), layer);
+    for (int t = 0; model->stored && reads_stored && t < ADAPTER_TARGET_COUNT; t++) {
+        const struct weight_view view = stored_weights_view(model->stored, roles[t], layer);
+        params.stored[t] = view.dtype == TENSOR_BF16 ? view.data : NULL;
+    }
+    return params;
 }
 
 void model_embed(const struct model *model, const struct layer_context *context, float *stream,
@@ -287,7 +299,7 @@ static void layers_forward(const struct model_run *run)
     for (int i = 0; i < m->layers; i++) {
         const struct layer_space *a = &s->layers[i];
         struct layer_context context = all_rows(run, i);
-        struct layer_params weights = model_layer(run->model, i);
+        struct layer_params weights = model_layer(run->model, run->ops, i);
         attention_forward(run, i, a, &weights);
         if (i < m->layers - 1) {
             layer_attend(&context, a, &weights);

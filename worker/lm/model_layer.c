@@ -143,11 +143,11 @@ void layer_project(const struct layer_context *context, const struct layer_space
     const int N = context->rows, C = m->width, H = m->heads, G = m->kv_heads, D = m->head_dim;
     const bool head_norms = model_family(m->kind)->head_norms;
     norm(context, a->attn_norm, a->attn_rstd, a->in, w->attn_norm, N, C);
-    linear_forward(context, ADAPTER_Q, head_norms ? a->q_in : a->q, a->attn_norm, w->q, N, C,
-                   H * D);
-    linear_forward(context, ADAPTER_K, head_norms ? a->k_in : a->k, a->attn_norm, w->k, N, C,
-                   G * D);
-    linear_forward(context, ADAPTER_V, a->v, a->attn_norm, w->v, N, C, G * D);
+    linear_forward(context, ADAPTER_Q, head_norms ? a->q_in : a->q, a->attn_norm, w->q,
+                   w->stored[ADAPTER_Q], N, C, H * D);
+    linear_forward(context, ADAPTER_K, head_norms ? a->k_in : a->k, a->attn_norm, w->k,
+                   w->stored[ADAPTER_K], N, C, G * D);
+    linear_forward(context, ADAPTER_V, a->v, a->attn_norm, w->v, w->stored[ADAPTER_V], N, C, G * D);
     if (head_norms) {
         norm(context, a->q, a->q_rstd, a->q_in, w->q_norm, N * H, D);
         norm(context, a->k, a->k_rstd, a->k_in, w->k_norm, N * G, D);
@@ -162,8 +162,8 @@ void layer_attend(const struct layer_context *context, const struct layer_space 
     const struct model_config *m = context->config;
     const int N = context->rows, C = m->width;
     const bool normed = model_family(m->kind)->branch_norms;
-    linear_forward(context, ADAPTER_O, normed ? a->attn_add : a->middle, a->mixed, w->o, N,
-                   m->heads * m->head_dim, C);
+    linear_forward(context, ADAPTER_O, normed ? a->attn_add : a->middle, a->mixed, w->o,
+                   w->stored[ADAPTER_O], N, m->heads * m->head_dim, C);
     if (normed)
         norm(context, a->middle, a->attn_add_rstd, a->attn_add, w->attn_post_norm, N, C);
     context->ops->add(a->middle, a->in, (size_t)N * (size_t)C);
@@ -177,10 +177,12 @@ void layer_mlp(const struct layer_context *context, const struct layer_space *a,
     const int N = context->rows, C = m->width, M = m->mlp_width;
     const bool normed = model_family(m->kind)->branch_norms;
     norm(context, a->mlp_norm, a->mlp_rstd, a->middle, w->mlp_norm, N, C);
-    linear_forward(context, ADAPTER_GATE, a->gate, a->mlp_norm, w->gate, N, C, M);
-    linear_forward(context, ADAPTER_UP, a->up, a->mlp_norm, w->up, N, C, M);
+    linear_forward(context, ADAPTER_GATE, a->gate, a->mlp_norm, w->gate, w->stored[ADAPTER_GATE], N,
+                   C, M);
+    linear_forward(context, ADAPTER_UP, a->up, a->mlp_norm, w->up, w->stored[ADAPTER_UP], N, C, M);
     gate_forward(context, a, (size_t)N * (size_t)M);
-    linear_forward(context, ADAPTER_DOWN, normed ? a->mlp_add : a->out, a->act, w->down, N, M, C);
+    linear_forward(context, ADAPTER_DOWN, normed ? a->mlp_add : a->out, a->act, w->down,
+                   w->stored[ADAPTER_DOWN], N, M, C);
     if (normed)
         norm(context, a->out, a->mlp_add_rstd, a->mlp_add, w->mlp_post_norm, N, C);
     ops->add(a->out, a->middle, (size_t)N * (size_t)C);

@@ -9,6 +9,7 @@
 #ifndef TRIAD_MODEL_LAYER_H
 #define TRIAD_MODEL_LAYER_H
 
+#include "adapter.h"
 #include "kernels.h"
 #include "model_space.h"
 #include "params.h"
@@ -20,6 +21,7 @@ struct layer_adapter;
 struct layer_params {
     float *attn_norm, *q, *k, *v, *o, *q_norm, *k_norm, *attn_post_norm;
     float *mlp_norm, *gate, *up, *down, *mlp_post_norm;
+    const void *stored[ADAPTER_TARGET_COUNT]; /* matrices whose values are read as bf16 instead */
 };
 
 struct layer_params layer_params_at(const struct params *p, int layer);

@@ -239,7 +239,7 @@ static void feed_block(struct sampler *s, const int32_t *ids, int count)
         space->ids[row] = row < count ? ids[row] : -1;
     model_embed(s->model, &context, space->layers[0].in, space->ids);
     for (int i = 0; i < m->layers; i++) {
-        struct layer_params weights = model_layer(s->model, i);
+        struct layer_params weights = model_layer(s->model, s->ops, i);
         context.rope = model_layer_is_windowed(m, i) ? s->rope_local : s->rope;
         layer_project(&context, &space->layers[i], &weights);
         mix(s, &space->layers[i], i, count);

@@ -26,6 +26,7 @@ struct stored_weights {
     float *scratch;                   /* one layer's tensors that need conversion */
     size_t scratch_elements;
     int layer;        /* whose they are */
+    bool layer_whole; /* its bf16 matrices, too */
     float *fixed;     /* vectors outside the layers */
     float *panel;     /* rows of the head */
     size_t panel_cap; /* elements */
@@ -198,17 +199,20 @@ static void stream_layer(const struct stored_weights *w, int layer)
     }
 }
 
-void stored_weights_layer(struct stored_weights *weights, int layer)
+void stored_weights_layer(struct stored_weights *weights, int layer, bool but_bf16)
 {
-    if (layer == weights->layer)
+    if (layer == weights->layer && (but_bf16 || weights->layer_whole))
         return;
     stream_layer(weights, layer);
     for (size_t i = 0; i < weights->params.tensor_count; i++) {
         const struct tensor_spec *t = &weights->params.tensors[i];
-        if (t->layer == layer && !is_in_place(weights->views[i]))
-            convert(weights->views[i], 0, tensor_spec_elements(t), t->data);
+        const struct tensor_view *view = weights->views[i];
+        const bool stays = but_bf16 && !t->is_vector && view->dtype == TENSOR_BF16;
+        if (t->layer == layer && !is_in_place(view) && !stays)
+            convert(view, 0, tensor_spec_elements(t), t->data);
     }
     weights->layer = layer;
+    weights->layer_whole = !but_bf16;
 }
 
 /* ---- embedding and head ---- */
@@ -274,7 +278,11 @@ void stored_weights_logits(struct stored_weights *weights, const struct kernel_o
         return;
     }
     const size_t width = (size_t)m->width;
-    for (int first = 0, columns; first < m->vocabulary; first += columns) {
+    const bool reads_stored = view->dtype == TENSOR_BF16 && ops->matmul_forward_stored;
+    if (reads_stored)
+        ops->matmul_forward_stored(logits, in, view->bytes, rows, m->width, m->vocabulary);
+    for (int first = reads_stored ? m->vocabulary : 0, columns; first < m->vocabulary;
+         first += columns) {
         columns = panel_columns(ops, m, first);
         float *panel = need(&weights->panel, &weights->panel_cap, (size_t)columns * width);
         float *part = need(&weights->part, &weights->part_cap, (size_t)rows * (size_t)columns);

@@ -16,7 +16,7 @@
 #include "params.h"
 #include "safetensors.h"
 
-/* A matrix in its stored type: the seam for products that read bf16 themselves. */
+/* A matrix in its stored type, for products that read bf16 themselves. */
 struct weight_view {
     enum tensor_dtype dtype; /* TENSOR_F32, TENSOR_F16 or TENSOR_BF16 */
     const void *data;        /* row-major, little endian; perhaps not aligned to its elements */
@@ -37,8 +37,9 @@ void stored_weights_stream(struct stored_weights *weights, bool on);
 const struct params *stored_weights_params(const struct stored_weights *weights);
 
 /* Make the data of a layer's tensors those of layer `layer`; they stay so until the next call for
- * another one. */
-void stored_weights_layer(struct stored_weights *weights, int layer);
+ * another one. `but_bf16`: without matrices that are stored as bf16, which the caller reads as they
+ * are (stored_weights_view()). */
+void stored_weights_layer(struct stored_weights *weights, int layer, bool but_bf16);
 /* out[n] = row ids[n] of the embedding; a negative id gives zeros. */
 void stored_weights_gather(const struct stored_weights *weights, float *out, const int32_t *ids,
                            int count);

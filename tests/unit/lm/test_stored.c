@@ -195,6 +195,20 @@ static void mapped_weights_give_the_bits_of_loaded_ones(void **state)
     }
 }
 
+/* In bf16 the stored values themselves are the factors, also where no word is aligned. */
+static void so_do_products_in_bf16(void **state)
+{
+    struct model_config config = config_of(MODEL_QWEN3, true);
+    (void)state;
+    assert_true(kernel_use("packed/bf16"));
+    write_checkpoint(&config, TENSOR_BF16);
+    check_same(&config);
+    move_by_a_byte();
+    check_same(&config);
+    assert_true(kernel_use("packed/f32"));
+    check_same(&config);
+}
+
 static void so_do_f16_and_f32_aligned_or_not(void **state)
 {
     (void)state;
@@ -221,7 +235,7 @@ static void weights_can_be_seen_as_they_are_stored(void **state)
     assert_int_equal(view.dtype, TENSOR_BF16);
     assert_int_equal(view.rows, 96);
     assert_int_equal(view.cols, WIDTH);
-    stored_weights_layer(weights, 2);
+    stored_weights_layer(weights, 2, false);
     const float *floats = params_data(stored_weights_params(weights), TENSOR_MLP_UP, 2);
     for (size_t i = 0; i < (size_t)96 * WIDTH; i++) {
         uint16_t bits;
@@ -251,7 +265,7 @@ static void streamed_layers_come_back(void **state)
         for (int pass = 0; pass < 3; pass++) {
             stored_weights_stream(weights, pass > 0);
             for (int layer = 0; layer < 3; layer++) {
-                stored_weights_layer(weights, layer);
+                stored_weights_layer(weights, layer, false);
                 const float *here = params_data(params, TENSOR_MLP_UP, layer);
                 if (pass == 0)
                     memcpy(first + (size_t)layer * count, here, count * sizeof *here);
@@ -289,6 +303,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(mapped_weights_give_the_bits_of_loaded_ones, begin, end),
+        cmocka_unit_test_setup_teardown(so_do_products_in_bf16, begin, end),
         cmocka_unit_test_setup_teardown(so_do_f16_and_f32_aligned_or_not, begin, end),
         cmocka_unit_test_setup_teardown(weights_can_be_seen_as_they_are_stored, begin, end),
         cmocka_unit_test_setup_teardown(streamed_layers_come_back, begin, end),
