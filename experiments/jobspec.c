@@ -8,6 +8,7 @@ const char *const jobspec_schedule_names[] = {"linear", "cosine", "constant", NU
 const char *const jobspec_loss_names[] = {"outputs", "all", "first", "last", NULL};
 const char *const jobspec_numerics_names[] = {"strict", "fast", NULL};
 const char *const jobspec_precision_names[] = {"f32", "bf16", NULL};
+const char *const jobspec_backend_names[] = {"packed", "blas", "onednn", NULL};
 
 const char *const jobspec_lora_target_names[] = {"q_proj",    "k_proj",  "v_proj",    "o_proj",
                                                  "gate_proj", "up_proj", "down_proj", NULL};
@@ -16,7 +17,7 @@ const char *const jobspec_architecture_names[] = {"llama", "qwen3", "gemma3", NU
 static json_t *numerics(const struct jobspec *spec)
 {
     json_t *object = json_object();
-    json_member_text(object, "backend", "packed");
+    json_member_text(object, "backend", jobspec_backend_names[spec->backend]);
     json_member_text(object, "mode", jobspec_numerics_names[spec->numerics]);
     json_member_text(object, "precision", jobspec_precision_names[spec->precision]);
     json_member_text(object, "core_type", ""); /* fixed for the experiment by its first attempt */

@@ -20,6 +20,8 @@ enum loss_kind {
 };
 enum numerics_mode { JOBSPEC_STRICT, JOBSPEC_FAST };
 enum numerics_precision { JOBSPEC_F32, JOBSPEC_BF16 }; /* of matrix products */
+/* What computes them. */
+enum numerics_backend { JOBSPEC_PACKED, JOBSPEC_BLAS, JOBSPEC_ONEDNN };
 
 /* Families of models, as worker/lm knows them. */
 enum architecture_kind { JOBSPEC_LLAMA, JOBSPEC_QWEN3, JOBSPEC_GEMMA3 };
@@ -29,6 +31,7 @@ extern const char *const jobspec_schedule_names[];
 extern const char *const jobspec_loss_names[];
 extern const char *const jobspec_numerics_names[];
 extern const char *const jobspec_precision_names[];
+extern const char *const jobspec_backend_names[];
 extern const char *const jobspec_architecture_names[];
 
 struct jobspec_architecture {
@@ -95,6 +98,7 @@ struct jobspec {
     int64_t numerics_version;
     int numerics;  /* enum numerics_mode */
     int precision; /* enum numerics_precision */
+    int backend;   /* enum numerics_backend */
     const struct named_digest *inputs, *parents;
     size_t input_count, parent_count;
     const char *layout;        /* import */

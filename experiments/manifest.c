@@ -223,6 +223,16 @@ static enum err_code read_defaults(struct manifest *m, const struct yaml_node *n
     return code;
 }
 
+/* Our own products have both precisions, the libraries one each. */
+static enum err_code check_backend(const struct manifest *m, struct err *err)
+{
+    static const int only[] = {[JOBSPEC_BLAS] = JOBSPEC_F32, [JOBSPEC_ONEDNN] = JOBSPEC_BF16};
+    if (m->backend == JOBSPEC_PACKED || only[m->backend] == m->precision)
+        return ERR_OK;
+    return yaml_fail(&m->doc, m->doc.root, err, "'backend: %s' needs 'precision: %s'",
+                     jobspec_backend_names[m->backend], jobspec_precision_names[only[m->backend]]);
+}
+
 static enum err_code read_root(struct manifest *m, struct err *err)
 {
     struct manifest_root_keys keys = {.notes = ""};
@@ -235,7 +245,10 @@ static enum err_code read_root(struct manifest *m, struct err *err)
     m->notes = keys.notes;
     m->numerics = keys.numerics;
     m->precision = keys.precision;
-    code = read_seeds(m, keys.seeds, err);
+    m->backend = keys.backend;
+    code = check_backend(m, err);
+    if (!code)
+        code = read_seeds(m, keys.seeds, err);
     if (!code)
         code = read_corpora(m, keys.corpora, err);
     if (!code)

@@ -194,6 +194,7 @@ struct manifest {
     const char *notes; /* "" when there are none */
     int numerics;      /* enum numerics_mode */
     int precision;     /* enum numerics_precision */
+    int backend;       /* enum numerics_backend, one that has this precision */
     int64_t *seeds;    /* distinct */
     size_t seed_count;
     const struct yaml_node *default_evaluate; /* or NULL */

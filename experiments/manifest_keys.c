@@ -76,6 +76,7 @@ static const struct field root[] = {
     TEXT_KEY("notes", manifest_root_keys, notes),
     CHOICE_KEY("numerics", manifest_root_keys, numerics, jobspec_numerics_names),
     CHOICE_KEY("precision", manifest_root_keys, precision, jobspec_precision_names),
+    CHOICE_KEY("backend", manifest_root_keys, backend, jobspec_backend_names),
     NODE_KEY("seeds", manifest_root_keys, seeds),
     NODE_KEY("corpora", manifest_root_keys, corpora),
     NODE_KEY("defaults", manifest_root_keys, defaults),

@@ -8,7 +8,7 @@
 /* Mappings that are looked into after their own keys were read. */
 struct manifest_root_keys {
     const char *experiment, *notes;
-    int numerics, precision;
+    int numerics, precision, backend;
     const struct yaml_node *seeds, *corpora, *defaults, *families, *evaluate, *compare, *resources,
         *include, *exclude, *reference, *retry;
 };

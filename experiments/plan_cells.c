@@ -166,6 +166,7 @@ void plan_add_cell(const struct cell_data *d, size_t variant, size_t seed)
         .numerics_version = p->env->numerics_version,
         .numerics = p->manifest->numerics,
         .precision = p->manifest->precision,
+        .backend = p->manifest->backend,
         .inputs = &input,
         .input_count = 1,
         .parents = &parent,

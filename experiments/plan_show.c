@@ -241,6 +241,7 @@ void plan_json(const struct plan *plan, plan_fate *fate, void *ctx, struct strbu
     json_member_text(root, "experiment", plan->experiment);
     json_member_text(root, "numerics", jobspec_numerics_names[m->numerics]);
     json_member_text(root, "precision", jobspec_precision_names[m->precision]);
+    json_member_text(root, "backend", jobspec_backend_names[m->backend]);
     json_object_set_new(root, "seeds", seeds_json(m));
     json_object_set_new(root, "jobs", jobs);
     json_object_set_new(root, "tasks", tasks);

@@ -8,6 +8,7 @@
 
 #include "gemm.h"
 #include "kernel_probe.h"
+#include "onednn_ops.h"
 
 /* What decides the bits. Our own products give the same ones on every processor with fused
  * multiply-add; OpenBLAS's depend on its core type. */
@@ -20,6 +21,7 @@ static struct backend {
     {.name = "packed/f32", .ops = &kernels_packed},
     {.name = "blas/f32", .ops = &kernels_blas},
     {.name = "packed/bf16", .ops = &kernels_half},
+    {.name = "onednn/bf16", .ops = &kernels_onednn},
 };
 
 enum { BACKEND_COUNT = sizeof backends / sizeof backends[0] };
@@ -28,9 +30,9 @@ static pthread_once_t selected_once = PTHREAD_ONCE_INIT;
 static struct backend *_Atomic selected;
 static const struct kernel_ops *_Atomic override;
 
-static bool is_packed(const struct backend *b)
+static bool is_of(const struct backend *b, const char *library)
 {
-    return strncmp(b->name, "packed/", strlen("packed/")) == 0;
+    return strncmp(b->name, library, strlen(library)) == 0;
 }
 
 static void select_once(void)
@@ -40,8 +42,9 @@ static void select_once(void)
     openblas_set_num_threads(1);
     for (int i = 0; i < BACKEND_COUNT; i++) {
         struct backend *b = &backends[i];
-        snprintf(b->class, sizeof b->class, "%s/%s", b->name,
-                 is_packed(b) ? "fma" : openblas_get_corename());
+        if (!is_of(b, "onednn/")) /* it is opened when it is wanted */
+            snprintf(b->class, sizeof b->class, "%s/%s", b->name,
+                     is_of(b, "packed/") ? "fma" : openblas_get_corename());
     }
     atomic_store(&selected, &backends[gemm_is_fast() ? 0 : 1]);
 }
@@ -58,15 +61,35 @@ void kernel_override(const struct kernel_ops *ops)
     atomic_store(&override, ops);
 }
 
+static struct backend *backend_of(const char *name)
+{
+    for (int i = 0; i < BACKEND_COUNT; i++)
+        if (strcmp(backends[i].name, name) == 0)
+            return &backends[i];
+    return NULL;
+}
+
+const char *kernel_lack(const char *name)
+{
+    const struct backend *b = backend_of(name);
+    if (!b)
+        return "there are packed/f32, packed/bf16, blas/f32 and onednn/bf16";
+    return is_of(b, "onednn/") ? onednn_lack() : NULL;
+}
+
 bool kernel_use(const char *name)
 {
+    struct backend *b = backend_of(name);
     pthread_once(&selected_once, select_once);
-    for (int i = 0; i < BACKEND_COUNT; i++)
-        if (strcmp(backends[i].name, name) == 0) {
-            atomic_store(&selected, &backends[i]);
-            return true;
-        }
-    return false;
+    if (kernel_lack(name))
+        return false;
+    if (is_of(b, "onednn/")) {
+        char kind[40];
+        onednn_class(kind, sizeof kind);
+        snprintf(b->class, sizeof b->class, "%s/%s", b->name, kind);
+    }
+    atomic_store(&selected, b);
+    return true;
 }
 
 size_t kernel_scratch_bytes(void)

@@ -124,7 +124,7 @@ struct kernel_adamw {
     /* out[N][O] = in[N][C] * weight[O][C]^T. 2*N*C*O flops. */                                    \
     void (*matmul_forward)(REAL * out, const REAL *in, const REAL *weight, int N, int C, int O);   \
     /* The same where the weight's values are stored as bf16, `weight` perhaps not aligned to      \
-     * them: the bits of matmul_forward() of their values. NULL: a table that needs them as REAL.              \
+     * them: the bits of matmul_forward() of their values. NULL: a table that needs them as REAL.  \
      */                                                                                            \
     void (*matmul_forward_stored)(REAL * out, const REAL *in, const void *weight, int N, int C,    \
                                   int O);                                                          \
@@ -174,6 +174,8 @@ extern const struct kernel_ops kernels_packed; /* products of our own */
 /* The same with the factors of all products rounded to bf16, in attention, too; sums and all else
  * are f32. Errors are those of rounding to 8 bits: bounds in tests/kernels/test_half.c. */
 extern const struct kernel_ops kernels_half;
+/* The same with matmul_* on oneDNN, after kernel_use() only. */
+extern const struct kernel_ops kernels_onednn;
 
 /* ---- choice, threads, and whether the contract holds here ---- */
 
@@ -181,17 +183,19 @@ extern const struct kernel_ops kernels_half;
  * OpenBLAS to one thread, once. */
 const struct kernel_ops *kernel_select(void);
 
-/* Choose for the whole process, before anything is computed: "packed/f32", "packed/bf16" or
- * "blas/f32". False when
- * there is no such choice. */
+/* Choose for the whole process, before anything is computed: "packed/f32", "packed/bf16",
+ * "blas/f32" or "onednn/bf16". False when there is no such choice here. */
 bool kernel_use(const char *name);
+/* Why there is none, in one sentence; NULL when there is one. Borrowed. */
+const char *kernel_lack(const char *name);
 
 /* Compute with this table (borrowed) in place of kernel_select()'s until it is called with NULL:
  * for measuring. */
 void kernel_override(const struct kernel_ops *ops);
 
 /* "packed/f32/fma": backend, precision and what else decides the bits, which is for OpenBLAS its
- * core type ("blas/f32/SkylakeX"). Borrowed. */
+ * core type ("blas/f32/SkylakeX"), for oneDNN its version and instruction set
+ * ("onednn/bf16/2.6.3-avx512_core_amx"). Borrowed. */
 const char *kernel_class(void);
 /* Build and run-time configuration of OpenBLAS, for provenance. Borrowed. */
 const char *kernel_library(void);

@@ -17,11 +17,16 @@ struct product {
     int tiles, tile;
 };
 
-/* Columns of one tile: as few tiles of at most TILE_COLUMNS_MAX as it takes, of equal width. */
+/* As few tiles of at most TILE_COLUMNS_MAX as it takes, of equal width. */
+int blas_column_tile(int columns)
+{
+    const int tiles = (columns + TILE_COLUMNS_MAX - 1) / TILE_COLUMNS_MAX;
+    return ((columns + tiles - 1) / tiles + 15) / 16 * 16;
+}
+
 static void cut_columns(struct product *p, int columns)
 {
-    p->tiles = (columns + TILE_COLUMNS_MAX - 1) / TILE_COLUMNS_MAX;
-    p->tile = ((columns + p->tiles - 1) / p->tiles + 15) / 16 * 16;
+    p->tile = blas_column_tile(columns);
     p->tiles = (columns + p->tile - 1) / p->tile;
 }
 

@@ -5,6 +5,8 @@
 #include "kernels.h"
 
 /* blas_matmul.c */
+/* Columns of the tiles that a product with so many is cut into: it depends on them alone. */
+int blas_column_tile(int columns);
 int blas_matmul_part(int O, int first, int most);
 void blas_matmul_forward(float *out, const float *in, const float *weight, int N, int C, int O);
 void blas_matmul_backward_input(float *grad_in, const float *grad_out, const float *weight, int N,

@@ -1,9 +1,11 @@
 #include "packed_ops.h"
 
 #include "blas_ops.h"
+#include "onednn_ops.h"
 
-/* Products and attention are ours; rows and elements are shared with the table on OpenBLAS. */
-#define PACKED_OPS(NAME, OURS)                                                                     \
+/* Attention is ours, and so are products but for oneDNN's; rows and elements are shared with the
+ * table on OpenBLAS. */
+#define PACKED_OPS(NAME, OURS, PRODUCTS, PART)                                                     \
     {                                                                                              \
         .name = NAME, .gather = blas_gather, .scatter_add = blas_scatter_add,                      \
         .norm_forward = blas_norm_forward, .norm_backward = blas_norm_backward,                    \
@@ -13,13 +15,14 @@
         .attention_branch = OURS##_attention_branch, .attention_bytes = packed_attention_bytes,    \
         .swiglu_forward = blas_swiglu_forward, .swiglu_backward = blas_swiglu_backward,            \
         .geglu_forward = blas_geglu_forward, .geglu_backward = blas_geglu_backward,                \
-        .matmul_forward = OURS##_matmul_forward,                                                   \
-        .matmul_forward_stored = OURS##_matmul_forward_stored,                                     \
-        .matmul_backward_input = OURS##_matmul_backward_input,                                     \
-        .matmul_backward_weight = OURS##_matmul_backward_weight,                                   \
+        .matmul_part = PART, .matmul_forward = PRODUCTS##_matmul_forward,                          \
+        .matmul_forward_stored = PRODUCTS##_matmul_forward_stored,                                 \
+        .matmul_backward_input = PRODUCTS##_matmul_backward_input,                                 \
+        .matmul_backward_weight = PRODUCTS##_matmul_backward_weight,                               \
         .loss_forward = blas_loss_forward, .loss_backward = blas_loss_backward, .add = blas_add,   \
         .scale = blas_scale, .sum_squares = blas_sum_squares, .adamw = blas_adamw,                 \
     }
 
-const struct kernel_ops kernels_packed = PACKED_OPS("packed/f32", packed);
-const struct kernel_ops kernels_half = PACKED_OPS("packed/bf16", half);
+const struct kernel_ops kernels_packed = PACKED_OPS("packed/f32", packed, packed, NULL);
+const struct kernel_ops kernels_half = PACKED_OPS("packed/bf16", half, half, NULL);
+const struct kernel_ops kernels_onednn = PACKED_OPS("onednn/bf16", half, onednn, blas_matmul_part);

@@ -8,6 +8,8 @@
 
 enum { SGEMM_SIZE = 4096, SGEMM_ROUNDS = 3 };
 
+#define ONEDNN "onednn/bf16"
+
 struct product {
     const char *name;
     int C, O;
@@ -63,6 +65,12 @@ static void compare_product(struct bench_report *report, const struct product *p
         bench_report_figure(report, name, ours, "GFLOP/s");
         snprintf(name, sizeof name, "  over OpenBLAS blocks, %s %s", p->name, direction_names[d]);
         bench_report_figure(report, name, ours / blas, "x");
+        if (kernel_lack(ONEDNN))
+            continue;
+        const double onednn =
+            rate_of(&kernels_onednn, (enum direction)d, out, in, right, N, p->C, p->O, rounds);
+        snprintf(name, sizeof name, "  over oneDNN in bf16, %s %s", p->name, direction_names[d]);
+        bench_report_figure(report, name, ours / onednn, "x");
     }
     free(weight);
     free(other);
@@ -82,6 +90,8 @@ enum err_code bench_kernels(struct bench_report *report, const struct bench_opti
     };
     const int N = kernel_rows_padded((int)o->tokens);
     (void)err;
+    if (kernel_lack(ONEDNN))
+        bench_report_text(report, "oneDNN", kernel_lack(ONEDNN));
     bench_report_figure(report, "rows", N, "");
     bench_report_figure(report, "sgemm 4096^3, best",
                         kernel_sgemm_rate(SGEMM_SIZE, SGEMM_ROUNDS).wall, "GFLOP/s");

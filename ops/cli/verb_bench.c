@@ -25,10 +25,11 @@ static enum err_code read_options(struct cli *cli, struct bench_options *o, stru
         rc = cli_integer(cli, "tokens", 2, o->shape.context, &tokens, err);
     if (rc != ERR_OK)
         return rc;
-    snprintf(choice, sizeof choice, "packed/%s", cli_value(cli, "precision"));
+    snprintf(choice, sizeof choice, "%.24s/%.24s", cli_value(cli, "backend"),
+             cli_value(cli, "precision"));
     if (!kernel_use(choice))
-        return err_set(err, ERR_INVALID, "--precision is f32 or bf16, not '%s'",
-                       cli_value(cli, "precision"));
+        return err_set(err, ERR_INVALID, "no products of --backend and --precision %s: %s", choice,
+                       kernel_lack(choice));
     kernel_threads_set((int)threads);
     o->rounds = (int)rounds;
     o->tokens = (size_t)tokens;

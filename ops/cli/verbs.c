@@ -24,6 +24,7 @@ const struct cli_option cli_global_options[] = {
         {"tokens", "N", TOKENS, "of a sequence, or of the prompt"},                                \
         {"rounds", "N", ROUNDS, "how often to measure"},                                           \
         {"precision", "NAME", "f32", "of products: f32 or bf16"},                                  \
+        {"backend", "NAME", "packed", "of products: packed, blas (f32) or onednn (bf16)"},         \
         {"threads", "N", NULL, "cores to use (default: all)"},                                     \
     {                                                                                              \
         "json", "FILE", NULL, "also write what is found to FILE"                                   \

@@ -79,8 +79,8 @@ enum err_code exec_numerics_check(const struct spec *spec, struct err *err)
     char wanted[NAME_BYTES_MAX];
     snprintf(wanted, sizeof wanted, "%.32s/%.32s", n->backend, n->precision);
     if (!kernel_use(wanted))
-        return err_set(err, ERR_INVALID, "the job wants numerics '%s', which this worker lacks",
-                       wanted);
+        return err_set(err, ERR_INVALID, "the job wants numerics '%s', which this worker lacks: %s",
+                       wanted, kernel_lack(wanted));
     int len = snprintf(wanted, sizeof wanted, "%.32s/%.32s/%.64s", n->backend, n->precision,
                        n->core_type);
     bool any_core = n->core_type[0] == '\0'; /* fixed by the coordinator for the experiment */

@@ -64,7 +64,7 @@ struct field {
     }
 
 static const struct field numerics_fields[] = {
-    TEXT(spec_numerics, backend, "packed|blas"),
+    TEXT(spec_numerics, backend, "packed|blas|onednn"),
     TEXT(spec_numerics, mode, "strict|fast"),
     TEXT(spec_numerics, precision, "f32|bf16"),
     TEXT(spec_numerics, core_type, NULL),

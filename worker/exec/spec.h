@@ -21,7 +21,7 @@ struct spec_digests { /* name → digest, in the order of the document */
 };
 
 struct spec_numerics {
-    const char *backend;   /* "packed" or "blas" */
+    const char *backend;   /* "packed", "blas" or "onednn" */
     const char *mode;      /* "strict" or "fast" */
     const char *precision; /* "f32" or "bf16" */
     const char *core_type; /* empty: whatever this worker has */

@@ -6,8 +6,8 @@
 #include "model.h"
 #include "model_layer.h"
 
-/* The weights of a layer, for forward passes with these operations. Of a mapped model they are valid
- * until the next layer is asked for. */
+/* The weights of a layer, for forward passes with these operations. Of a mapped model they are
+ * valid until the next layer is asked for. */
 struct layer_params model_layer(const struct model *model, const struct kernel_ops *ops, int layer);
 /* The embeddings of ids[context->rows], scaled as the family does: layer_embed(). */
 void model_embed(const struct model *model, const struct layer_context *context, float *stream,

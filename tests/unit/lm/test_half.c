@@ -14,6 +14,7 @@
 #define NATS_MEAN_BOUND 0.02 /* mean |difference| of a token's nats */
 #define NATS_MOST_BOUND 0.2  /* and of any token */
 #define CURVE_BOUND     0.04 /* of 20 losses: |difference| over the first loss */
+#define ONEDNN          "onednn/bf16"
 enum { TOKENS_MAX = 1024, STEPS_MAX = 64 };
 
 struct curve {
@@ -44,26 +45,33 @@ static size_t score(const struct golden *g, const char *kernels, struct token_sc
     return g->corpus.loss_token_count;
 }
 
-static void scores_stay_within_bounds(void **state)
+static void check_scores(const char *kernels)
 {
-    (void)state;
     for (size_t k = 0; k < golden_case_count; k++) {
         static struct token_score full[TOKENS_MAX], half[TOKENS_MAX];
         struct golden g;
         golden_load(&g, golden_cases[k]);
         const size_t count = score(&g, "packed/f32", full);
-        score(&g, "packed/bf16", half);
+        score(&g, kernels, half);
         double mean = 0, most = 0;
         for (size_t i = 0; i < count; i++) {
             const double difference = fabs(full[i].nats - half[i].nats);
             mean += difference / (double)count;
             most = fmax(most, difference);
         }
-        print_message("%s: mean %.4f, most %.4f nats\n", golden_cases[k], mean, most);
+        print_message("%s, %s: mean %.4f, most %.4f nats\n", kernels, golden_cases[k], mean, most);
         assert_true(mean < NATS_MEAN_BOUND && most < NATS_MOST_BOUND);
         assert_true(mean > 1e-6); /* it is another precision */
         golden_release(&g);
     }
+}
+
+static void scores_stay_within_bounds(void **state)
+{
+    (void)state;
+    check_scores("packed/bf16");
+    if (!kernel_lack(ONEDNN))
+        check_scores(ONEDNN);
 }
 
 static void on_step(void *ctx, const struct train_metrics *metrics)
@@ -154,19 +162,37 @@ static void check_company(const struct golden *g, int prompt)
     model_free(model);
 }
 
-static void bits_do_not_depend_on_company(void **state)
+static void check_bits(const char *kernels)
 {
     static const int prompts[] = {1, 20, 33, 40};
-    (void)state;
     for (size_t k = 0; k < golden_case_count; k++) {
         struct golden g;
         golden_load(&g, golden_cases[k]);
-        choose("packed/bf16");
+        choose(kernels);
         for (size_t i = 0; i < sizeof prompts / sizeof prompts[0]; i++)
             check_company(&g, prompts[i]);
         choose("packed/f32");
         golden_release(&g);
     }
+}
+
+static void bits_do_not_depend_on_company(void **state)
+{
+    (void)state;
+    check_bits("packed/bf16");
+}
+
+static void nor_on_onednn(void **state)
+{
+    (void)state;
+    if (kernel_lack(ONEDNN)) {
+        print_message("SKIP: %s\n", kernel_lack(ONEDNN));
+        skip();
+    }
+    check_bits(ONEDNN);
+    choose(ONEDNN);
+    assert_int_equal(strncmp(kernel_class(), ONEDNN "/2.", strlen(ONEDNN "/2.")), 0);
+    choose("packed/f32");
 }
 
 static void the_class_names_the_precision(void **state)
@@ -186,6 +212,7 @@ int main(void)
         cmocka_unit_test(scores_stay_within_bounds),
         cmocka_unit_test(the_loss_curve_is_that_of_f32),
         cmocka_unit_test(bits_do_not_depend_on_company),
+        cmocka_unit_test(nor_on_onednn),
         cmocka_unit_test(the_class_names_the_precision),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
