@@ -15,7 +15,7 @@
 #include "retry_policy.h"
 #include "vocab_data.h"
 
-#define PROTOCOL_VERSION 2
+#define PROTOCOL_VERSION 3
 
 struct bytes {
     const uint8_t *data;
