@@ -259,14 +259,16 @@ void turn_trouble(struct server *server, const struct err *err)
     }
 }
 
-/* The store is loaded again as after a restart, so that memory holds what the disk does. */
+/* The store is loaded again as after a restart, so that memory holds what the disk does; from new
+ * files, should the old ones have failed. */
 void turn_retry(struct server *server)
 {
     struct err err;
     if (!server->in_trouble || clock_mono_ms() < server->trouble_retry_ms) {
         return;
     }
-    if (turn_load_core(server, &err) == ERR_OK) {
+    enum err_code code = store_renew(server->store, &err);
+    if (code == ERR_OK && turn_load_core(server, &err) == ERR_OK) {
         server->in_trouble = false;
         log_event(LOG_INFO, "storage_recovered", "state=%s", server->state_dir);
         return;

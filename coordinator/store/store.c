@@ -190,7 +190,22 @@ static int on_commit(void *ctx, sqlite3 *db, const char *schema, int log_pages)
     return SQLITE_OK;
 }
 
-static enum err_code open_database(struct store *store, struct err *err)
+void store_close_database(struct store *store)
+{
+    store_backup_drop(store);
+    store_checkpoint_end(store);
+    for (size_t i = 0; i < store->prepared_count; i++) {
+        sqlite3_finalize(store->prepared[i].statement);
+    }
+    store->prepared_count = 0;
+    if (store->suspect && store->db != NULL) { /* the log is all that is sure */
+        sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    }
+    sqlite3_close(store->db);
+    store->db = NULL;
+}
+
+static enum err_code prepare_database(struct store *store, struct err *err)
 {
     int rc = sqlite3_open_v2(store->path, &store->db,
                              SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
@@ -202,13 +217,15 @@ static enum err_code open_database(struct store *store, struct err *err)
         return err_os(err, errno, "chmod '%s'", store->path);
     }
     sqlite3_extended_result_codes(store->db, 1);
-    /* FULL: a commit survives a power cut. The cache is 64 MiB. */
+    /* FULL: a commit survives a power cut. The cache is 64 MiB. A log that was found is folded in
+     * and cut to nothing: whatever happened to its blocks in a former life, it gets new ones. */
     enum err_code code = store_exec(store,
                                     "PRAGMA journal_mode = WAL;"
                                     "PRAGMA synchronous = FULL;"
                                     "PRAGMA cache_size = -65536;"
                                     "PRAGMA temp_store = MEMORY",
                                     err);
+    code = code != ERR_OK ? code : store_exec(store, "PRAGMA wal_checkpoint(TRUNCATE)", err);
     code = code != ERR_OK ? code : quick_check(store, err);
     code = code != ERR_OK ? code : make_or_migrate_schema(store, err);
     if (code != ERR_OK) {
@@ -216,6 +233,15 @@ static enum err_code open_database(struct store *store, struct err *err)
     }
     sqlite3_wal_hook(store->db, on_commit, store); /* instead of SQLite's own, which would fold */
     return store_checkpoint_begin(store, err);
+}
+
+enum err_code store_open_database(struct store *store, struct err *err)
+{
+    enum err_code code = prepare_database(store, err);
+    if (code != ERR_OK) {
+        store_close_database(store);
+    }
+    return code;
 }
 
 enum err_code store_open(const char *dir, struct store **out, struct err *err)
@@ -231,7 +257,7 @@ enum err_code store_open(const char *dir, struct store **out, struct err *err)
     int path_len = asprintf(&store->path, "%s/state.db", dir);
     ASSERT(path_len > 0);
     code = take_lock(dir, &store->lock_fd, err);
-    code = code != ERR_OK ? code : open_database(store, err);
+    code = code != ERR_OK ? code : store_open_database(store, err);
     if (code != ERR_OK) {
         store_close(store);
         return err_wrap(err, "open state '%s'", dir);
@@ -245,13 +271,8 @@ void store_close(struct store *store)
     if (store == NULL) {
         return;
     }
-    store_backup_drop(store);
-    store_checkpoint_end(store);
+    store_close_database(store);
     store_counts_free(store);
-    for (size_t i = 0; i < store->prepared_count; i++) {
-        sqlite3_finalize(store->prepared[i].statement);
-    }
-    sqlite3_close(store->db);
     if (store->lock_fd >= 0) {
         close(store->lock_fd);
     }
@@ -277,11 +298,9 @@ enum err_code store_boot(struct store *store, uint32_t *boot_out, struct err *er
     return code;
 }
 
-enum err_code store_fold_every(struct store *store, uint32_t pages, struct err *err)
+void store_fold_every(struct store *store, int pages)
 {
-    char sql[64];
-    snprintf(sql, sizeof sql, "PRAGMA wal_autocheckpoint = %u", pages);
-    return store_exec(store, sql, err);
+    store->fold_pages = pages;
 }
 
 enum err_code store_limit_pages(struct store *store, uint32_t pages, struct err *err)
@@ -297,6 +316,9 @@ enum err_code store_commit(struct store *store, struct err *err)
 {
     if (!store->in_transaction) {
         return ERR_OK;
+    }
+    if (store->suspect) {
+        return err_os(err, EIO, "fold the log into '%s'", store->path);
     }
     enum err_code code = store_counts_write(store, err);
     code = code != ERR_OK ? code : store_exec(store, "COMMIT", err);
@@ -317,7 +339,7 @@ void store_rollback(struct store *store)
     for (size_t i = 0; i < store->prepared_count; i++) {
         sqlite3_reset(store->prepared[i].statement);
     }
-    if (sqlite3_get_autocommit(store->db) == 0) {
+    if (store->db != NULL && sqlite3_get_autocommit(store->db) == 0) {
         struct err ignored;
         enum err_code code = store_exec(store, "ROLLBACK", &ignored);
         (void)code;

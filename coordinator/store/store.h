@@ -27,7 +27,7 @@ NODISCARD enum err_code store_boot(struct store *store, uint32_t *boot_out, stru
 /* For tests of a full disk: the database may not grow past `pages` (of 4 KiB) from now on. */
 NODISCARD enum err_code store_limit_pages(struct store *store, uint32_t pages, struct err *err);
 /* For tests of power cuts: the log is folded into the database at every `pages`, as after hours. */
-NODISCARD enum err_code store_fold_every(struct store *store, uint32_t pages, struct err *err);
+void store_fold_every(struct store *store, int pages);
 
 /* Load all that is unfinished into a new core. */
 NODISCARD enum err_code store_load(struct store *store, struct core *core, int64_t now_ms,
@@ -43,6 +43,9 @@ bool store_is_writing(const struct store *store);
 /* Make the turn durable; without an open transaction nothing happens. */
 NODISCARD enum err_code store_commit(struct store *store, struct err *err);
 void store_rollback(struct store *store);
+/* After store_rollback() and before anything else is asked: should the disk have failed under the
+ * files, move to new ones (store_renew.c). */
+NODISCARD enum err_code store_renew(struct store *store, struct err *err);
 /* A line of history that is not part of the state. */
 NODISCARD enum err_code store_note(struct store *store, int64_t time_ms, const char *what,
                                    const char *detail, struct err *err);

@@ -101,9 +101,11 @@ void store_checkpoint_end(struct store *store)
     store->checkpoint = NULL;
 }
 
-/* Nothing is lost by it: the pages stay in the log, which grows. */
-static void tell(struct store_checkpoint *c, int rc)
+/* Without space nothing is lost: the pages stay in the log, which grows. What the disk fails to
+ * take makes the files suspect: the next commit is refused, and they are left (store_renew.c). */
+static void tell(struct store *store, int rc)
 {
+    struct store_checkpoint *c = store->checkpoint;
     const bool failed = rc != SQLITE_OK && rc != SQLITE_BUSY;
     if (failed && !c->has_failed) {
         log_event(LOG_ERROR, "checkpoint_failed",
@@ -111,6 +113,12 @@ static void tell(struct store_checkpoint *c, int rc)
                   sqlite3_errstr(rc));
     }
     c->has_failed = failed;
+    store->suspect = store->suspect || (rc & 0xff) == SQLITE_IOERR;
+}
+
+static void fold_here(struct store *store)
+{
+    tell(store, sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL));
 }
 
 void store_checkpoint_look(struct store *store)
@@ -118,6 +126,10 @@ void store_checkpoint_look(struct store *store)
     struct store_checkpoint *c = store->checkpoint;
     const int pages = store->log_pages;
     if (c == NULL) {
+        return;
+    }
+    if (store->fold_pages != 0 && pages >= store->fold_pages) {
+        fold_here(store);
         return;
     }
     const bool is_new = pages < c->pages_seen;
@@ -131,17 +143,18 @@ void store_checkpoint_look(struct store *store)
     }
     const bool is_free = !c->is_busy && !c->is_wanted && pages >= ROUND_PAGES;
     const int rc = c->rc;
+    const bool is_bad = (rc & 0xff) == SQLITE_IOERR;
     const bool is_near = pages >= LOG_PAGES_MAX || (rc == SQLITE_OK && c->pages_done <= pages &&
                                                     pages - c->pages_done <= REST_PAGES);
-    if (is_free && !is_near) {
+    if (is_free && !is_near && !is_bad) {
         c->is_wanted = true;
         pthread_cond_signal(&c->wake);
     }
     pthread_mutex_unlock(&c->mutex);
     if (is_free) {
-        tell(c, rc);
+        tell(store, rc);
     }
-    if (is_free && is_near) {
-        tell(c, sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL));
+    if (is_free && is_near && !is_bad) {
+        fold_here(store);
     }
 }

@@ -8,6 +8,9 @@
 enum err_code store_failure(struct store *store, int rc, const char *act, struct err *err)
 {
     int os_errno = store->db == NULL ? 0 : sqlite3_system_errno(store->db);
+    if ((rc & 0xff) == SQLITE_IOERR && rc != SQLITE_IOERR_READ) {
+        store->suspect = true;
+    }
     switch (rc & 0xff) {
     case SQLITE_FULL:
         return err_os(err, ENOSPC, "%s", act);
@@ -34,7 +37,7 @@ enum err_code store_failure(struct store *store, int rc, const char *act, struct
 
 enum err_code store_exec(struct store *store, const char *sql, struct err *err)
 {
-    int rc = sqlite3_exec(store->db, sql, NULL, NULL, NULL);
+    int rc = store->db == NULL ? SQLITE_CANTOPEN : sqlite3_exec(store->db, sql, NULL, NULL, NULL);
     return rc == SQLITE_OK ? ERR_OK : store_failure(store, rc, "write state", err);
 }
 
@@ -44,6 +47,10 @@ static sqlite3_stmt *prepared(struct store *store, const char *sql, int *rc_out)
         if (store->prepared[i].sql == sql) {
             return store->prepared[i].statement;
         }
+    }
+    if (store->db == NULL) { /* between two tries to renew it */
+        *rc_out = SQLITE_CANTOPEN;
+        return NULL;
     }
     ASSERT(store->prepared_count < STORE_QUERIES_MAX);
     sqlite3_stmt *statement = NULL;

@@ -34,7 +34,9 @@ struct store {
     uint64_t made_first, made_last; /* orders; 0: none */
     int64_t made_last_work;
     int64_t made_last_experiment; /* that its row names; 0: none */
-    bool check_was_cut;           /* the integrity check at the start took too long */
+    int fold_pages;     /* for tests: the loop folds the log in when it has so many; 0: never */
+    bool suspect;       /* a write or sync failed: the files may not hold what they say */
+    bool check_was_cut; /* the integrity check at the start took too long */
     /* Statements by the address of their SQL text: each is a literal with one address. */
     struct {
         const char *sql;
@@ -73,6 +75,10 @@ uint32_t query_u32(struct query *q);
 const char *query_text(struct query *q, struct arena *arena);
 struct bytes query_bytes(struct query *q, struct arena *arena);
 struct digest query_digest(struct query *q);
+
+/* Open store->path with all settings, or leave it closed (db NULL); close it and all statements. */
+NODISCARD enum err_code store_open_database(struct store *store, struct err *err);
+void store_close_database(struct store *store);
 
 /* The store's last failure as an error: "ACT: the disk is full". */
 enum err_code store_failure(struct store *store, int rc, const char *act, struct err *err);

@@ -21,7 +21,7 @@ bool connection_state_is_served(const char *state_dir)
     char path[4096];
     if (snprintf(path, sizeof path, "%s/lock", state_dir) >= (int)sizeof path)
         return false;
-    int fd = open(path, O_RDWR | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC); /* its disk may have become read-only */
     if (fd < 0)
         return false;
     bool held = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;

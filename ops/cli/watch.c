@@ -72,7 +72,7 @@ static void tell_trouble(struct watch *w, const char *text)
     if (strcmp(w->trouble, text) == 0)
         return;
     snprintf(w->trouble, sizeof w->trouble, "%s", text);
-    progress_say(w->progress, "  %s", *text ? text : "the coordinator has space again");
+    progress_say(w->progress, "  %s", *text ? text : "the coordinator can write again");
 }
 
 /* Who waits for a paused experiment would wait without end: say so, once. */

@@ -21,28 +21,8 @@ small_disk() {
 # fill FOLDER: to the last page.
 fill() { dd if=/dev/zero of="$1/ballast" bs=64k 2>/dev/null || dd if=/dev/zero of="$1/crumbs" bs=4k 2>/dev/null || true; }
 make_room() { rm -f "$1/ballast" "$1/crumbs"; }
-watch_in_background() {
-    "$TRIAD_BIN/triad" watch tiny --timeout 200s >"$work/watch.log" 2>&1 &
-    watcher=$!
-    pids+=("$watcher")
-}
-done_jobs() { triad job list --output csv | grep ',done,' || true; }
-some_done() { [ "$(done_jobs | wc -l)" -ge "$1" ]; }
-# ends_as_usual: the watcher saw the end, the report is the undisturbed one, and what was done when the disk was
-# found full is untouched.
-ends_as_usual() {
-    wait "$watcher" || fail "the watch ended with $?"
-    same_report tiny
-    done_jobs >"$work/after.csv"
-    grep -Fxf "$work/before.csv" "$work/after.csv" >"$work/kept.csv" || true
-    same "$work/before.csv" "$work/kept.csv"
-    cut -d, -f4 "$work/after.csv" | grep -qvx done && fail "a job is not done"
-    [ "$(wc -l <"$work/after.csv")" = 9 ] || fail "not 9 jobs are done"
-}
 
 calm "$manifest"
-
-status_says() { triad status >"$work/out" 2>&1; grep -q "$1" "$work/out"; }
 
 # coordinator_disk DISK STATE WHAT: fill the disk of a coordinator and make room again.
 coordinator_disk() {

@@ -135,3 +135,25 @@ field() { grep -oE "\"$2\": *(\"[^\"]*\"|[^,}]*)" "$1" | sed 's/^[^:]*: *//; s/^
 
 # show JOB: the job's document into $work/show.
 show() { triad job show "$1" --output json >"$work/show"; }
+
+# ---- the nine jobs of tiny.yaml under trouble ----
+watch_in_background() {
+    "$TRIAD_BIN/triad" watch tiny --timeout 200s >"$work/watch.log" 2>&1 &
+    watcher=$!
+    pids+=("$watcher")
+}
+done_jobs() { triad job list --output csv | grep ',done,' || true; }
+some_done() { [ "$(done_jobs | wc -l)" -ge "$1" ]; }
+# ends_as_usual: the watcher saw the end, the report is the undisturbed one, and what was done when the disk was
+# found full is untouched.
+ends_as_usual() {
+    wait "$watcher" || fail "the watch ended with $?"
+    same_report tiny
+    done_jobs >"$work/after.csv"
+    grep -Fxf "$work/before.csv" "$work/after.csv" >"$work/kept.csv" || true
+    same "$work/before.csv" "$work/kept.csv"
+    cut -d, -f4 "$work/after.csv" | grep -qvx done && fail "a job is not done"
+    [ "$(wc -l <"$work/after.csv")" = 9 ] || fail "not 9 jobs are done"
+}
+
+status_says() { triad status >"$work/out" 2>&1; grep -q "$1" "$work/out"; }

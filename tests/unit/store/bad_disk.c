@@ -27,6 +27,9 @@ struct image {
     char path[PATH_SIZE];
     bool named;  /* its folder knows it now */
     bool exists; /* and will after a power cut */
+    uint64_t inode;
+    bool *dead; /* by sector: reads as zeros after a power cut, whatever is written */
+    uint64_t dead_count;
     uint8_t *data;
     uint64_t len;
     struct change *changes;
@@ -71,6 +74,8 @@ static void image_change(struct image *image, const void *data, uint64_t offset,
 
 static void image_resize(struct image *image, uint64_t len)
 {
+    const uint64_t sectors = (len + SECTOR - 1) / SECTOR;
+    image->dead_count = sectors < image->dead_count ? sectors : image->dead_count;
     if (len > image->len) {
         image->data = realloc(image->data, len);
         ASSERT(image->data != NULL);
@@ -85,6 +90,27 @@ static void image_put(struct image *image, const uint8_t *data, uint64_t offset,
         image_resize(image, offset + len);
     }
     memcpy(image->data + offset, data, len);
+    for (uint64_t at = offset; at < offset + len; at++) {
+        if (at / SECTOR < image->dead_count && image->dead[at / SECTOR]) {
+            image->data[at] = 0;
+        }
+    }
+}
+
+/* Blocks that a failed sync was to fill for the first time. */
+static void image_kill(struct image *image, uint64_t offset, uint64_t len)
+{
+    const uint64_t end = (offset + len + SECTOR - 1) / SECTOR;
+    if (end > image->dead_count) {
+        image->dead = realloc(image->dead, end * sizeof *image->dead);
+        ASSERT(image->dead != NULL);
+        memset(image->dead + image->dead_count, 0, (end - image->dead_count) * sizeof *image->dead);
+        image->dead_count = end;
+    }
+    const uint64_t first = (image->len + SECTOR - 1) / SECTOR; /* what is older has its blocks */
+    for (uint64_t i = offset / SECTOR > first ? offset / SECTOR : first; i < end; i++) {
+        image->dead[i] = true;
+    }
 }
 
 static void image_forget_changes(struct image *image)
@@ -167,8 +193,49 @@ static void image_write_out(const struct image *image)
 }
 
 /* The image of a file; one seen for the first time is durable as it is. */
+static uint64_t inode_of(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 ? (uint64_t)info.st_ino : 0;
+}
+
+static void image_release(struct image *image)
+{
+    image_forget_changes(image);
+    free(image->changes);
+    free(image->data);
+    free(image->dead);
+    *image = (struct image){0};
+}
+
+/* Renaming and removing happen beside SQLite, durably: follow them. */
+static void follow_names(void)
+{
+    for (size_t i = 0; i < disk.image_count; i++) {
+        struct image *image = &disk.images[i];
+        const uint64_t inode = inode_of(image->path);
+        if (image->inode == 0 || inode == image->inode || !image->named) {
+            continue;
+        }
+        size_t from = 0;
+        while (from < disk.image_count && (inode == 0 || disk.images[from].inode != inode)) {
+            from++;
+        }
+        char path[PATH_SIZE];
+        strcpy(path, image->path);
+        image_release(image);
+        if (from < disk.image_count) {
+            *image = disk.images[from];
+            disk.images[from] = (struct image){0};
+            strcpy(disk.images[from].path, image->path);
+        }
+        strcpy(image->path, path);
+    }
+}
+
 static struct image *image_of(const char *path)
 {
+    follow_names();
     for (size_t i = 0; i < disk.image_count; i++) {
         if (strcmp(disk.images[i].path, path) == 0) {
             return &disk.images[i];
@@ -267,6 +334,11 @@ static int file_sync(sqlite3_file *base, int flags)
         }
     } else if (image != NULL && !disk.dead && !disk.lies) {
         /* The kernel forgets what it could not write: the next sync will not try again. */
+        for (size_t i = 0; i < image->change_count; i++) {
+            if (image->changes[i].data != NULL) {
+                image_kill(image, image->changes[i].offset, image->changes[i].len);
+            }
+        }
         image_lose_changes(image, &disk.rng);
     }
     disk.syncs += rc == SQLITE_OK;
@@ -347,13 +419,14 @@ static int disk_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int
         image_resize(file->image, 0);
         file->image->exists = false;
     }
-    if (path != NULL) {
-        file->image->named = true;
-    }
     file->real = (sqlite3_file *)(void *)(file + 1);
     const int rc = disk.real->xOpen(disk.real, path, file->real, flags, out);
     if (rc == SQLITE_OK) {
         base->pMethods = &disk.methods;
+        if (path != NULL) {
+            file->image->named = true;
+            file->image->inode = inode_of(path);
+        }
     }
     return rc;
 }
@@ -367,6 +440,7 @@ static int disk_delete(sqlite3_vfs *vfs, const char *path, int is_durable)
     }
     struct image *image = image_of(path);
     image_forget_changes(image);
+    image->inode = 0;
     image->named = false; /* until that is durable it may come back with what was durable of it */
     if (is_durable) {
         sync_folder();
@@ -418,9 +492,7 @@ void bad_disk_install(void)
 void bad_disk_reset(void)
 {
     for (size_t i = 0; i < disk.image_count; i++) {
-        image_forget_changes(&disk.images[i]);
-        free(disk.images[i].changes);
-        free(disk.images[i].data);
+        image_release(&disk.images[i]);
     }
     disk.image_count = 0;
     disk.accesses = disk.failures = disk.syncs = 0;
@@ -452,6 +524,13 @@ void bad_disk_fail(uint64_t first, uint64_t count, bool full)
     disk.fails_full = full;
 }
 
+void bad_disk_repair(void)
+{
+    for (size_t i = 0; i < disk.image_count; i++) {
+        disk.images[i].dead_count = 0;
+    }
+}
+
 void bad_disk_cut_power(uint64_t at)
 {
     disk.power_at = at;
@@ -464,6 +543,7 @@ bool bad_disk_is_dead(void)
 
 void bad_disk_power_on(struct rng *rng)
 {
+    follow_names();
     for (size_t i = 0; i < disk.image_count; i++) {
         struct image *image = &disk.images[i];
         image_lose_changes(image, rng);
