@@ -60,7 +60,8 @@ static void on_request(void *ctx, const struct net_peer *peer, enum net_role rol
         .kind = MSG_ERROR, .error = {m.get_info.request, ERR_CONFLICT, "it is finished already"}};
     const struct msg ok = {.kind = MSG_OK, .ok = {m.get_info.request, 42}};
     if (m.kind == MSG_STOP) {
-        assert_int_equal(net_router_send(s->control, peer, "\2\377", 2, &err), ERR_OK);
+        const uint8_t no_such_kind[] = {PROTOCOL_VERSION, 255};
+        assert_int_equal(net_router_send(s->control, peer, no_such_kind, 2, &err), ERR_OK);
     } else {
         reply_with(s, peer, &stale);
         reply_with(s, peer, m.kind == MSG_ACT ? &error : &ok);
