@@ -73,6 +73,10 @@ expect_status 0 triad alloc remove narrow
 # The evaluation is one process's work: the four-task worker does it, since it is there.
 expect_status 0 triad watch ranks --timeout 240s
 wait_for 30 no_ranks
+# A worker that stays idle for a while yet leaves with its allocation.
+no_worker() { ! pgrep -f "triad-worker .*--dir $work/" >/dev/null; }
+expect_status 0 triad alloc remove wide
+wait_for 60 no_worker
 same_report ranks
 triad coordinator stop 2>/dev/null || true # that it ends is what counts
 wait_for 60 has_ended "$coordinator"
