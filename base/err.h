@@ -13,7 +13,7 @@ enum err_code {
     ERR_INVALID,     /* what a person or a peer gave us is wrong: say what and where */
     ERR_NOT_FOUND,   /* the named thing does not exist */
     ERR_CONFLICT,    /* the state forbids it: stale epoch, lock held, already there and different */
-    ERR_LIMIT,       /* a bound of limits.h or of the machine would be passed */
+    ERR_LIMIT,       /* a bound of bounds.h or of the machine would be passed */
     ERR_TIMEOUT,     /* nobody answered in time; trying again may help */
     ERR_UNAVAILABLE, /* the peer or library is not there now; trying again later may help */
     ERR_IO,          /* the operating system said no; os_errno tells why */

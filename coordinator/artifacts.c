@@ -12,7 +12,7 @@
 #include "blob_folder.h"
 #include "check.h"
 #include "file.h"
-#include "limits.h"
+#include "bounds.h"
 #include "tree.h"
 
 #define PATH_BYTES 4096

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "limits.h"
+#include "bounds.h"
 #include "plan_impl.h"
 #include "tree.h"
 

@@ -4,7 +4,7 @@
 
 #include "check.h"
 #include "format_template.h"
-#include "limits.h"
+#include "bounds.h"
 #include "plan_impl.h"
 #include "tree.h"
 

@@ -9,7 +9,7 @@
 
 #include "check.h"
 #include "file.h"
-#include "limits.h"
+#include "bounds.h"
 
 char *blob_folder_path(const char *folder, const struct digest *digest, struct arena *arena)
 {

@@ -6,7 +6,7 @@
 
 #include "check.h"
 #include "codec_shapes.h"
-#include "limits.h"
+#include "bounds.h"
 
 #define FRAME_HEADER_BYTES 2u
 

@@ -11,7 +11,7 @@
 
 /* Append the frame of `m`, whose strings must not be NULL. What no receiver would take is not sent:
  * ERR_LIMIT when the frame would pass `frame_bytes_max` (FRAME_BYTES_MAX or FRAME_DATA_BYTES_MAX)
- * or a part passes limits.h, ERR_INVALID for a value out of range or text that is not UTF-8; `out`
+ * or a part passes bounds.h, ERR_INVALID for a value out of range or text that is not UTF-8; `out`
  * is then unchanged. */
 NODISCARD enum err_code codec_encode(const struct msg *m, size_t frame_bytes_max,
                                      struct strbuf *out, struct err *err);
@@ -20,7 +20,7 @@ NODISCARD enum err_code codec_encode(const struct msg *m, size_t frame_bytes_max
  * "C", "D"…): other kinds are ERR_DENIED. All that `out` points to belongs to `arena` (set its
  * bytes_max to DECODE_BUDGET_BYTES). ERR_VERSION, ERR_INVALID (malformed, enum out of range,
  * missing part, string with NUL or broken UTF-8, wrong digest length, unknown fields), ERR_LIMIT (a
- * bound of limits.h or the arena's budget). Doubles pass whatever they are: a NaN loss is data. */
+ * bound of bounds.h or the arena's budget). Doubles pass whatever they are: a NaN loss is data. */
 NODISCARD enum err_code codec_decode(const void *bytes, size_t len, const char *senders,
                                      struct arena *arena, struct msg *out, struct err *err);
 

@@ -8,7 +8,7 @@
 #include "check.h"
 #include "file.h"
 #include "hash.h"
-#include "limits.h"
+#include "bounds.h"
 
 static const char *const purpose_names[] = {"train", "evaluate"};
 static const char *const format_names[] = {"text", "spectrum", "colon", "chat"};

@@ -73,7 +73,7 @@ struct dataset {
 };
 
 /* Parse a dataset from memory. `name` is what errors call it ("dataset 'name': line 7: …").
- * ERR_INVALID when the bytes are not a dataset, ERR_LIMIT past limits.h. Free with
+ * ERR_INVALID when the bytes are not a dataset, ERR_LIMIT past bounds.h. Free with
  * dataset_release(). */
 NODISCARD enum err_code dataset_parse(const char *bytes, size_t len, const char *name,
                                       struct dataset *out, struct err *err);

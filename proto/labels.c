@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "limits.h"
+#include "bounds.h"
 
 #define LABELS_MAX 64
 

@@ -4,7 +4,7 @@
 
 #include "check.h"
 #include "hash.h"
-#include "limits.h"
+#include "bounds.h"
 
 #define METRICS_MAGIC        0x31424d54u /* "TMB1" */
 #define METRICS_HEADER_BYTES 12u

@@ -4,7 +4,7 @@
 
 #include "check.h"
 #include "hash.h"
-#include "limits.h"
+#include "bounds.h"
 
 #define RECORDS_MAGIC        0x32425254u /* "TRB2" */
 #define RECORDS_HEADER_BYTES 16u

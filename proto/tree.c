@@ -9,7 +9,7 @@
 #include <jansson.h>
 
 #include "file.h"
-#include "limits.h"
+#include "bounds.h"
 
 static int by_name(const void *a, const void *b)
 {

@@ -11,7 +11,7 @@
 #include "exec_main.h"
 #include "file.h"
 #include "labels.h"
-#include "limits.h"
+#include "bounds.h"
 #include "log.h"
 #include "process_info.h"
 #include "rank_launch.h"

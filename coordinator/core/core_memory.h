@@ -1,4 +1,4 @@
-/* The core's only door to the heap. Running out aborts: what grows is bounded by limits.h, and a
+/* The core's only door to the heap. Running out aborts: what grows is bounded by bounds.h, and a
  * coordinator without memory is restarted, which loses nothing. */
 #ifndef TRIAD_CORE_MEMORY_H
 #define TRIAD_CORE_MEMORY_H

@@ -10,7 +10,7 @@
 
 #include "core.h"
 #include "digest_map.h"
-#include "limits.h"
+#include "bounds.h"
 #include "rng.h"
 #include "timers.h"
 

@@ -6,7 +6,7 @@
 
 #include "check.h"
 #include "digest_map.h"
-#include "limits.h"
+#include "bounds.h"
 
 #define ACCUSERS_MAX 2
 

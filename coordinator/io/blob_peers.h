@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "arena.h"
-#include "limits.h"
+#include "bounds.h"
 #include "vocab.h"
 
 #define BLOB_PEERS_HOLDINGS_MAX 65536

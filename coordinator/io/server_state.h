@@ -7,7 +7,7 @@
 #include "arena.h"
 #include "artifacts.h"
 #include "core.h"
-#include "limits.h"
+#include "bounds.h"
 #include "keys_watch.h"
 #include "net.h"
 #include "server.h"

@@ -9,7 +9,7 @@
 #include "blob_folder.h"
 #include "check.h"
 #include "file.h"
-#include "limits.h"
+#include "bounds.h"
 
 #define OWNER_BYTES_MAX (PATH_BYTES_MAX + 2)
 

@@ -11,7 +11,7 @@
 #include "check.h"
 #include "codec.h"
 #include "file.h"
-#include "limits.h"
+#include "bounds.h"
 
 void staging_open(struct staging *staging, const char *folder)
 {

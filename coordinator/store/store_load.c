@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "limits.h"
+#include "bounds.h"
 #include "store_query.h"
 
 void job_row_read(struct query *q, struct arena *arena, struct core_job_row *out)

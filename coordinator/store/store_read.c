@@ -1,7 +1,7 @@
 /* Lists and documents for clients. */
 #include <string.h>
 
-#include "limits.h"
+#include "bounds.h"
 #include "store_query.h"
 
 /* ---- jobs ---- */

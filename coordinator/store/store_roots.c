@@ -2,7 +2,7 @@
  * stop the loop. */
 #include <string.h>
 
-#include "limits.h"
+#include "bounds.h"
 #include "store_query.h"
 
 struct roots {

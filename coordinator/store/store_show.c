@@ -1,5 +1,5 @@
 /* Streams of attempts for clients. */
-#include "limits.h"
+#include "bounds.h"
 #include "store_query.h"
 
 struct chosen {

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "limits.h"
+#include "bounds.h"
 #include "str.h"
 
 #define LIST_BYTES_MAX ((size_t)16 * 1024 * 1024)

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "limits.h"
+#include "bounds.h"
 #include "str.h"
 
 #define PLAN_SCHEMA "triad.plan/2"

@@ -15,7 +15,7 @@
 #include "file.h"
 #include "hash.h"
 #include "hf_cache.h"
-#include "limits.h"
+#include "bounds.h"
 #include "llama2c_tokenizer.h"
 #include "model_family.h"
 #include "numerics_version.h"

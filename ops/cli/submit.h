@@ -38,7 +38,7 @@ struct submit_parts {
     size_t next_job, plan_offset;
 };
 /* Count the parts; submit_next() then makes the request of each, until it returns false. A part
- * fits a frame (limits.h); all of them carry every job and the whole plan document, in order. The
+ * fits a frame (bounds.h); all of them carry every job and the whole plan document, in order. The
  * request borrows from `parts`. */
 void submit_begin(struct submit_parts *parts);
 bool submit_next(struct submit_parts *parts, struct msg *request_out);

@@ -10,7 +10,7 @@
 #include "file.h"
 #include "human.h"
 #include "interrupt.h"
-#include "limits.h"
+#include "bounds.h"
 #include "rows.h"
 #include "start.h"
 #include "verbs.h"

@@ -15,7 +15,7 @@
 #include "codec.h"
 #include "file.h"
 #include "interrupt.h"
-#include "limits.h"
+#include "bounds.h"
 #include "net.h"
 #include "records.h"
 #include "str.h"

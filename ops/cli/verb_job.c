@@ -6,7 +6,7 @@
 
 #include "human.h"
 #include "job_table.h"
-#include "limits.h"
+#include "bounds.h"
 #include "rows.h"
 #include "verbs.h"
 

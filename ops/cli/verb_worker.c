@@ -4,7 +4,7 @@
 
 #include "connection.h"
 #include "human.h"
-#include "limits.h"
+#include "bounds.h"
 #include "rows.h"
 #include "str.h"
 #include "verbs.h"

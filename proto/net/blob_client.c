@@ -22,7 +22,7 @@
 #include "check.h"
 #include "codec.h"
 #include "file.h"
-#include "limits.h"
+#include "bounds.h"
 #include "log.h"
 
 #define TICK_MS             250

@@ -11,7 +11,7 @@
 #include "blob_cache.h"
 #include "check.h"
 #include "codec.h"
-#include "limits.h"
+#include "bounds.h"
 #include "log.h"
 #include "str.h"
 

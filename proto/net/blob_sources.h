@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "hash.h"
-#include "limits.h"
+#include "bounds.h"
 #include "vocab.h"
 
 /* Ban at most so many; the oldest is forgotten. */

@@ -7,7 +7,7 @@
 #include "blob_client.h"
 #include "check.h"
 #include "codec.h"
-#include "limits.h"
+#include "bounds.h"
 #include "net.h"
 
 #define RESEND_MS 2000

@@ -9,7 +9,7 @@
 #include <zmq.h>
 
 #include "check.h"
-#include "limits.h"
+#include "bounds.h"
 
 /* libzmq hides the name behind its draft switch but honours the option: without it a socket whose
  * ZAP handler is missing accepts every key. */

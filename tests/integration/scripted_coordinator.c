@@ -12,7 +12,7 @@
 
 #include "codec.h"
 #include "file.h"
-#include "limits.h"
+#include "bounds.h"
 
 /* ---- sending ---- */
 

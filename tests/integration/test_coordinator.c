@@ -16,7 +16,7 @@
 #include "arena.h"
 #include "codec.h"
 #include "file.h"
-#include "limits.h"
+#include "bounds.h"
 #include "net.h"
 #include "records.h"
 #include "str.h"

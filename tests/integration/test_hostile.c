@@ -20,7 +20,7 @@
 
 #include "codec.h"
 #include "file.h"
-#include "limits.h"
+#include "bounds.h"
 #include "msg_examples.h"
 #include "net.h"
 #include "rng.h"

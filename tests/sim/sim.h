@@ -26,7 +26,7 @@
 #include "agent.h"
 #include "arena.h"
 #include "core.h"
-#include "limits.h"
+#include "bounds.h"
 #include "rng.h"
 #include "str.h"
 #include "vocab.h"

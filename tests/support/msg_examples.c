@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "limits.h"
+#include "bounds.h"
 
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
 #define BYTES(text)                                                                                \

@@ -164,7 +164,7 @@ struct agent_actions {
     int64_t wake_at_ms; /* call with a TICK by then, if nothing else happens; INT64_MAX: never */
 };
 
-/* ERR-free: memory exhaustion aborts, outside input is bounded by limits.h before it gets here. */
+/* ERR-free: memory exhaustion aborts, outside input is bounded by bounds.h before it gets here. */
 struct agent *agent_new(const struct agent_options *options);
 void agent_free(struct agent *agent);
 

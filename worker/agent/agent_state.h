@@ -3,7 +3,7 @@
 #define TRIAD_AGENT_STATE_H
 
 #include "agent.h"
-#include "limits.h"
+#include "bounds.h"
 #include "rng.h"
 
 #define TIME_NEVER INT64_MAX

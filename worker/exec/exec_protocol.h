@@ -11,7 +11,7 @@
 
 #include "arena.h"
 #include "err.h"
-#include "limits.h"
+#include "bounds.h"
 #include "str.h"
 #include "vocab.h"
 
@@ -84,7 +84,7 @@ struct exec_frame {
     };
 };
 
-/* Append a frame. Payloads and specs must respect limits.h. */
+/* Append a frame. Payloads and specs must respect bounds.h. */
 void exec_frame_encode(struct strbuf *out, const struct exec_frame *frame);
 /* Decode the frame at the beginning of `bytes`: sets *used_out to its length, or to 0 when it is
  * not complete yet. Strings are copied to `arena`, byte payloads too. ERR_LIMIT when it says it is

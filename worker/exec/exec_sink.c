@@ -5,7 +5,7 @@
 
 #include "check.h"
 #include "clock.h"
-#include "limits.h"
+#include "bounds.h"
 
 void exec_sink_init(struct exec_sink *sink, int fd)
 {

@@ -6,7 +6,7 @@
 #include <jansson.h>
 
 #include "check.h"
-#include "limits.h"
+#include "bounds.h"
 #include "str.h"
 
 enum field_type {

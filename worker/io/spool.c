@@ -9,7 +9,7 @@
 #include "check.h"
 #include "codec.h"
 #include "file.h"
-#include "limits.h"
+#include "bounds.h"
 #include "log.h"
 #include "records.h"
 #include "spool_stream.h"

@@ -9,7 +9,7 @@
 
 #include "check.h"
 #include "file.h"
-#include "limits.h"
+#include "bounds.h"
 
 #define HEADER_BYTES   12
 #define PATH_BYTES     4096

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "file.h"
-#include "limits.h"
+#include "bounds.h"
 #include "str.h"
 
 char *worker_folder_path(const struct worker_folder *folder, const char *part)

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "codec.h"
-#include "limits.h"
+#include "bounds.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

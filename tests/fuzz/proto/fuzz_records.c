@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "hash.h"
-#include "limits.h"
+#include "bounds.h"
 #include "records.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);

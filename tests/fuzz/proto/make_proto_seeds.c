@@ -7,7 +7,7 @@
 #include "codec.h"
 #include "dataset.h"
 #include "file.h"
-#include "limits.h"
+#include "bounds.h"
 #include "metrics.h"
 #include "msg_examples.h"
 #include "records.h"

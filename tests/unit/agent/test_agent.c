@@ -9,7 +9,7 @@
 
 #include "agent.h"
 #include "codec.h"
-#include "limits.h"
+#include "bounds.h"
 #include "str.h"
 
 struct world {

@@ -13,7 +13,7 @@
 #include "artifacts.h"
 #include "blob_folder.h"
 #include "file.h"
-#include "limits.h"
+#include "bounds.h"
 #include "tree.h"
 
 struct fixture {

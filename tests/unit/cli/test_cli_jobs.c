@@ -6,7 +6,7 @@
 #include "cmocka_all.h"
 #include "codec.h"
 #include "job_table.h"
-#include "limits.h"
+#include "bounds.h"
 #include "submit.h"
 
 static struct job_row row(const char *hex_prefix, const char *label)

@@ -7,7 +7,7 @@
 
 #include "core_world.h"
 #include "job.h"
-#include "limits.h"
+#include "bounds.h"
 
 #define CLASS "blas/f32/Haswell/1"
 

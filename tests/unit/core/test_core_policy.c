@@ -7,7 +7,7 @@
 
 #include "core_world.h"
 #include "labels.h"
-#include "limits.h"
+#include "bounds.h"
 
 #define CLASS "blas/f32/Haswell/1"
 #define GIB   ((uint64_t)1 << 30)

@@ -14,7 +14,7 @@
 #include "blob_cache.h"
 #include "blob_client.h"
 #include "file.h"
-#include "limits.h"
+#include "bounds.h"
 #include "net_pair.h"
 #include "rng.h"
 #include "test_store.h"

@@ -13,6 +13,7 @@
 #include "blob_client.h"
 #include "blob_folder.h"
 #include "blob_serve.h"
+#include "bounds.h"
 #include "codec.h"
 #include "file.h"
 #include "net_pair.h"

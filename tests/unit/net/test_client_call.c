@@ -13,7 +13,7 @@
 #include "client_call.h"
 #include "codec.h"
 #include "file.h"
-#include "limits.h"
+#include "bounds.h"
 #include "net_pair.h"
 #include "test_store.h"
 

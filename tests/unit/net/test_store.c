@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "codec.h"
-#include "limits.h"
+#include "bounds.h"
 
 static struct test_blob *find(struct test_store *store, const struct digest *digest)
 {

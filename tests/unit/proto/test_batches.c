@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "hash.h"
-#include "limits.h"
+#include "bounds.h"
 #include "metrics.h"
 #include "records.h"
 

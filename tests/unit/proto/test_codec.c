@@ -7,7 +7,7 @@
 
 #include "codec.h"
 #include "codec_shapes.h"
-#include "limits.h"
+#include "bounds.h"
 #include "msg_examples.h"
 #include "rng.h"
 

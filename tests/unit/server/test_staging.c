@@ -8,7 +8,7 @@
 
 #include "codec.h"
 #include "file.h"
-#include "limits.h"
+#include "bounds.h"
 #include "staging.h"
 
 static int set_up(void **state)

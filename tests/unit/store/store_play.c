@@ -6,7 +6,7 @@
 
 #include "cmocka_all.h"
 #include "file.h"
-#include "limits.h"
+#include "bounds.h"
 
 void open_store(struct fixture *f)
 {

@@ -15,7 +15,7 @@
 #include "check.h"
 #include "codec.h"
 #include "file.h"
-#include "limits.h"
+#include "bounds.h"
 #include "store_play.h"
 
 static void test_a_rebuilt_core_equals_the_live_one(void **state)

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "file.h"
-#include "limits.h"
+#include "bounds.h"
 #include "log.h"
 #include "records.h"
 #include "spool.h"

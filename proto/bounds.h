@@ -1,6 +1,6 @@
 /* Every bound that both sides of the wire must agree on, with its reason. */
-#ifndef TRIAD_LIMITS_H
-#define TRIAD_LIMITS_H
+#ifndef TRIAD_BOUNDS_H
+#define TRIAD_BOUNDS_H
 
 /* Largest control frame (workers and clients). protobuf-c can allocate 56 bytes per input byte, so
  * this also bounds what one hostile frame may cost: 256 KiB × 56 = 14 MiB, and the decoding budget
