@@ -49,7 +49,7 @@ endif()
 # triad_room(NAME SOURCES a.c b.c [PUBLIC lib...] [PRIVATE lib...])
 # A room: a static library that exports its own folder and nothing else. PUBLIC libraries are those
 # whose headers appear in this room's headers; everything else stays PRIVATE. The folder is searched
-# for "quoted" names only (-iquote): proto's "limits.h" must not answer to <limits.h>.
+# for "quoted" names only (-iquote): no header of ours may answer to the name of a system's.
 function(triad_room NAME)
     cmake_parse_arguments(ROOM "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
     add_library(${NAME} STATIC ${ROOM_SOURCES})

@@ -9,7 +9,7 @@
 //   git clone --no-checkout node_modules/node-llama-cpp/llama/gitRelease.bundle llama.cpp
 //   NODE_PATH=$PWD/node_modules node ../../tests/oracle/chat_goldens.mjs ../..
 //
-// Writes tests/golden/chat/conversations.json and worker/lm/chat_template_lines.inc.
+// Writes tests/golden/chat/conversations.json and worker/lm/text/chat_template_lines.inc.
 import fs from 'node:fs';
 import path from 'node:path';
 import { execFileSync } from 'node:child_process';
@@ -106,5 +106,5 @@ for (const template of templates) {
         out.push('         ' + prints.slice(i, i + 4).join(', ') +
             (i + 4 < prints.length ? ',' : ')'));
 }
-fs.writeFileSync(path.join(repository, 'worker/lm/chat_template_lines.inc'), out.join('\n') + '\n');
+fs.writeFileSync(path.join(repository, 'worker/lm/text/chat_template_lines.inc'), out.join('\n') + '\n');
 console.log(`${cases.length} conversations, ${templates.length} templates`);

@@ -5,7 +5,7 @@ there; and the fingerprints by which Triad knows them again.
 Run with Debian's python3-jinja2 (3.1.2):
     /usr/bin/python3 tests/oracle/chat_templates.py
 
-Writes tests/golden/chat/rendered.json and worker/lm/chat_template_ours.inc. The conversations are
+Writes tests/golden/chat/rendered.json and worker/lm/text/chat_template_ours.inc. The conversations are
 those of tests/golden/chat/conversations.json.
 """
 import json
@@ -60,7 +60,7 @@ def main():
         rows = [", ".join(prints[i:i + 4]) for i in range(0, len(prints), 4)]
         out.append("         " + ",\n         ".join(rows) + ")")
     (GOLDEN / "rendered.json").write_text(json.dumps(cases, indent=1, ensure_ascii=False) + "\n")
-    (ROOT / "worker/lm/chat_template_ours.inc").write_text("\n".join(out) + "\n")
+    (ROOT / "worker/lm/text/chat_template_ours.inc").write_text("\n".join(out) + "\n")
     print(len(cases), "conversations")
 
 

@@ -82,7 +82,7 @@ def is_gemma(c):
 
 
 def tensor_table(c):
-    """Names and shapes in the order of worker/lm/family_NAME.c."""
+    """Names and shapes in the order of worker/lm/checkpoint/family_NAME.c."""
     d, w, mlp = c["head_dim"], c["hidden_size"], c["intermediate_size"]
     q, kv = c["num_attention_heads"] * d, c["num_key_value_heads"] * d
     head_norms = c["model_type"] != "llama"
