@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "blob_folder.h"
+#include "bounds.h"
 #include "check.h"
 #include "file.h"
-#include "bounds.h"
 #include "tree.h"
 
 #define PATH_BYTES 4096

@@ -1,7 +1,7 @@
 #include "manifest_keys.h"
 
-#include "check.h"
 #include "bounds.h"
+#include "check.h"
 
 const char *const manifest_test_names[] = {"paired-cluster", "paper-like", NULL};
 const char *const manifest_correction_names[] = {"none", "holm", "benjamini-hochberg", NULL};

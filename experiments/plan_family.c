@@ -2,9 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bounds.h"
 #include "check.h"
 #include "format_template.h"
-#include "bounds.h"
 #include "plan_impl.h"
 #include "tree.h"
 

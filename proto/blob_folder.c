@@ -7,9 +7,9 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "bounds.h"
 #include "check.h"
 #include "file.h"
-#include "bounds.h"
 
 char *blob_folder_path(const char *folder, const struct digest *digest, struct arena *arena)
 {

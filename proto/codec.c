@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bounds.h"
 #include "check.h"
 #include "codec_shapes.h"
-#include "bounds.h"
 
 #define FRAME_HEADER_BYTES 2u
 

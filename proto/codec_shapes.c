@@ -1,7 +1,7 @@
 #include "codec_shapes.h"
 
-#include "check.h"
 #include "bounds.h"
+#include "check.h"
 #include "triad.pb-c.h"
 
 _Static_assert((int)TRIAD__JOB_KIND__EVALUATE == JOB_KIND_COUNT - 1, "triad.proto is complete");

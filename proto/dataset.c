@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bounds.h"
 #include "check.h"
 #include "file.h"
 #include "hash.h"
-#include "bounds.h"
 
 static const char *const purpose_names[] = {"train", "evaluate"};
 static const char *const format_names[] = {"text", "spectrum", "colon", "chat"};

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "check.h"
 #include "bounds.h"
+#include "check.h"
 
 #define LABELS_MAX 64
 

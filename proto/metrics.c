@@ -2,9 +2,9 @@
 
 #include <string.h>
 
+#include "bounds.h"
 #include "check.h"
 #include "hash.h"
-#include "bounds.h"
 
 #define METRICS_MAGIC        0x31424d54u /* "TMB1" */
 #define METRICS_HEADER_BYTES 12u

@@ -2,9 +2,9 @@
 
 #include <string.h>
 
+#include "bounds.h"
 #include "check.h"
 #include "hash.h"
-#include "bounds.h"
 
 #define RECORDS_MAGIC        0x32425254u /* "TRB2" */
 #define RECORDS_HEADER_BYTES 16u

@@ -8,8 +8,8 @@
 
 #include <jansson.h>
 
-#include "file.h"
 #include "bounds.h"
+#include "file.h"
 
 static int by_name(const void *a, const void *b)
 {

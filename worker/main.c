@@ -6,12 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bounds.h"
 #include "clock.h"
 #include "exec_kinds.h"
 #include "exec_main.h"
 #include "file.h"
 #include "labels.h"
-#include "bounds.h"
 #include "log.h"
 #include "process_info.h"
 #include "rank_launch.h"

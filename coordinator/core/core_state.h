@@ -8,9 +8,9 @@
 #ifndef TRIAD_CORE_STATE_H
 #define TRIAD_CORE_STATE_H
 
+#include "bounds.h"
 #include "core.h"
 #include "digest_map.h"
-#include "bounds.h"
 #include "rng.h"
 #include "timers.h"
 

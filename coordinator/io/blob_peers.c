@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bounds.h"
 #include "check.h"
 #include "digest_map.h"
-#include "bounds.h"
 
 #define ACCUSERS_MAX 2
 

@@ -6,8 +6,8 @@
 
 #include "arena.h"
 #include "artifacts.h"
-#include "core.h"
 #include "bounds.h"
+#include "core.h"
 #include "keys_watch.h"
 #include "net.h"
 #include "server.h"

@@ -7,9 +7,9 @@
 
 #include "arena.h"
 #include "blob_folder.h"
+#include "bounds.h"
 #include "check.h"
 #include "file.h"
-#include "bounds.h"
 
 #define OWNER_BYTES_MAX (PATH_BYTES_MAX + 2)
 

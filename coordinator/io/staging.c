@@ -8,10 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bounds.h"
 #include "check.h"
 #include "codec.h"
 #include "file.h"
-#include "bounds.h"
 
 void staging_open(struct staging *staging, const char *folder)
 {

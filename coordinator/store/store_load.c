@@ -1,8 +1,8 @@
 /* Rows back into the core: at start, and when an event names a finished job. */
 #include <string.h>
 
-#include "check.h"
 #include "bounds.h"
+#include "check.h"
 #include "store_query.h"
 
 void job_row_read(struct query *q, struct arena *arena, struct core_job_row *out)

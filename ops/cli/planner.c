@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bounds.h"
 #include "check.h"
 #include "checkpoint.h"
 #include "checkpoint_env.h"
@@ -15,7 +16,6 @@
 #include "file.h"
 #include "hash.h"
 #include "hf_cache.h"
-#include "bounds.h"
 #include "llama2c_tokenizer.h"
 #include "model_family.h"
 #include "numerics_version.h"

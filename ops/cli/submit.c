@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "blob_cache.h"
-#include "job_table.h"
 #include "bounds.h"
+#include "job_table.h"
 
 /* What one part may carry beside the manifest: with it, and a spec of SPEC_BYTES_MAX on top, a
  * frame stays below FRAME_BYTES_MAX. */

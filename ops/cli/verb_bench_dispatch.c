@@ -6,11 +6,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "bounds.h"
 #include "verb_bench_load.h"
 #include "file.h"
 #include "human.h"
 #include "interrupt.h"
-#include "bounds.h"
 #include "rows.h"
 #include "start.h"
 #include "verbs.h"

@@ -9,13 +9,13 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "bounds.h"
 #include "check.h"
 #include "client_call.h"
 #include "clock.h"
 #include "codec.h"
 #include "file.h"
 #include "interrupt.h"
-#include "bounds.h"
 #include "net.h"
 #include "records.h"
 #include "str.h"

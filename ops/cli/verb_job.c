@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bounds.h"
 #include "human.h"
 #include "job_table.h"
-#include "bounds.h"
 #include "rows.h"
 #include "verbs.h"
 

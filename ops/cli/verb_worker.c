@@ -2,9 +2,9 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "bounds.h"
 #include "connection.h"
 #include "human.h"
-#include "bounds.h"
 #include "rows.h"
 #include "str.h"
 #include "verbs.h"

@@ -19,10 +19,10 @@
 
 #include "blob_cache.h"
 #include "blob_client_internal.h"
+#include "bounds.h"
 #include "check.h"
 #include "codec.h"
 #include "file.h"
-#include "bounds.h"
 #include "log.h"
 
 #define TICK_MS             250

@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "blob_cache.h"
+#include "bounds.h"
 #include "check.h"
 #include "codec.h"
-#include "bounds.h"
 #include "log.h"
 #include "str.h"
 

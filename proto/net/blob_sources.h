@@ -12,8 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "hash.h"
 #include "bounds.h"
+#include "hash.h"
 #include "vocab.h"
 
 /* Ban at most so many; the oldest is forgotten. */

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "blob_client.h"
+#include "bounds.h"
 #include "check.h"
 #include "codec.h"
-#include "bounds.h"
 #include "net.h"
 
 #define RESEND_MS 2000

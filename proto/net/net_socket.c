@@ -8,8 +8,8 @@
 
 #include <zmq.h>
 
-#include "check.h"
 #include "bounds.h"
+#include "check.h"
 
 /* libzmq hides the name behind its draft switch but honours the option: without it a socket whose
  * ZAP handler is missing accepts every key. */

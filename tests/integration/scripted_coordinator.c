@@ -10,9 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bounds.h"
 #include "codec.h"
 #include "file.h"
-#include "bounds.h"
 
 /* ---- sending ---- */
 

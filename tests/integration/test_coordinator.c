@@ -14,9 +14,9 @@
 #include <uv.h>
 
 #include "arena.h"
+#include "bounds.h"
 #include "codec.h"
 #include "file.h"
-#include "bounds.h"
 #include "net.h"
 #include "records.h"
 #include "str.h"

@@ -18,9 +18,9 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "bounds.h"
 #include "codec.h"
 #include "file.h"
-#include "bounds.h"
 #include "msg_examples.h"
 #include "net.h"
 #include "rng.h"

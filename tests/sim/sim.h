@@ -25,8 +25,8 @@
 
 #include "agent.h"
 #include "arena.h"
-#include "core.h"
 #include "bounds.h"
+#include "core.h"
 #include "rng.h"
 #include "str.h"
 #include "vocab.h"

@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 #include "arena.h"
-#include "err.h"
 #include "bounds.h"
+#include "err.h"
 #include "str.h"
 #include "vocab.h"
 

@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "bounds.h"
 #include "check.h"
 #include "clock.h"
-#include "bounds.h"
 
 void exec_sink_init(struct exec_sink *sink, int fd)
 {

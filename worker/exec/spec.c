@@ -5,8 +5,8 @@
 
 #include <jansson.h>
 
-#include "check.h"
 #include "bounds.h"
+#include "check.h"
 #include "str.h"
 
 enum field_type {

@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bounds.h"
 #include "check.h"
 #include "codec.h"
 #include "file.h"
-#include "bounds.h"
 #include "log.h"
 #include "records.h"
 #include "spool_stream.h"

@@ -7,9 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bounds.h"
 #include "check.h"
 #include "file.h"
-#include "bounds.h"
 
 #define HEADER_BYTES   12
 #define PATH_BYTES     4096

@@ -8,8 +8,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include "file.h"
 #include "bounds.h"
+#include "file.h"
 #include "str.h"
 
 char *worker_folder_path(const struct worker_folder *folder, const char *part)

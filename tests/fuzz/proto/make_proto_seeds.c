@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bounds.h"
 #include "codec.h"
 #include "dataset.h"
 #include "file.h"
-#include "bounds.h"
 #include "metrics.h"
 #include "msg_examples.h"
 #include "records.h"

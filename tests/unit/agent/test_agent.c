@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "agent.h"
-#include "codec.h"
 #include "bounds.h"
+#include "codec.h"
 #include "str.h"
 
 struct world {

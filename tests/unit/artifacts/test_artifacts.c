@@ -12,8 +12,8 @@
 
 #include "artifacts.h"
 #include "blob_folder.h"
-#include "file.h"
 #include "bounds.h"
+#include "file.h"
 #include "tree.h"
 
 struct fixture {

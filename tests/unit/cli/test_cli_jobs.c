@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bounds.h"
 #include "cmocka_all.h"
 #include "codec.h"
 #include "job_table.h"
-#include "bounds.h"
 #include "submit.h"
 
 static struct job_row row(const char *hex_prefix, const char *label)

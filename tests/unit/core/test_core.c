@@ -5,9 +5,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "bounds.h"
 #include "core_world.h"
 #include "job.h"
-#include "bounds.h"
 
 #define CLASS "blas/f32/Haswell/1"
 

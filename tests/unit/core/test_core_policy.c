@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bounds.h"
 #include "core_world.h"
 #include "labels.h"
-#include "bounds.h"
 
 #define CLASS "blas/f32/Haswell/1"
 #define GIB   ((uint64_t)1 << 30)

@@ -13,8 +13,8 @@
 
 #include "blob_cache.h"
 #include "blob_client.h"
-#include "file.h"
 #include "bounds.h"
+#include "file.h"
 #include "net_pair.h"
 #include "rng.h"
 #include "test_store.h"

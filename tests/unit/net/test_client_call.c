@@ -10,10 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bounds.h"
 #include "client_call.h"
 #include "codec.h"
 #include "file.h"
-#include "bounds.h"
 #include "net_pair.h"
 #include "test_store.h"
 

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codec.h"
 #include "bounds.h"
+#include "codec.h"
 
 static struct test_blob *find(struct test_store *store, const struct digest *digest)
 {

@@ -5,8 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "hash.h"
 #include "bounds.h"
+#include "hash.h"
 #include "metrics.h"
 #include "records.h"
 

@@ -5,9 +5,9 @@
 
 #include <string.h>
 
+#include "bounds.h"
 #include "codec.h"
 #include "codec_shapes.h"
-#include "bounds.h"
 #include "msg_examples.h"
 #include "rng.h"
 

@@ -6,9 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bounds.h"
 #include "codec.h"
 #include "file.h"
-#include "bounds.h"
 #include "staging.h"
 
 static int set_up(void **state)

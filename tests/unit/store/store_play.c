@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bounds.h"
 #include "cmocka_all.h"
 #include "file.h"
-#include "bounds.h"
 
 void open_store(struct fixture *f)
 {

@@ -12,10 +12,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bounds.h"
 #include "check.h"
 #include "codec.h"
 #include "file.h"
-#include "bounds.h"
 #include "store_play.h"
 
 static void test_a_rebuilt_core_equals_the_live_one(void **state)

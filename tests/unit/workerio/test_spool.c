@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "file.h"
 #include "bounds.h"
+#include "file.h"
 #include "log.h"
 #include "records.h"
 #include "spool.h"
