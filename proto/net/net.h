@@ -19,11 +19,13 @@
 struct net;        /* a ZeroMQ context with its ZAP handler, on one loop */
 struct net_socket; /* a ROUTER or a DEALER */
 
-#define NET_PEER_BYTES_MAX 32
+/* Of an id that libzmq gives by itself. */
+#define NET_PEER_BYTES 5
 
-/* One connection of a ROUTER: valid until it reconnects, then it is another peer. */
+/* One connection of a ROUTER: valid until it reconnects, then it is another peer. Frames of who
+ * chose an id for himself are refused. */
 struct net_peer {
-    uint8_t id[NET_PEER_BYTES_MAX];
+    uint8_t id[NET_PEER_BYTES];
     uint8_t len;
 };
 
@@ -48,7 +50,7 @@ void net_revoke(struct net *net, const struct net_public_key *key);
 /* What came in since net_new. */
 struct net_counts {
     uint64_t frames_received;    /* handed to a receive callback */
-    uint64_t frames_refused;     /* multi-part, too large, or of a revoked key */
+    uint64_t frames_refused;     /* multi-part, too large, of a revoked key or a self-given id */
     uint64_t handshakes_refused; /* keys that are not allowed on the socket they tried */
 };
 struct net_counts net_counts(const struct net *net);

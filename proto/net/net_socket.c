@@ -78,6 +78,13 @@ int net_receive_parts(void *zmq, void *parts_out, int parts_max)
     return count;
 }
 
+/* The ids that libzmq gives: a zero and a number. A peer may ask for another one (ZMQ_ROUTING_ID),
+ * which then stays the same over its connections and has whatever length it likes. */
+static bool is_own_id(zmq_msg_t *id)
+{
+    return zmq_msg_size(id) == NET_PEER_BYTES && *(const uint8_t *)zmq_msg_data(id) == 0;
+}
+
 static void router_frame(struct net_socket *socket, zmq_msg_t *id, zmq_msg_t *frame)
 {
     struct net *net = socket->net;
@@ -85,7 +92,7 @@ static void router_frame(struct net_socket *socket, zmq_msg_t *id, zmq_msg_t *fr
     const char *key = zmq_msg_gets(frame, "User-Id");
     const struct net_allowed *who = key ? net_auth_find(net, key) : NULL;
     const size_t len = zmq_msg_size(frame);
-    if (!who || len > socket->frame_bytes_max || zmq_msg_size(id) > sizeof peer.id) {
+    if (!who || len > socket->frame_bytes_max || !is_own_id(id)) {
         net->counts.frames_refused++;
         return;
     }

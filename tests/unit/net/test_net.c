@@ -354,6 +354,46 @@ static void test_multi_part_frames_are_refused(void **state)
     net_pair_close(&pair);
 }
 
+/* Ids of connections are ours to give: one that a peer chose would be no fence, and has any length.
+ */
+static void test_who_names_itself_is_refused(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"m", "me", "abcde", "longer than any of ours"};
+    struct net_pair pair;
+    struct net_seen server = {0};
+    struct net_seen good;
+    int linger_ms = 0;
+    net_pair_open(&pair);
+    struct net_socket *router = net_pair_router(&pair, BOTH, FRAME_MAX, net_seen_receive, &server);
+    void *context = zmq_ctx_new();
+    void *raw[sizeof names / sizeof *names];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        raw[i] = zmq_socket(context, ZMQ_DEALER);
+        zmq_setsockopt(raw[i], ZMQ_LINGER, &linger_ms, sizeof linger_ms);
+        zmq_setsockopt(raw[i], ZMQ_ROUTING_ID, names[i], strlen(names[i]));
+        zmq_setsockopt(raw[i], ZMQ_CURVE_SERVERKEY, pair.server.public_key.z85, 41);
+        zmq_setsockopt(raw[i], ZMQ_CURVE_PUBLICKEY, pair.worker.public_key.z85, 41);
+        zmq_setsockopt(raw[i], ZMQ_CURVE_SECRETKEY, pair.worker.secret_z85, 41);
+        assert_int_equal(zmq_connect(raw[i], net_endpoint(router)), 0);
+        zmq_send(raw[i], "frame", 5, 0);
+    }
+    struct net_socket *dealer = net_pair_dealer(&pair, router, &pair.client, FRAME_MAX, &good);
+    net_pair_run_until(&pair, &good.is_connected);
+    for (int i = 0; i < 500 && net_counts(pair.server_net).frames_refused < 4; i++) {
+        const size_t before = server.frames;
+        dealer_send(dealer, "still here", 10);
+        net_pair_run_until_count(&pair, &server.frames, before + 1);
+        assert_int_equal(server.last_len, 10);
+        assert_int_equal(server.peer.len, 5);
+    }
+    assert_int_equal(net_counts(pair.server_net).frames_refused, 4);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        zmq_close(raw[i]);
+    zmq_ctx_term(context);
+    net_pair_close(&pair);
+}
+
 static int tcp_connect(const char *endpoint)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
@@ -649,6 +689,7 @@ int main(void)
         cmocka_unit_test(test_key_allowed_later_gets_in),
         cmocka_unit_test(test_allow_checks_its_arguments),
         cmocka_unit_test(test_huge_frame_drops_only_its_sender),
+        cmocka_unit_test(test_who_names_itself_is_refused),
         cmocka_unit_test(test_multi_part_frames_are_refused),
         cmocka_unit_test(test_raw_bytes_disturb_nobody),
         cmocka_unit_test(test_vanished_peer_is_not_found),
