@@ -125,7 +125,9 @@ static void send_all(struct server *server)
 static void forget_turn(struct server *server)
 {
     server->in_turn = false;
-    uv_idle_stop(&server->turn_end);
+    if (!server->stopping) { /* else the handle waits to close everything */
+        uv_idle_stop(&server->turn_end);
+    }
     arena_release(&server->frames);
     arena_release(&server->answers);
 }

@@ -1,0 +1,102 @@
+/* The life of a server in this process: however its turns fall, being told to stop ends it. */
+#include "cmocka_all.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "file.h"
+#include "net_keys.h"
+#include "server_state.h"
+
+/* Only a hang takes so long. */
+#define PATIENCE_MS 20000
+
+struct world {
+    char dir[64], keys[96];
+    uv_loop_t loop;
+    uv_timer_t patience;
+    struct server *server;
+};
+
+static int set_up(void **state)
+{
+    struct world *w = calloc(1, sizeof *w);
+    struct err err;
+    assert_non_null(w);
+    snprintf(w->dir, sizeof w->dir, "/tmp/triad-test-server-XXXXXX");
+    assert_non_null(mkdtemp(w->dir));
+    snprintf(w->keys, sizeof w->keys, "%s/keys", w->dir);
+    assert_int_equal(file_mkdirs(w->keys, 0700, &err), ERR_OK);
+    assert_int_equal(net_server_keys_init(w->keys, &err), ERR_OK);
+    uv_loop_init(&w->loop);
+    const struct server_options options = {
+        .state_dir = w->dir, .listen = "127.0.0.1", .keys_dir = w->keys, .version = "test"};
+    assert_int_equal(server_new(&w->loop, &options, &w->server, &err), ERR_OK);
+    *state = w;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *w = *state;
+    struct err err;
+    (void)!file_remove_tree(w->dir, &err);
+    free(w);
+    return 0;
+}
+
+static void on_patience_lost(uv_timer_t *timer)
+{
+    uv_stop(timer->loop);
+}
+
+/* The server has been told to stop: the loop must run out of handles. */
+static enum err_code run_to_the_end(struct world *w, struct err *err)
+{
+    uv_timer_init(&w->loop, &w->patience);
+    uv_timer_start(&w->patience, on_patience_lost, PATIENCE_MS, 0);
+    uv_unref((uv_handle_t *)&w->patience);
+    assert_int_equal(uv_run(&w->loop, UV_RUN_DEFAULT), 0); /* else handles are open still */
+    uv_close((uv_handle_t *)&w->patience, NULL);
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+    enum err_code code = server_free(w->server, err);
+    assert_int_equal(uv_loop_close(&w->loop), 0);
+    return code;
+}
+
+/* As when a client stops the coordinator while a copy or a sweep has its slices between turns. */
+static void test_a_turn_that_ends_early_does_not_undo_a_stop(void **state)
+{
+    struct world *w = *state;
+    struct err err;
+    turn_begin(w->server);
+    server_stop(w->server);
+    turn_finish(w->server);
+    assert_int_equal(run_to_the_end(w, &err), ERR_OK);
+}
+
+/* Damage that a commit finds ends the process; its turn ends afterwards. */
+static void test_damage_at_the_end_of_a_turn_ends_the_server(void **state)
+{
+    struct world *w = *state;
+    struct err damage, err;
+    (void)!err_set(&damage, ERR_CORRUPT, "the database is damaged");
+    turn_begin(w->server);
+    turn_trouble(w->server, &damage);
+    turn_finish(w->server);
+    assert_int_equal(run_to_the_end(w, &err), ERR_CORRUPT);
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_turn_that_ends_early_does_not_undo_a_stop, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_damage_at_the_end_of_a_turn_ends_the_server, set_up,
+                                        tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
