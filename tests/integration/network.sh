@@ -3,45 +3,35 @@
 # 200 ms of delay, 5 % loss, a partition, a cut of one direction only, a worker that comes back under another address,
 # a coordinator that moves. Work goes on or resumes; the table is the undisturbed one.
 
-if [ -z "${TRIAD_TEST_WORLD:-}" ]; then
-    as_root=(--user --map-root-user)
-    [ "$(id -u)" != 0 ] || as_root=()
-    unshare "${as_root[@]}" --mount --net sh -c 'ip tuntap add mode tun name probe && mount -t tmpfs tmpfs /mnt' 2>/dev/null ||
-        { echo "SKIP: neither as root nor in a user namespace may hosts and TUN devices be made here"; exit 77; }
-    TRIAD_TEST_WORLD=private exec unshare "${as_root[@]}" --mount --net --pid --fork --kill-child --mount-proc "$0"
-fi
+. "$(dirname "$0")/hosts_lib.sh"
+own_world "$@"
 . "$(dirname "$0")/lib.sh"
 bad_link=${TRIAD_BAD_LINK:?set by ctest}
 
-ip link set lo up
-mount -t tmpfs tmpfs /run
-mkdir -p /run/netns
-ip netns add c
-ip netns add w
-echo "127.0.0.1 localhost
-10.78.0.1 coordinator-host" >"$work/hosts"
-mount --bind "$work/hosts" /etc/hosts
+make_world
+make_host c
+make_host w
+echo "10.78.0.1 coordinator-host" >>"$work/hosts"
 mkfifo "$work/orders"
 "$bad_link" c 10.78.0.1/24 w 10.78.0.2/24 7 <"$work/orders" >"$work/link.log" 2>&1 &
 pids+=("$!")
 exec 9>"$work/orders"
 wait_for 60 grep -q ready "$work/link.log"
 order() { echo "$*" >&9; sleep 0.2; }
-# What runs on host c or w; the person sits at the coordinator.
-on() { local host=$1; shift; ip netns exec "$host" "$@"; }
+# The person sits at the coordinator.
 at() { on c timeout 280 "$TRIAD_BIN/triad" "$@"; }
 
 calm "$manifest"
 
 start_coordinator_at() {
-    daemon "$work/coordinator.log" ip netns exec c "$TRIAD_BIN/triad-coordinator" --state "$state" --keys "$state/keys" \
+    daemon_on c "$work/coordinator.log" "$TRIAD_BIN/triad-coordinator" --state "$state" --keys "$state/keys" \
         --listen 0.0.0.0 --advertise coordinator-host --worker-port 7001 --client-port 7002 --data-port 7003 \
         --heartbeat-ms 500 --lease-ms 4000
     coordinator=${pids[-1]}
     wait_for 60 at coordinator info --state "$state"
 }
 start_worker_at() {
-    daemon "$work/$1.log" ip netns exec w "$TRIAD_BIN/triad-worker" --access "$state/worker.access" --dir "$state-$1" --name "$1" \
+    daemon_on w "$work/$1.log" "$TRIAD_BIN/triad-worker" --access "$state/worker.access" --dir "$state-$1" --name "$1" \
         --threads 1 --grace 3
     worker=${pids[-1]}
 }

@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # One training on several ranks, started by mpiexec: the weights, optimizer and curves of one process, to the bit; also
 # when a rank dies of kill -9, when the worker does, and when the job is cancelled and tried again. No rank outlives its attempt.
+# usage: ranks.sh [openmpi|mpich]      with that MPI; otherwise with the one the build found
 . "$(dirname "$0")/lib.sh"
-command -v mpiexec >/dev/null || skip "there is no mpiexec here (Debian: openmpi-bin)"
+. "$(dirname "$0")/ranks_lib.sh"
 [ "$(nproc)" -ge 2 ] || skip "two ranks need two cores"
+[ $# = 0 ] || use_mpi "$1"
+command -v mpiexec >/dev/null || skip "there is no mpiexec here (Debian: openmpi-bin)"
 "$TRIAD_BIN/triad-worker" ranks >"$work/ranks" || skip "$(cat "$work/ranks")"
 
 # Two families, and an adapter with dropout.
@@ -30,19 +33,10 @@ retry: {backoff_seconds: 0.1}
 YAML
 sed 's/ranks: 1}/ranks: 2}/' "$work/one.yaml" >"$work/two.yaml"
 
-outputs() {
-    triad job list --experiment ranks --state "$1" --output csv 2>/dev/null | cut -d, -f2,18,19 | sort
-    for job in llama/PT llama/ST gemma/PT; do
-        triad job show "$job" --state "$1" --output json 2>/dev/null >"$work/show"
-        field "$work/show" resume_step
-        field "$work/show" resume
-        triad curves "$job" --state "$1" --output csv 2>/dev/null | cut -d, -f2,5,6,7
-    done
-}
+job=llama/PT
+jobs=(llama/PT llama/ST gemma/PT)
 calm "$work/one.yaml"
 outputs "$work/calm" >"$work/calm.outputs"
-ranks_alive() { pgrep -f "^[^ ]*/triad-worker rank --folder $work/" || true; }
-no_ranks() { [ -z "$(ranks_alive)" ]; }
 
 note "ranks must divide the shards"
 sed 's/ranks: 1}/ranks: 8}/' "$work/one.yaml" >"$work/eight.yaml"
@@ -62,29 +56,24 @@ wait_for 60 has_ended "$worker"
 
 note "kill -9 of a rank after a checkpoint"
 start_worker "$state" wide --threads 2
-stopped_above_zero() {
-    show llama/PT && [ "$(field "$work/show" resume_step)" -gt 0 ] && [ "$(ranks_alive | wc -l)" -ge 2 ]
-}
-wait_for 120 stopped_above_zero
+wait_for 120 past_step 0 2
 kill -9 "$(ranks_alive | tail -n 1)"
-failed_once() { show llama/PT && [ "$(field "$work/show" epoch | sort -n | tail -n 1)" -ge 2 ]; }
-wait_for 60 failed_once
-grep -q 'signal 9' "$work/show" || { cat "$work/show"; fail "nobody says what a rank died of"; }
+wait_for 60 epoch_above 1
+names_signal 9
 
 note "kill -9 of the worker: its ranks go with it"
-two_ranks() { [ "$(ranks_alive | wc -l)" -ge 2 ]; }
-wait_for 60 two_ranks
+wait_for 60 ranks_are 2
 kill_hard "$worker"
 wait_for 20 no_ranks
 start_worker "$state" wide --threads 2
-wait_for 60 two_ranks
+wait_for 60 ranks_are 2
 
 note "cancelled and tried again"
 triad job cancel llama/PT 2>/dev/null
 wait_for 30 no_ranks
 triad submit "$work/two.yaml" 2>/dev/null
 expect_status 0 triad watch ranks --timeout 300s
-[ -z "$(ranks_alive)" ] || fail "ranks are left"
+no_ranks || fail "ranks are left"
 same_report ranks
 kill "$worker"
 triad coordinator stop 2>/dev/null || true # that it ends is what counts

@@ -1,9 +1,18 @@
 #!/usr/bin/env bash
 # One training on four ranks in a Slurm allocation that Triad asked for, started by srun: the bits of one process, also
 # when a rank dies of kill -9, when its keeper does, and when the allocation is pre-empted. Nothing is left behind.
+# usage: ranks_slurm.sh 1|2 [openmpi|mpich]      so many nodes; two are hosts with names, addresses, /tmp and memory of their
+#                                                own, and the second sees nothing of the coordinator's folder
+nodes=${1:?usage: ranks_slurm.sh 1|2 [openmpi|mpich]}
+mpi=${2:-openmpi}
+. "$(dirname "$0")/hosts_lib.sh"
+[ "$nodes" = 1 ] || own_world "$@"
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/slurm_lib.sh"
-[ -f "$TRIAD_BIN/../lib/triad-mpi.so" ] || skip "this build has no MPI (Debian: libopenmpi-dev)"
+. "$(dirname "$0")/ranks_lib.sh"
+[ "$nodes" = 1 ] || make_world
+use_mpi "$mpi"
+declare -A protocols=([openmpi]=pmix [mpich]=pmi2)
 
 cat >"$work/one.yaml" <<'YAML'
 experiment: ranks
@@ -20,25 +29,31 @@ resources: {train: {threads: 1, ranks: 1}}
 retry: {backoff_seconds: 0.1}
 YAML
 sed 's/ranks: 1}/ranks: 4}/' "$work/one.yaml" >"$work/four.yaml"
-outputs() {
-    triad job list --experiment ranks --state "$1" --output csv 2>/dev/null | cut -d, -f2,18,19 | sort
-    triad job show qwen/PT --state "$1" --output json 2>/dev/null >"$work/show"
-    field "$work/show" resume_step
-    field "$work/show" resume
-    triad curves qwen/PT --state "$1" --output csv 2>/dev/null | cut -d, -f2,5,6,7
-}
+job=qwen/PT
+jobs=(qwen/PT)
 calm "$work/one.yaml"
 outputs "$work/calm" >"$work/calm.outputs"
 
-start_slurm 4 MpiDefault=pmix
 state=$work/state
 export TRIAD_STATE=$state
-start_coordinator "$state" --heartbeat-ms 500 --lease-ms 6000
-ranks_alive() { pgrep -f "^[^ ]*/triad-worker rank --folder $work/" || true; }
-no_ranks() { [ -z "$(ranks_alive)" ]; }
-four_ranks() { [ "$(ranks_alive | wc -l)" = 4 ]; }
-step_above() { show qwen/PT && [ "$(field "$work/show" resume_step)" -gt "$1" ] && four_ranks; }
-epoch_above() { show qwen/PT && [ "$(field "$work/show" epoch | sort -n | tail -n 1)" -gt "$1" ]; }
+mkdir "$state"
+if [ "$nodes" = 1 ]; then
+    start_slurm 4 "MpiDefault=${protocols[$mpi]}"
+    start_coordinator "$state" --heartbeat-ms 500 --lease-ms 6000
+else
+    unseen=$state start_slurm_on_hosts 2 "MpiDefault=${protocols[$mpi]}"
+    triad keys init 2>/dev/null
+    daemon_on head "$work/coordinator.log" "$TRIAD_BIN/triad-coordinator" --state "$state" --keys "$state/keys" \
+        --listen 0.0.0.0 --advertise head --heartbeat-ms 500 --lease-ms 6000
+    coordinator=${pids[-1]}
+    wait_for 60 triad coordinator info
+fi
+four_at_work() { ranks_are 4 && pairs_are_apart; }
+# With two nodes there are two of them on each; who is where is told by its network.
+on_second() { ranks_alive | while read -r pid; do [ "$(host_of "$pid")" != n2 ] || echo "$pid"; done; }
+pairs_are_apart() { [ "$nodes" = 1 ] || [ "$(on_second | wc -l)" = 2 ]; }
+# Of those on the second node, where the worker is not, one.
+a_victim() { { [ "$nodes" = 1 ] && ranks_alive || on_second; } | tail -n 1; }
 
 note "a queue of one task is of no use to it, one of four is"
 triad submit "$work/four.yaml" 2>/dev/null
@@ -46,16 +61,18 @@ expect_status 0 triad alloc add slurm --name narrow --cores 1 --time 10m --idle 
 says_no() { triad alloc show narrow 2>/dev/null | grep -q 'no runnable job fits'; }
 wait_for 30 says_no
 expect_status 0 triad alloc add slurm --name wide --cores 1 --ranks 4 --time 10m --max-workers 1 --backlog 1 --idle 20s
-wait_for 90 four_ranks
+wait_for 90 four_at_work
 
 note "kill -9 of a rank"
-wait_for 60 step_above 0
-kill -9 "$(ranks_alive | tail -n 1)"
+wait_for 60 past_step 0 4
+[ "$nodes" = 1 ] || ! nsenter --mount --target "$(a_victim)" test -e "$state/worker.access" ||
+    fail "the second node sees the coordinator's folder"
+kill -9 "$(a_victim)"
 wait_for 60 epoch_above 1
-grep -q 'signal 9' "$work/show" || { cat "$work/show"; fail "nobody says what a rank died of"; }
+names_signal 9
 
 note "kill -9 of the process that keeps them: all ranks go"
-wait_for 60 four_ranks
+wait_for 60 four_at_work
 pgrep -f 'srun --ntasks=4' >"$work/sruns"
 keeper=$(ps -o ppid= -p "$(head -n 1 "$work/sruns")" | tr -d ' ')
 ranks_alive >"$work/before"
@@ -64,11 +81,11 @@ others() { ! ranks_alive | grep -qxFf "$work/before"; }
 wait_for 30 others
 
 note "the allocation is cancelled from outside, as by pre-emption"
-epoch=$(show qwen/PT && field "$work/show" epoch | sort -n | tail -n 1)
-wait_for 60 four_ranks
+before=$(epoch)
+wait_for 60 four_at_work
 scancel "$(squeue -h -t running -o %i | head -n 1)"
 wait_for 60 no_ranks
-wait_for 90 epoch_above "$epoch"
+wait_for 90 epoch_above "$before"
 expect_status 0 triad alloc remove narrow
 # The evaluation is one process's work: the four-task worker does it, since it is there.
 expect_status 0 triad watch ranks --timeout 240s

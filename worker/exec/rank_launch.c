@@ -346,8 +346,19 @@ static enum err_code pass_on(struct keeper *k, bool (*should_stop)(void), struct
     }
 }
 
-/* The launcher's end is ours: what a rank died of (shells and launchers say 128 + the signal) is
- * what the agent shall see. */
+/* The signal a rank died of, in the launcher's words: its own end, 128 + the signal (srun, Open MPI,
+ * shells), or the signal itself (MPICH), which is no status of a rank: those are 0 to 2. */
+static int signal_of(int status)
+{
+    if (WIFSIGNALED(status))
+        return WTERMSIG(status);
+    const int number = WEXITSTATUS(status) > 128 ? WEXITSTATUS(status) - 128
+                       : WEXITSTATUS(status) > 2 ? WEXITSTATUS(status)
+                                                 : 0;
+    return number < NSIG ? number : 0;
+}
+
+/* The launcher's end is ours: what a rank died of is what the agent shall see. */
 static enum err_code end_as_they_did(struct keeper *k, struct err *err)
 {
     const int64_t until_ms = clock_mono_ms() + LEAVE_MS;
@@ -360,10 +371,8 @@ static enum err_code end_as_they_did(struct keeper *k, struct err *err)
                        LEAVE_MS / 1000);
     if (WIFEXITED(k->status) && WEXITSTATUS(k->status) == 0)
         return ERR_OK;
-    const int number = WIFSIGNALED(k->status)         ? WTERMSIG(k->status)
-                       : WEXITSTATUS(k->status) > 128 ? WEXITSTATUS(k->status) - 128
-                                                      : 0;
-    if (number > 0 && number < NSIG) {
+    const int number = signal_of(k->status);
+    if (number > 0) {
         fprintf(stderr, "a rank died of signal %d (%s), and all others with it\n", number,
                 strsignal(number));
         sigset_t all;

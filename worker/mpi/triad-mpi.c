@@ -55,6 +55,7 @@ int triad_mpi_begin(int *rank, int *count)
 int triad_mpi_exchange(int peer, const void *out, size_t out_len, void *in, size_t in_len)
 {
     MPI_Request requests[2];
+    MPI_Status statuses[2];
     int count = 0, done = 0;
     const time_t begin = time(NULL);
     if (out_len > INT_MAX || in_len > INT_MAX)
@@ -66,7 +67,7 @@ int triad_mpi_exchange(int peer, const void *out, size_t out_len, void *in, size
                                  &requests[count++]) != MPI_SUCCESS)
         return -1;
     for (long looks = 0; count > 0; looks++) {
-        if (MPI_Testall(count, requests, &done, MPI_STATUSES_IGNORE) != MPI_SUCCESS)
+        if (MPI_Testall(count, requests, &done, statuses) != MPI_SUCCESS)
             return -1;
         if (done)
             return 0;
