@@ -346,8 +346,8 @@ static enum err_code pass_on(struct keeper *k, bool (*should_stop)(void), struct
     }
 }
 
-/* The signal a rank died of, in the launcher's words: its own end, 128 + the signal (srun, Open MPI,
- * shells), or the signal itself (MPICH), which is no status of a rank: those are 0 to 2. */
+/* The signal a rank died of, in the launcher's words: its own end, 128 + the signal (srun, Open
+ * MPI, shells), or the signal itself (MPICH), which is no status of a rank: those are 0 to 2. */
 static int signal_of(int status)
 {
     if (WIFSIGNALED(status))
