@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "claim.h"
 #include "core_act.h"
 #include "core_memory.h"
 #include "core_plan.h"
@@ -72,6 +73,10 @@ void core_free(struct core *core)
         core_memory_free(core->terms[i]->labels);
         core_memory_free(core->terms[i]);
     }
+    for (size_t i = 0; i < core->claim_count; i++) {
+        core_memory_free(core->claims[i]->wanted_by);
+        core_memory_free(core->claims[i]);
+    }
     for (size_t i = 0; i < core->experiment_count; i++) {
         core_memory_free(core->experiment_list[i]->name);
         core_memory_free(core->experiment_list[i]->numeric_class);
@@ -84,6 +89,7 @@ void core_free(struct core *core)
     core_memory_free(core->experiment_list);
     core_memory_free(core->shapes);
     core_memory_free(core->terms);
+    core_memory_free(core->claims);
     digest_map_release(&core->jobs);
     digest_map_release(&core->experiments);
     digest_map_release(&core->worker_names);
@@ -136,7 +142,8 @@ enum err_code core_load_job(struct core *core, const struct core_job_row *row, s
         (held && *s->worker == '\0')) {
         return err_set(err, ERR_CORRUPT, "load job %.12s: its row contradicts itself", hex);
     }
-    struct job *job = job_new(core, row, plan_experiment(core, row->experiment));
+    struct experiment *queued_by = plan_experiment(core, row->experiment);
+    struct job *job = job_new(core, row, claim_of_row(core, row, queued_by));
     if (job == NULL) {
         return err_set(err, ERR_CORRUPT, "load job %.12s: it is there twice", hex);
     }

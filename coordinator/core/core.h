@@ -99,6 +99,9 @@ struct core_parent {
 struct core_job_row {
     struct core_job_state state;
     const char *experiment; /* whose numeric class it follows: the one that queued it last */
+    /* The experiments that want it; NULL: that one alone. (An empty list: none does.) */
+    const char *const *wanted_by;
+    size_t wanted_count;
     enum job_kind kind;
     uint32_t threads;
     uint64_t memory_bytes;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "claim.h"
 #include "core_plan.h"
 #include "job.h"
 #include "lease.h"
@@ -21,6 +22,7 @@ void act_cancel(struct core *core, const struct core_act *act)
                                               : output_printf(core, "cancelled: %s", act->reason);
     if (*act->experiment != '\0') {
         output_op(core, CORE_OP_UNWANT)->member.experiment = act->experiment;
+        claim_forget(core, plan_experiment(core, act->experiment));
     }
     uint64_t count = 0;
     for (size_t i = 0; i < act->job_count; i++) {
@@ -29,11 +31,10 @@ void act_cancel(struct core *core, const struct core_act *act)
             continue; /* ended meanwhile, or aborted by a parent cancelled just now */
         }
         if (job->attempt != NULL) {
-            lease_cancel(core, job, reason);
+            count += lease_cancel(core, job, reason);
         } else {
-            job_finish(core, job, JOB_CANCELLED, reason);
+            count += job_finish(core, job, JOB_CANCELLED, reason);
         }
-        count++;
     }
     answer_ok(core, act->request, count);
 }
@@ -79,11 +80,16 @@ void act_retry(struct core *core, const struct core_act *act)
         row.state.state = JOB_WAITING;
         row.state.attempts_spent = row.state.attempts_free = 0;
         row.state.failure_digest = row.state.failure_worker = row.state.failures = 0;
-        struct job *job = job_new(core, &row, plan_experiment(core, row.experiment));
-        if (job != NULL) {
-            job_changed(core, job);
-            count++;
+        struct experiment *queued_by = plan_experiment(core, row.experiment);
+        struct job *job = job_new(core, &row, claim_of_row(core, &row, queued_by));
+        if (job == NULL) {
+            continue;
         }
+        if (row.wanted_by != NULL && row.wanted_count == 0) {
+            plan_add_member(core, queued_by, job->order, false); /* somebody wants it again */
+        }
+        job_changed(core, job);
+        count++;
     }
     for (size_t i = 0; i < act->row_count; i++) {
         struct job *job = digest_map_get(&core->jobs, &act->rows[i].state.identity);

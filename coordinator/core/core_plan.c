@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "claim.h"
 #include "core_memory.h"
 #include "job.h"
 
@@ -172,6 +173,9 @@ static struct core_job_row waiting_row(struct core *core, const struct submissio
     };
     const struct core_job_row *former = final_row(s, &job->identity);
     if (former != NULL) {
+        row.experiment = former->experiment;
+        row.wanted_by = former->wanted_by;
+        row.wanted_count = former->wanted_count;
         row.state.order = former->state.order;
         row.state.epoch = former->state.epoch;
         row.state.resume = former->state.resume;
@@ -182,8 +186,8 @@ static struct core_job_row waiting_row(struct core *core, const struct submissio
     return row;
 }
 
-static void add_member(struct core *core, const struct experiment *experiment, uint64_t order,
-                       bool queues)
+void plan_add_member(struct core *core, const struct experiment *experiment, uint64_t order,
+                     bool queues)
 {
     struct core_op *op = output_op(core, CORE_OP_MEMBER);
     op->member =
@@ -194,20 +198,23 @@ static void add_job(struct core *core, const struct submission *s, const struct 
                     enum fate fate, struct experiment *experiment)
 {
     if (fate == FATE_SHARED) {
-        const struct job *known = digest_map_get(&core->jobs, &job->identity);
-        add_member(core, experiment, known->order, false);
+        struct job *known = digest_map_get(&core->jobs, &job->identity);
+        job_set_claim(core, known, claim_with(core, known->claim, experiment));
+        plan_add_member(core, experiment, known->order, false);
         return;
     }
     if (fate == FATE_REUSED) {
-        add_member(core, experiment, final_row(s, &job->identity)->state.order, false);
+        plan_add_member(core, experiment, final_row(s, &job->identity)->state.order, false);
         return;
     }
     struct core_job_row row = waiting_row(core, s, job);
-    struct job *queued = job_new(core, &row, experiment);
+    const struct claim *claim =
+        fate == FATE_NEW ? claim_alone(core, experiment) : claim_of_row(core, &row, experiment);
+    struct job *queued = job_new(core, &row, claim_with(core, claim, experiment));
     ASSERT(queued != NULL);
     struct core_op *op = output_op(core, fate == FATE_NEW ? CORE_OP_JOB_NEW : CORE_OP_JOB_TERMS);
     op->job_new = (struct core_op_job_new){.order = queued->order, .job = job};
-    add_member(core, experiment, queued->order, true);
+    plan_add_member(core, experiment, queued->order, true);
     job_changed(core, queued);
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "claim.h"
 #include "core_memory.h"
 #include "core_state.h"
 #include "job.h"
@@ -120,7 +121,7 @@ size_t core_demand(const struct core *core, struct core_demand *out, size_t max)
     size_t count = 0;
     for (size_t i = 0; i < core->shape_count && count < max; i++) {
         const struct shape *shape = core->shapes[i];
-        if (!shape->experiment->paused) {
+        if (claim_payer(core, shape->claim) != NULL) {
             out[count++] = (struct core_demand){.threads = shape->threads,
                                                 .memory_bytes = shape->memory_asked,
                                                 .time_limit_s = shape->terms->time_limit_s,
@@ -170,11 +171,21 @@ static void dump_attempt(const struct job *job, struct strbuf *out)
                   attempt->next[STREAM_LOG], attempt->items, digest_hex(&digest, hex));
 }
 
+static void dump_claim(const struct claim *claim, struct strbuf *out)
+{
+    strbuf_printf(out, "  queued by %s, wanted by", claim->queued_by->name);
+    for (size_t i = 0; i < claim->wanted_count; i++) {
+        strbuf_printf(out, " %s", claim->wanted_by[i]->name);
+    }
+    strbuf_puts(out, "\n");
+}
+
 static void dump_job(const struct job *job, struct strbuf *out)
 {
     char hex[DIGEST_HEX_SIZE];
-    strbuf_printf(out, "job %" PRIu64 " %s %s of %s\n", job->order, digest_hex(&job->identity, hex),
-                  job_state_name(job->state), job->experiment->name);
+    strbuf_printf(out, "job %" PRIu64 " %s %s\n", job->order, digest_hex(&job->identity, hex),
+                  job_state_name(job->state));
+    dump_claim(job->claim, out);
     strbuf_printf(out, "  kind %d threads %u memory %" PRIu64 " items %" PRIu64 " priority %d\n",
                   (int)job->kind, job->threads, job->memory_asked, job->items_expected,
                   job->priority);
@@ -293,8 +304,9 @@ static void check_experiments(const struct core *core, struct job *const *jobs)
     for (size_t e = 0; e < core->experiment_count; e++) {
         uint32_t threads = 0;
         for (size_t i = 0; i < core->jobs.count; i++) {
-            const bool mine = jobs[i]->experiment == core->experiment_list[e];
-            threads += mine && jobs[i]->attempt != NULL ? jobs[i]->attempt->threads : 0;
+            const struct attempt *attempt = jobs[i]->attempt;
+            const bool mine = attempt != NULL && attempt->payer == core->experiment_list[e];
+            threads += mine ? attempt->threads : 0;
         }
         ASSERT(core->experiment_list[e]->threads_busy == threads);
     }

@@ -1,5 +1,6 @@
 /* What the core remembers; private to this folder. Who changes what:
  *   job.c      job.state, through its table        ready.c     the ordered set of startable jobs
+ *   claim.c    who wants a job
  *   lease.c    attempts, threads in use            retry.c     budgets, failures, back-offs
  *   session.c  workers, hosts                      streams.c   batches and checkpoints
  *   results.c  results                             core_plan.c submission, cancelling, retrying
@@ -18,10 +19,18 @@ struct experiment {
     char *name;
     char *numeric_class; /* empty until its first lease fixes it */
     bool paused;
-    int32_t priority; /* against other experiments */
-    uint32_t threads_busy;
-    uint64_t served; /* its latest lease: larger is later, as core.served_last counts */
-    size_t number;   /* in order of arrival */
+    int32_t priority;          /* against other experiments */
+    uint32_t threads_busy;     /* of the attempts that were given out for it */
+    uint64_t served;           /* its latest lease: larger is later, as core.served_last counts */
+    size_t number;             /* in order of arrival */
+    const struct claim *alone; /* of jobs that it alone wants; NULL: there were none yet */
+};
+
+/* Who wants a job (claim.h). */
+struct claim {
+    struct experiment *queued_by;  /* whose numeric class the job follows */
+    struct experiment **wanted_by; /* by name; at least one */
+    size_t wanted_count;
 };
 
 /* What a job asks for beside threads and memory, and what its failures cost. Few differ, so that
@@ -83,6 +92,7 @@ struct worker {
 /* An attempt under way. */
 struct attempt {
     struct worker *worker;
+    struct experiment *payer;                /* whose share of the threads it is */
     struct job *next_lease, *previous_lease; /* other leases of the worker */
     int64_t leased_ms;                       /* monotonic */
     uint64_t memory_bytes;                   /* taken of the worker's */
@@ -114,7 +124,7 @@ struct job {
     uint64_t order;
     enum job_kind kind;
     enum job_state state;
-    struct experiment *experiment;
+    const struct claim *claim;
     const struct terms *terms;
     uint32_t threads;
     uint64_t memory_asked;                 /* as planned */
@@ -151,7 +161,7 @@ struct job {
 
 /* Startable jobs that ask for the same: only the first few of a shape need a look per decision. */
 struct shape {
-    struct experiment *experiment;
+    const struct claim *claim;
     const struct terms *terms;
     uint32_t threads;
     uint64_t memory_asked, memory_bytes;
@@ -171,6 +181,8 @@ struct core {
     size_t experiment_count;
     struct terms **terms;
     size_t terms_count;
+    struct claim **claims;
+    size_t claim_count;
 
     struct digest_map worker_names;    /* digest of name → struct worker */
     struct digest_map worker_sessions; /* number → struct worker */

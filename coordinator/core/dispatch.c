@@ -3,7 +3,8 @@
  *      drain, its host is not in quarantine, it is of the experiment's numeric class, has the
  * labels, the threads, the memory and the time; the threads in use on a host never pass its cores.
  *   2. The experiment of the highest priority that is not paused; among equals the one with the
- *      fewest threads in use (max-min fairness), then the one that was served longest ago.
+ *      fewest threads in use (max-min fairness), then the one that was served longest ago. A job
+ *      that several want goes with the first of them.
  *   3. Within the experiment, the job of the highest priority.
  *   4. A job whose model the worker holds warm, then one whose model no worker holds, then others;
  *      a job that has just failed on this worker comes last, so that another may try it.
@@ -15,6 +16,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "claim.h"
 #include "labels.h"
 #include "lease.h"
 #include "ready.h"
@@ -141,7 +143,7 @@ static enum obstacle request_obstacle(const struct request *r, const struct work
 
 enum obstacle dispatch_obstacle(const struct job *job, const struct worker *worker, int64_t now_ms)
 {
-    const struct request r = {.experiment = job->experiment,
+    const struct request r = {.experiment = job->claim->queued_by,
                               .terms = job->terms,
                               .threads = job->threads,
                               .memory_asked = job->memory_asked,
@@ -153,16 +155,15 @@ enum obstacle dispatch_obstacle(const struct job *job, const struct worker *work
 static bool shape_fits(const struct core *core, const struct shape *shape,
                        const struct worker *worker)
 {
-    const struct request r = {.experiment = shape->experiment,
+    const struct request r = {.experiment = shape->claim->queued_by,
                               .terms = shape->terms,
                               .threads = shape->threads,
                               .memory_asked = shape->memory_asked,
                               .memory_bytes = shape->memory_bytes};
     const enum obstacle obstacle = request_obstacle(&r, worker, core->event->now_ms);
-    return (!shape->experiment->paused || core->fault == CORE_FAULT_IGNORE_PAUSE) &&
-           (obstacle == OBSTACLE_NONE ||
-            (obstacle == OBSTACLE_LABEL && core->fault == CORE_FAULT_IGNORE_LABELS &&
-             shape->threads <= dispatch_free_threads(worker)));
+    return obstacle == OBSTACLE_NONE ||
+           (obstacle == OBSTACLE_LABEL && core->fault == CORE_FAULT_IGNORE_LABELS &&
+            shape->threads <= dispatch_free_threads(worker));
 }
 
 /* ---- which one? ---- */
@@ -218,33 +219,22 @@ static struct choice best_of_shape(const struct core *core, const struct shape *
     return best;
 }
 
-/* A total order: rule 2. */
-static bool goes_first(const struct experiment *a, const struct experiment *b)
-{
-    if (a->priority != b->priority) {
-        return a->priority > b->priority;
-    }
-    if (a->threads_busy != b->threads_busy) {
-        return a->threads_busy < b->threads_busy;
-    }
-    return a->served != b->served ? a->served < b->served : a->number < b->number;
-}
-
 static struct job *choose(const struct core *core, const struct worker *worker)
 {
     const struct experiment *experiment = NULL;
     struct choice best = {.job = NULL};
     for (size_t i = 0; i < core->shape_count; i++) {
         const struct shape *shape = core->shapes[i];
-        if (experiment != NULL && experiment != shape->experiment &&
-            !goes_first(shape->experiment, experiment)) {
+        const struct experiment *payer = claim_payer(core, shape->claim);
+        if (payer == NULL ||
+            (experiment != NULL && experiment != payer && !claim_goes_first(payer, experiment))) {
             continue;
         }
         if (!shape_fits(core, shape, worker)) {
             continue;
         }
-        if (experiment != shape->experiment) {
-            experiment = shape->experiment;
+        if (experiment != payer) {
+            experiment = payer;
             best.job = NULL;
         }
         best = best_of_shape(core, shape, worker, best);

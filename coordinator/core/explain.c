@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "arena.h"
+#include "claim.h"
 #include "dispatch.h"
 #include "ready.h"
 
@@ -44,14 +45,16 @@ static enum obstacle nearest(const struct core *core, const struct job *job, int
 }
 
 /* A word for what is not about workers, or NULL. */
-static const char *own_reason(const struct job *job, const char **text_out)
+static const char *own_reason(const struct core *core, const struct job *job, const char **text_out)
 {
     if (job->parents_missing > 0) {
         *text_out = "a job that it depends on has not ended";
         return "Parents";
     }
-    if (job->experiment->paused) {
-        *text_out = "its experiment is paused: 'triad experiment resume'";
+    if (claim_payer(core, job->claim) == NULL) {
+        *text_out = job->claim->wanted_count == 1
+                        ? "its experiment is paused: 'triad experiment resume'"
+                        : "all experiments that want it are paused: 'triad experiment resume'";
         return "Paused";
     }
     if (job->timer.place > 0) {
@@ -64,7 +67,7 @@ static const char *own_reason(const struct job *job, const char **text_out)
 const char *dispatch_wait_reason(const struct core *core, const struct job *job, int64_t now_ms)
 {
     const char *text = NULL;
-    const char *word = own_reason(job, &text);
+    const char *word = own_reason(core, job, &text);
     return word != NULL ? word : obstacles[nearest(core, job, now_ms)].word;
 }
 
@@ -89,7 +92,7 @@ static const char *detail_of(const struct job *job, const struct worker *worker,
         return arena_strdup(arena, worker->host->quarantine);
     case OBSTACLE_CLASS:
         return arena_printf(arena, "%s, the experiment's is %s", worker->numeric_class,
-                            job->experiment->numeric_class);
+                            job->claim->queued_by->numeric_class);
     case OBSTACLE_LABEL:
         return arena_printf(arena, "it has '%s', the job wants '%s'", worker->labels,
                             job->terms->labels);
@@ -121,13 +124,14 @@ static const char *detail_of(const struct job *job, const struct worker *worker,
     return "it can take the job";
 }
 
-/* Startable jobs of the same experiment that go first. */
+/* Startable jobs for the same experiment that go first. */
 static uint64_t count_ahead(const struct core *core, const struct job *job)
 {
     uint64_t ahead = 0;
+    const struct experiment *payer = claim_payer(core, job->claim);
     for (size_t i = 0; i < core->shape_count; i++) {
         const struct shape *shape = core->shapes[i];
-        if (shape->experiment != job->experiment) {
+        if (claim_payer(core, shape->claim) != payer) {
             continue;
         }
         for (const struct job *at = ready_first(shape);
@@ -147,7 +151,7 @@ void core_explain(const struct core *core, const struct digest *identity, int64_
     if (job == NULL || job->state != JOB_WAITING) {
         return;
     }
-    out->word = own_reason(job, &out->text);
+    out->word = own_reason(core, job, &out->text);
     if (out->word != NULL) {
         out->backoff_ms = job->timer.place > 0 ? job->timer.at_ms - now_ms : 0;
         return;

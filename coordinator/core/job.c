@@ -35,8 +35,7 @@ bool job_may_follow(enum job_state from, enum job_state to)
     return (state_table[from].successors & BIT(to)) != 0;
 }
 
-struct job *job_new(struct core *core, const struct core_job_row *row,
-                    struct experiment *experiment)
+struct job *job_new(struct core *core, const struct core_job_row *row, const struct claim *claim)
 {
     const struct core_job_state *s = &row->state;
     ASSERT(!state_table[s->state].final);
@@ -49,7 +48,7 @@ struct job *job_new(struct core *core, const struct core_job_row *row,
         .order = s->order,
         .kind = row->kind,
         .state = s->state,
-        .experiment = experiment,
+        .claim = claim,
         .terms = terms_of(core, &row->retry, row->labels, row->time_limit_s, row->ranks),
         .threads = row->threads,
         .memory_asked = row->memory_bytes,
@@ -177,6 +176,22 @@ void job_settle(struct core *core, struct job *job)
     }
 }
 
+void job_set_claim(struct core *core, struct job *job, const struct claim *claim)
+{
+    if (claim == job->claim) {
+        return;
+    }
+    const bool is_ready = job->shape != NULL;
+    if (is_ready) {
+        ready_remove(core, job); /* it stands there among those that the same experiments want */
+    }
+    job->claim = claim;
+    if (is_ready) {
+        ready_insert(core, job);
+        core->dispatch_wanted = true;
+    }
+}
+
 /* One job's end, without its children's; appended to the queue whose end is `last`. */
 static struct job *finish_one(struct core *core, struct job *job, enum job_state state,
                               const char *reason, struct job *last)
@@ -222,14 +237,17 @@ static struct job *finish_child(struct core *core, struct parent_link *link,
 
 /* The descendants of an unsuccessful job are walked with a queue: no recursion as deep as a plan.
  */
-void job_finish(struct core *core, struct job *first, enum job_state state, const char *reason)
+uint64_t job_finish(struct core *core, struct job *first, enum job_state state, const char *reason)
 {
     struct job *last = finish_one(core, first, state, reason, NULL);
+    uint64_t count = 0;
     for (struct job *job = first; job != NULL; job = job->next_finished) {
         while (job->children != NULL) {
             last = finish_child(core, job->children, job, last);
         }
+        count++;
     }
+    return count;
 }
 
 void job_changed(struct core *core, struct job *job)

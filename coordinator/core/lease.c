@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "claim.h"
 #include "core_memory.h"
 #include "dispatch.h"
 #include "host.h"
@@ -17,18 +18,25 @@ static uint32_t own_ranks(const struct job *job)
     return job->terms->ranks > 1 ? job->terms->ranks : 0;
 }
 
-static void threads_take(struct job *job, struct worker *worker, uint32_t threads)
+static void threads_take(const struct attempt *attempt, struct worker *worker, uint32_t threads)
 {
     worker->threads_busy += threads;
     worker->host->threads_busy += threads;
-    job->experiment->threads_busy += threads;
+    attempt->payer->threads_busy += threads;
 }
 
-static void threads_give(struct job *job, struct worker *worker, uint32_t threads)
+static void threads_give(const struct attempt *attempt, struct worker *worker, uint32_t threads)
 {
     worker->threads_busy -= threads;
     worker->host->threads_busy -= threads;
-    job->experiment->threads_busy -= threads;
+    attempt->payer->threads_busy -= threads;
+}
+
+/* What runs goes on while all are paused who want it. */
+static struct experiment *payer_of(const struct core *core, const struct job *job)
+{
+    struct experiment *payer = claim_payer(core, job->claim);
+    return payer != NULL ? payer : job->claim->queued_by;
 }
 
 /* Give the job an attempt on the worker and take the threads and memory it needs. */
@@ -37,6 +45,7 @@ static void take(struct core *core, struct job *job, struct worker *worker, int6
     ASSERT(job->attempt == NULL);
     struct attempt *attempt = core_memory_array(1, sizeof *attempt);
     *attempt = (struct attempt){.worker = worker,
+                                .payer = payer_of(core, job),
                                 .leased_ms = now_ms,
                                 .progress_ms = now_ms,
                                 .memory_bytes = dispatch_memory_bytes(job, worker),
@@ -51,7 +60,7 @@ static void take(struct core *core, struct job *job, struct worker *worker, int6
     worker->leases = job;
     worker->lease_count++;
     worker->ranks_busy += own_ranks(job);
-    threads_take(job, worker, attempt->threads);
+    threads_take(attempt, worker, attempt->threads);
     worker->memory_busy += attempt->memory_bytes;
     core->lease_count++;
     job->attempt = attempt;
@@ -74,7 +83,7 @@ static void release(struct core *core, struct job *job)
     ASSERT(worker->lease_count > 0 && worker->threads_busy >= attempt->threads);
     worker->lease_count--;
     worker->ranks_busy -= own_ranks(job);
-    threads_give(job, worker, attempt->threads);
+    threads_give(attempt, worker, attempt->threads);
     worker->memory_busy -= attempt->memory_bytes;
     core->lease_count--;
     core_memory_free(attempt);
@@ -117,9 +126,9 @@ void lease_grant(struct core *core, struct job *job, struct worker *worker)
     job_settle(core, job);
     job->epoch++;
     job->started_ms = core->event->time_ms;
-    job->experiment->served = ++core->served_last;
     take(core, job, worker, core->event->now_ms);
-    fix_numeric_class(core, job->experiment, worker);
+    job->attempt->payer->served = ++core->served_last;
+    fix_numeric_class(core, job->claim->queued_by, worker);
     struct digest spot = spot_of(job);
     worker_set_spot(core, worker, &spot);
     struct core_op *op = output_op(core, CORE_OP_ATTEMPT_BEGIN);
@@ -144,9 +153,9 @@ void lease_measure(struct worker *worker)
 {
     worker->memory_busy = 0;
     for (struct job *job = worker->leases; job != NULL; job = job->attempt->next_lease) {
-        threads_give(job, worker, job->attempt->threads);
+        threads_give(job->attempt, worker, job->attempt->threads);
         job->attempt->threads = dispatch_threads(job, worker);
-        threads_take(job, worker, job->attempt->threads);
+        threads_take(job->attempt, worker, job->attempt->threads);
         job->attempt->memory_bytes = dispatch_memory_bytes(job, worker);
         worker->memory_busy += job->attempt->memory_bytes;
     }
@@ -275,13 +284,13 @@ void lease_revoke(struct core *core, const struct job *job, const char *reason)
                                     .reason = reason};
 }
 
-void lease_cancel(struct core *core, struct job *job, const char *reason)
+uint64_t lease_cancel(struct core *core, struct job *job, const char *reason)
 {
     lease_revoke(core, job, reason);
     job->outcome = OUTCOME_CANCELLED;
     close_attempt(core, job,
                   (struct core_op_attempt){.outcome = OUTCOME_CANCELLED, .reason = reason});
-    job_finish(core, job, JOB_CANCELLED, reason);
+    return job_finish(core, job, JOB_CANCELLED, reason);
 }
 
 void lease_refuse(struct core *core, uint64_t session, const struct lease_key *key,

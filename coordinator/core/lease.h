@@ -27,8 +27,9 @@ void lease_commit(struct core *core, struct job *job, const struct msg_result *r
  * worker said, or NULL. */
 void lease_end(struct core *core, struct job *job, enum outcome outcome, const char *reason,
                const struct msg_result *result);
-/* A person ended it: the worker is told, the job is cancelled. */
-void lease_cancel(struct core *core, struct job *job, const char *reason);
+/* A person ended it: the worker is told, the job is cancelled. Returns how many jobs ended by it.
+ */
+uint64_t lease_cancel(struct core *core, struct job *job, const char *reason);
 
 /* Tell the holder to stop, if it can be told. */
 void lease_revoke(struct core *core, const struct job *job, const char *reason);

@@ -39,14 +39,13 @@ static struct shape *shape_of(struct core *core, const struct job *job)
 {
     for (size_t i = 0; i < core->shape_count; i++) {
         struct shape *s = core->shapes[i];
-        if (s->experiment == job->experiment && s->terms == job->terms &&
-            s->threads == job->threads && s->memory_asked == job->memory_asked &&
-            s->memory_bytes == job->memory_bytes) {
+        if (s->claim == job->claim && s->terms == job->terms && s->threads == job->threads &&
+            s->memory_asked == job->memory_asked && s->memory_bytes == job->memory_bytes) {
             return s;
         }
     }
     struct shape *s = core_memory_array(1, sizeof *s);
-    *s = (struct shape){.experiment = job->experiment,
+    *s = (struct shape){.claim = job->claim,
                         .terms = job->terms,
                         .threads = job->threads,
                         .memory_asked = job->memory_asked,

@@ -1,4 +1,4 @@
-/* The startable jobs, in order of priority and then submission, apart by shape (experiment,
+/* The startable jobs, in order of priority and then submission, apart by shape (who wants it,
  * threads, memory): a worker that cannot take one job of a shape cannot take any, so a decision
  * looks at a few jobs per shape however many wait. */
 #ifndef TRIAD_READY_H

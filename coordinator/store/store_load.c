@@ -5,7 +5,8 @@
 #include "check.h"
 #include "store_query.h"
 
-void job_row_read(struct query *q, struct arena *arena, struct core_job_row *out)
+void job_row_read(struct query *q, struct arena *arena, struct core_job_row *out,
+                  bool *is_shared_out)
 {
     struct core_job_state *s = &out->state;
     s->order = query_u64(q);
@@ -43,10 +44,11 @@ void job_row_read(struct query *q, struct arena *arena, struct core_job_row *out
     s->ended_ms = query_int(q);
     s->failures = query_u64(q);
     out->experiment = query_text(q, arena);
+    *is_shared_out = query_int(q) != 0;
 }
 
-enum err_code job_row_add_parents(struct store *store, struct arena *arena,
-                                  struct core_job_row *row, struct err *err)
+static enum err_code add_parents(struct store *store, struct arena *arena, struct core_job_row *row,
+                                 struct err *err)
 {
     struct query q = query_begin(
         store, "SELECT p.name, p.parent, j.state, j.artifact FROM job_parents p"
@@ -69,6 +71,42 @@ enum err_code job_row_add_parents(struct store *store, struct arena *arena,
         row->parent_count = count;
     }
     return code;
+}
+
+/* The experiments that want the job, in an array that doubles in the arena. */
+static enum err_code add_wanted_by(struct store *store, struct arena *arena,
+                                   struct core_job_row *row, struct err *err)
+{
+    struct query q = query_begin(
+        store, "SELECT e.name FROM experiment_jobs m JOIN experiments e ON e.id = m.experiment_id"
+               " WHERE m.job_id = ? AND m.wanted = 1");
+    query_bind_int(&q, (int64_t)row->state.order);
+    size_t capacity = 8;
+    size_t count = 0;
+    const char **names = arena_array(arena, capacity, sizeof *names);
+    bool more = false;
+    enum err_code code = query_next(&q, &more, err);
+    while (code == ERR_OK && more) {
+        if (count == capacity) {
+            const char **wider = arena_array(arena, 2 * capacity, sizeof *wider);
+            memcpy(wider, names, count * sizeof *names);
+            names = wider;
+            capacity *= 2;
+        }
+        names[count++] = query_text(&q, arena);
+        code = query_next(&q, &more, err);
+    }
+    query_end(&q);
+    row->wanted_by = names;
+    row->wanted_count = count;
+    return code;
+}
+
+enum err_code job_row_complete(struct store *store, struct arena *arena, bool is_shared,
+                               struct core_job_row *row, struct err *err)
+{
+    enum err_code code = add_parents(store, arena, row, err);
+    return code == ERR_OK && is_shared ? add_wanted_by(store, arena, row, err) : code;
 }
 
 static enum err_code add_next(struct store *store, struct core_job_row *row, struct err *err)
@@ -122,9 +160,9 @@ static enum err_code load_records(struct store *store, struct core *core,
 }
 
 static enum err_code load_job(struct store *store, struct core *core, struct arena *arena,
-                              struct core_job_row *row, struct err *err)
+                              bool is_shared, struct core_job_row *row, struct err *err)
 {
-    enum err_code code = job_row_add_parents(store, arena, row, err);
+    enum err_code code = job_row_complete(store, arena, is_shared, row, err);
     bool held = row->state.state == JOB_LEASED || row->state.state == JOB_RUNNING;
     if (code == ERR_OK && held) {
         code = add_next(store, row, err);
@@ -142,8 +180,9 @@ static enum err_code load_jobs(struct store *store, struct core *core, struct er
     while (code == ERR_OK && more) {
         struct arena arena = {0};
         struct core_job_row row = {0};
-        job_row_read(&q, &arena, &row);
-        code = load_job(store, core, &arena, &row, err);
+        bool is_shared = false;
+        job_row_read(&q, &arena, &row, &is_shared);
+        code = load_job(store, core, &arena, is_shared, &row, err);
         arena_release(&arena);
         code = code != ERR_OK ? code : query_next(&q, &more, err);
     }
@@ -248,9 +287,10 @@ enum err_code store_job_row(struct store *store, const struct digest *job, struc
         return err_set(err, ERR_NOT_FOUND, "job %.12s is not known", digest_hex(job, hex));
     }
     struct core_job_row row = {0};
-    job_row_read(&q, arena, &row);
+    bool is_shared = false;
+    job_row_read(&q, arena, &row, &is_shared);
     query_end(&q);
-    code = job_row_add_parents(store, arena, &row, err);
+    code = job_row_complete(store, arena, is_shared, &row, err);
     if (code == ERR_OK) {
         *out = row;
     }
@@ -390,6 +430,19 @@ static struct query retry_query(struct store *store, const struct digest *job, i
     return q;
 }
 
+/* A job that waits, runs or is done needs neither act. */
+static enum err_code check_act_fits(enum job_action action, enum job_state state, struct err *err)
+{
+    const bool is_ended_badly = job_state_is_final(state) && state != JOB_DONE;
+    if (action == ACTION_RELEASE && state != JOB_QUARANTINED) {
+        return err_set(err, ERR_CONFLICT, "the job is %s, not quarantined%s", job_state_name(state),
+                       is_ended_badly ? ": 'triad job retry' lets it wait anew" : "");
+    }
+    return is_ended_badly ? ERR_OK
+                          : err_set(err, ERR_CONFLICT, "the job is %s: there is nothing to retry",
+                                    job_state_name(state));
+}
+
 enum err_code store_jobs_to_retry(struct store *store, const struct msg_act *act,
                                   struct arena *arena, struct core_job_row **rows_out,
                                   size_t *count_out, struct err *err)
@@ -401,16 +454,7 @@ enum err_code store_jobs_to_retry(struct store *store, const struct msg_act *act
     } else {
         struct core_job_row row;
         code = store_job_row(store, &act->job, arena, &row, err);
-        if (code == ERR_OK &&
-            (row.state.state == JOB_DONE || !job_state_is_final(row.state.state))) {
-            code = err_set(err, ERR_CONFLICT, "the job is %s: there is nothing to retry",
-                           job_state_name(row.state.state));
-        } else if (code == ERR_OK && act->action == ACTION_RELEASE &&
-                   row.state.state != JOB_QUARANTINED) {
-            code = err_set(err, ERR_CONFLICT,
-                           "the job is %s, not quarantined: 'triad job retry' lets it wait anew",
-                           job_state_name(row.state.state));
-        }
+        code = code != ERR_OK ? code : check_act_fits(act->action, row.state.state, err);
     }
     if (code != ERR_OK) {
         return code;

@@ -119,10 +119,14 @@ void store_again_unpack(uint64_t packed, struct retry_policy *retry);
     "j.outcome,"                                                                                   \
     " j.failure_digest, j.failure_worker, j.worker, j.resume, j.resume_step, j.artifact,"          \
     " j.records, j.items, j.numeric_class, j.submitted_ms, j.started_ms, j.ended_ms,"              \
-    " j.failures, coalesce((SELECT name FROM experiments e WHERE e.id = j.experiment_id), '')"
-void job_row_read(struct query *q, struct arena *arena, struct core_job_row *out);
-/* Complete the row with its parents (and their ends). */
-NODISCARD enum err_code job_row_add_parents(struct store *store, struct arena *arena,
-                                            struct core_job_row *row, struct err *err);
+    " j.failures, coalesce((SELECT name FROM experiments e WHERE e.id = j.experiment_id), ''),"    \
+    " EXISTS (SELECT 1 FROM experiment_jobs m WHERE m.job_id = j.id"                               \
+    "  AND m.wanted = (m.experiment_id <> j.experiment_id))"
+/* `is_shared_out`: others than the experiment that queued it want it, or that one does not. */
+void job_row_read(struct query *q, struct arena *arena, struct core_job_row *out,
+                  bool *is_shared_out);
+/* Complete the row with its parents (and their ends), and with who wants it if it is shared. */
+NODISCARD enum err_code job_row_complete(struct store *store, struct arena *arena, bool is_shared,
+                                         struct core_job_row *row, struct err *err);
 
 #endif

@@ -74,6 +74,17 @@ static _Noreturn void exec_child(const struct local_child *child, const char *co
     _exit(127);
 }
 
+/* Of a log line "… failed error='TEXT'" the text; any other line as it is. */
+static const char *error_in_line(struct arena *arena, const char *line)
+{
+    static const char mark[] = " error='";
+    const char *begin = strstr(line, mark);
+    const size_t length = begin ? strlen(begin) : 0;
+    return length > sizeof mark && begin[length - 1] == '\''
+               ? arena_printf(arena, "%.*s", (int)(length - sizeof mark), begin + sizeof mark - 1)
+               : line;
+}
+
 static enum err_code wait_ready(struct local_child *child, int ready_fd, int ready_ms,
                                 struct err *err)
 {
@@ -97,7 +108,7 @@ static enum err_code wait_ready(struct local_child *child, int ready_fd, int rea
     if (rc == ERR_UNAVAILABLE) {
         local_stop(child, 0);
         err_set(err, rc, "start %s: it ended at once: %s", child->name,
-                local_last_line(&arena, child->log_path));
+                error_in_line(&arena, local_last_line(&arena, child->log_path)));
     }
     arena_release(&arena);
     return rc;

@@ -1,7 +1,9 @@
 #include "connection.h"
 #include "start.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -105,6 +107,19 @@ static enum err_code check_numbers(const struct cli *cli, const char *const *nam
     return rc;
 }
 
+/* What a socket can be bound to; whether this machine has the address, the system says. */
+static enum err_code check_listen(const char *listen, struct err *err)
+{
+    struct in_addr ignored;
+    if (!listen || strcmp(listen, "*") == 0 || inet_pton(AF_INET, listen, &ignored) == 1 ||
+        if_nametoindex(listen) != 0)
+        return ERR_OK;
+    return err_set(err, ERR_INVALID,
+                   "--listen wants an IPv4 address of this machine, a network interface or 0.0.0.0 "
+                   "for all, not '%s'",
+                   listen);
+}
+
 enum cli_exit verb_coordinator_start(struct cli *cli)
 {
     struct err err;
@@ -117,6 +132,7 @@ enum cli_exit verb_coordinator_start(struct cli *cli)
                                         .client_port = cli_value(cli, "client-port"),
                                         .data_port = cli_value(cli, "data-port")};
     if (check_numbers(cli, ports, sizeof ports / sizeof *ports, 0, 65535, &err) != ERR_OK ||
+        check_listen(options.listen, &err) != ERR_OK ||
         start_state_dir(cli, &options.state_dir, &err) != ERR_OK)
         return cli_fail(cli, &err);
     const char *keys = options.keys_dir ? options.keys_dir

@@ -25,7 +25,7 @@ static enum cli_exit act(struct cli *cli, struct msg_act what, const char *done,
 enum cli_exit verb_experiment_pause(struct cli *cli)
 {
     return act(cli, (struct msg_act){.action = ACTION_PAUSE},
-               "is paused: what runs goes on, nothing new starts", "was paused already");
+               "is paused: what runs goes on, nothing new starts for it", "was paused already");
 }
 
 enum cli_exit verb_experiment_resume(struct cli *cli)

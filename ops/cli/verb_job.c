@@ -252,6 +252,16 @@ enum cli_exit verb_job_logs(struct cli *cli)
     return rc == ERR_OK ? EXIT_OK : cli_fail(cli, &err);
 }
 
+/* A cancelled job takes those down that depend on it. */
+static const char *and_others(const struct msg_act *act, uint64_t count)
+{
+    const bool cancels = act->action == ACTION_CANCEL;
+    if (count == 0)
+        return cancels && *act->experiment ? ": nothing waits or runs that it alone wants"
+                                           : ": none was in a state for it";
+    return cancels && count > 1 ? ", counting those that depend on them" : "";
+}
+
 static enum cli_exit act(struct cli *cli, enum job_action action, const char *done_text)
 {
     struct err err;
@@ -286,7 +296,7 @@ static enum cli_exit act(struct cli *cli, enum job_action action, const char *do
     rows_add(&rows)[0].integer = (int64_t)reply.ok.count;
     if (cli->output == OUTPUT_TABLE)
         cli_note(cli, "%" PRIu64 " job%s %s%s", reply.ok.count, reply.ok.count == 1 ? "" : "s",
-                 done_text, reply.ok.count ? "" : ": none was in a state for it");
+                 done_text, and_others(&request.act, reply.ok.count));
     else
         rows_print(&rows, cli);
     return EXIT_OK;

@@ -33,6 +33,20 @@ static void print_submitted(struct cli *cli, const char *experiment, const struc
     rows_print(&rows, cli);
 }
 
+/* Submitting does not end a pause, which a person may have forgotten. */
+static enum err_code tell_paused(struct cli *cli, struct connection *c, const char *experiment,
+                                 struct err *err)
+{
+    struct msg reply;
+    const struct msg request = {.kind = MSG_GET_STATUS, .get_status = {.experiment = experiment}};
+    enum err_code rc = connection_call(c, &request, MSG_STATUS, &cli->arena, &reply, err);
+    for (size_t i = 0; rc == ERR_OK && i < reply.status.experiment_count; i++)
+        if (reply.status.experiments[i].paused)
+            cli_note(cli, "%s stays paused: 'triad experiment resume %s' lets its jobs start",
+                     experiment, experiment);
+    return rc;
+}
+
 enum cli_exit verb_submit(struct cli *cli)
 {
     struct err err;
@@ -51,6 +65,8 @@ enum cli_exit verb_submit(struct cli *cli)
         rc = submit_jobs(&c, &planned, dry_run, &cli->arena, &submitted, &err);
     if (rc == ERR_OK)
         print_submitted(cli, planned.plan.experiment, &submitted);
+    if (rc == ERR_OK && !wait) /* who waits is told by the watch */
+        rc = tell_paused(cli, &c, planned.plan.experiment, &err);
     if (rc == ERR_OK && wait) {
         struct progress progress;
         const struct watch_options options = {.experiment = planned.plan.experiment,

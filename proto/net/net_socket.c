@@ -251,9 +251,14 @@ static enum err_code router_setup(struct net_socket *socket,
         rc = set_text(zmq, ZMQ_CURVE_SECRETKEY, options->server->secret_z85, "secret key", err);
     if (rc != ERR_OK)
         return rc;
-    if (zmq_bind(zmq, options->endpoint) != 0)
-        return err_set(err, zmq_errno() == EADDRINUSE ? ERR_CONFLICT : ERR_UNAVAILABLE,
-                       "listen at '%s': %s", options->endpoint, zmq_strerror(zmq_errno()));
+    if (zmq_bind(zmq, options->endpoint) != 0) {
+        const int no = zmq_errno();
+        const bool is_elsewhere = no == ENODEV || no == EADDRNOTAVAIL;
+        return err_set(err, no == EADDRINUSE ? ERR_CONFLICT : ERR_UNAVAILABLE, "listen at '%s': %s",
+                       options->endpoint,
+                       is_elsewhere ? "that is no IPv4 address or network interface of this machine"
+                                    : zmq_strerror(no));
+    }
     size_t size = sizeof socket->endpoint;
     if (zmq_getsockopt(zmq, ZMQ_LAST_ENDPOINT, socket->endpoint, &size) != 0)
         return err_set(err, ERR_UNAVAILABLE, "listen at '%s': %s", options->endpoint,

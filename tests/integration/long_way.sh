@@ -14,6 +14,10 @@ limit_s=60 expect_status 4 triad worker start --state "$work/nowhere"
 said 'triad keys export'
 [ ! -e "$work/nowhere" ] || fail "a worker that could not start left a folder"
 expect_status 3 triad coordinator start --worker-port 99999
+expect_status 3 triad coordinator start --listen 999.1.1.1 --detach
+said 'IPv4 address'
+expect_status 5 triad coordinator start --listen 192.0.2.77 --detach # an address that no machine has
+said "listen at 'tcp://192.0.2.77.*no IPv4 address or network interface of this machine$"
 limit_s=60 expect_status 4 triad coordinator start --state "$work/nowhere"
 said 'triad keys init'
 
@@ -66,6 +70,7 @@ note "cancel and retry"
 sed 's/^experiment: tiny/experiment: other/; s/tokens: 60k/tokens: 5000k/' "$manifest" >"$work/other.yaml"
 expect_status 0 triad submit "$work/other.yaml"
 expect_status 0 triad job cancel --experiment other --reason "not today"
+said "^[79] jobs cancelled, counting"
 expect_status 6 triad watch other --timeout 60s
 expect_status 0 triad job list --experiment other --output csv
 said 'not today'

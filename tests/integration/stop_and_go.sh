@@ -25,6 +25,8 @@ explains toy/PT NoWorkers || fail "no worker is there and nobody says so"
 expect_status 0 triad experiment pause tiny
 start_worker "$TRIAD_STATE" short --threads 1 --time-limit 100 # a training may take 120 s: it does not fit
 wait_for 60 explains toy/PT Paused
+expect_status 0 triad submit "$work/asks.yaml" # ends no pause, and says so
+said "tiny stays paused"
 expect_status 7 triad watch tiny --timeout 1s # who waits for it is told why nothing happens
 said "tiny is paused"
 expect_status 0 triad experiment resume tiny
@@ -74,6 +76,6 @@ grep -qx 'tiny,0,9,0,0' "$work/out" || { cat "$work/out"; fail "the finished job
 expect_status 0 triad experiment priority tiny --priority 3
 expect_status 4 triad experiment pause nobody
 expect_status 9 triad job release toy/PT
-said 'not quarantined|nothing to retry'
+said 'the job is done, not quarantined'
 triad coordinator stop 2>/dev/null || true
 wait_for 60 has_ended "$coordinator"

@@ -147,6 +147,9 @@ static void count_waiting(struct sim *s)
         for (size_t r = 0; r < sizeof reasons / sizeof *reasons; r++)
             if (strcmp(word, reasons[r].word) == 0)
                 ++*(uint64_t *)(void *)((char *)&s->counters + reasons[r].offset);
+        if (strcmp(word, "Paused") == 0 && sim_is_wanted_now(s, i))
+            sim_fail(s, "%s waits as paused, and an experiment that is not wants it",
+                     s->jobs[i].label);
         if (strcmp(word, why.word) != 0 || (*word && !*why.text))
             sim_fail(s, "%s waits for '%s', explained as '%s': %s", s->jobs[i].label, word,
                      why.word, why.text);

@@ -77,6 +77,8 @@ void sim_server_commit(struct sim *s);
 void sim_server_step(struct sim *s, struct core_event *event);
 /* What the store holds of a job once the turn under way is committed. */
 const struct core_job_state *sim_server_state(const struct sim *s, int job);
+/* Does an experiment that is not paused want it, the turn under way included? (sim_told.c) */
+bool sim_is_wanted_now(const struct sim *s, int job);
 /* The connection is gone; the worker may hear of it or must find out by silence. */
 void sim_server_forget_peer(struct sim *s, struct sim_worker *w);
 

@@ -192,7 +192,14 @@ void sim_store_job_row(const struct sim *s, int index, struct arena *arena,
                                           .state = parent->state.state,
                                           .artifact = parent->state.artifact};
     }
+    const char **wanted_by = arena_array(arena, SIM_EXPERIMENTS, sizeof *wanted_by);
+    size_t wanted_count = 0;
+    for (int e = 0; e < SIM_EXPERIMENTS; e++)
+        if (row->wanted[e])
+            wanted_by[wanted_count++] = sim_experiment_name(e);
     *out = (struct core_job_row){.state = row->state,
+                                 .wanted_by = wanted_by,
+                                 .wanted_count = wanted_count,
                                  .experiment = sim_experiment_name(row->experiment),
                                  .kind = job->kind,
                                  .threads = job->threads,

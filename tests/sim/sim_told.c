@@ -296,15 +296,22 @@ static void check_heartbeat(struct sim *s, const struct step *step, const struct
 
 /* ---- the life of a lease ---- */
 
-/* The experiment whose settings a job follows, the turn under way included. */
-static int experiment_of(const struct sim *s, int job)
+bool sim_is_wanted_now(const struct sim *s, int job)
 {
     const struct core_output *turn = &s->server.turn;
-    for (size_t i = turn->op_count; i > 0; i--)
-        if (turn->ops[i - 1].kind == CORE_OP_MEMBER && turn->ops[i - 1].member.queues &&
-            turn->ops[i - 1].member.order == sim_server_state(s, job)->order)
-            return sim_experiment_index(turn->ops[i - 1].member.experiment);
-    return s->store.rows[job].experiment;
+    bool wanted[SIM_EXPERIMENTS];
+    memcpy(wanted, s->store.rows[job].wanted, sizeof wanted);
+    for (size_t i = 0; i < turn->op_count; i++) {
+        const struct core_op *op = &turn->ops[i];
+        if (op->kind == CORE_OP_UNWANT)
+            wanted[sim_experiment_index(op->member.experiment)] = false;
+        else if (op->kind == CORE_OP_MEMBER && op->member.order == sim_server_state(s, job)->order)
+            wanted[sim_experiment_index(op->member.experiment)] = true;
+    }
+    for (int e = 0; e < SIM_EXPERIMENTS; e++)
+        if (wanted[e] && !s->server.paused[e])
+            return true;
+    return false;
 }
 
 static void note_settings(struct sim *s, const struct core_op *op)
@@ -331,8 +338,8 @@ static void check_lease_begins(struct sim *s, const struct core_op_attempt *op)
     const int64_t need_ms = planned->time_limit_s > 30 ? planned->time_limit_s * 1000 : 30000;
     if (server->quarantined[holder])
         sim_fail(s, "%s goes to %s, whose host is in quarantine", planned->label, op->worker);
-    if (server->paused[experiment_of(s, job)])
-        sim_fail(s, "%s of a paused experiment goes to %s", planned->label, op->worker);
+    if (!sim_is_wanted_now(s, job))
+        sim_fail(s, "%s of paused experiments goes to %s", planned->label, op->worker);
     if (*planned->labels && strstr(s->workers[holder].labels, planned->labels) == NULL)
         sim_fail(s, "%s wants '%s' and goes to %s of '%s'", planned->label, planned->labels,
                  op->worker, s->workers[holder].labels);

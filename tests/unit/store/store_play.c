@@ -253,6 +253,21 @@ static struct msg random_message(struct rng *rng, struct actor *a, uint64_t work
     return m;
 }
 
+/* What "second" alone wants is cancelled; what it shares goes on for "first". */
+static enum err_code cancel_second(struct fixture *f, struct err *err)
+{
+    struct arena arena = {0};
+    struct core_event event = {
+        .kind = CORE_CANCEL, .peer = 9, .act = {.reason = "", .experiment = "second"}};
+    struct digest *jobs = NULL;
+    enum err_code code =
+        store_jobs_to_cancel(f->store, "second", &arena, &jobs, &event.act.job_count, err);
+    event.act.jobs = jobs;
+    code = code == ERR_OK ? step(f, event, err) : code == ERR_NOT_FOUND ? ERR_OK : code;
+    arena_release(&arena);
+    return code;
+}
+
 enum err_code try_random_turn(struct fixture *f, struct rng *rng, struct actor *actors,
                               struct err *err)
 {
@@ -287,6 +302,9 @@ enum err_code try_random_turn(struct fixture *f, struct rng *rng, struct actor *
             .drain = {.worker = "worker-0", .action = WORKER_RELEASE, .reason = ""}};
     }
     f->now_ms += (int64_t)rng_below(rng, 3000);
+    if (rng_below(rng, 200) == 0) {
+        return cancel_second(f, err);
+    }
     return step(f, event, err);
 }
 
