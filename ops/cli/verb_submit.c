@@ -65,7 +65,7 @@ enum cli_exit verb_submit(struct cli *cli)
         rc = submit_jobs(&c, &planned, dry_run, &cli->arena, &submitted, &err);
     if (rc == ERR_OK)
         print_submitted(cli, planned.plan.experiment, &submitted);
-    if (rc == ERR_OK && !wait) /* who waits is told by the watch */
+    if (rc == ERR_OK && !wait && !dry_run) /* who waits is told by the watch */
         rc = tell_paused(cli, &c, planned.plan.experiment, &err);
     if (rc == ERR_OK && wait) {
         struct progress progress;
