@@ -3,6 +3,7 @@
  * coordinator goes away in the middle. Weights: stories260K (tests/golden/stories260K). */
 #include "cmocka_all.h"
 
+#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -389,6 +390,51 @@ static void test_a_revoked_attempt_is_killed_and_forgotten(void **state)
     scripted_end(&s);
 }
 
+/* Names in a folder of the worker. */
+static size_t count_names(const struct scripted *s, const char *folder)
+{
+    char path[256];
+    size_t count = 0;
+    snprintf(path, sizeof path, "%s/worker/%s", s->folder, folder);
+    DIR *dir = opendir(path);
+    for (const struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir))
+        count += e->d_name[0] != '.';
+    if (dir)
+        closedir(dir);
+    return count;
+}
+
+static bool has_many_checkpoints(struct scripted *s)
+{
+    return s->jobs[0].checkpoint_step >= 400;
+}
+
+/* A long training saves its state a thousand times: what is in the store is not kept here for as
+ * long as the attempt lasts. And who is told to stop saves once more, when nobody wants it. */
+static void test_checkpoints_do_not_gather(void **state)
+{
+    (void)state;
+    struct scripted s;
+    char hex[DIGEST_HEX_SIZE], folder[128];
+    begin(&s, "1");
+    struct scripted_job *job = lease_pretrain(&s, 100000000, 10, "0.001");
+    scripted_until(&s, has_many_checkpoints, 120);
+    snprintf(folder, sizeof folder, "attempts/%s-%u", digest_hex(&job->lease.lease.job, hex),
+             job->lease.lease.epoch);
+    assert_in_range(count_names(&s, folder), 0, 3);
+    /* Of each three files and the list of all change; two inputs and three files stay the same. */
+    assert_in_range(count_names(&s, "cache"), 6, 3 * 4 + 8);
+    pid_t child = child_of(s.worker);
+    scripted_revoke(&s, job);
+    scripted_until(&s, nothing_held, 120);
+    for (uint32_t beats = s.beats; kill(child, 0) == 0 && s.beats < beats + 4000;)
+        uv_run(&s.loop, UV_RUN_ONCE);
+    for (uint32_t beats = s.beats; count_names(&s, "attempts") > 0 && s.beats < beats + 200;)
+        uv_run(&s.loop, UV_RUN_ONCE);
+    assert_int_equal(count_names(&s, "attempts"), 0);
+    scripted_end(&s);
+}
+
 static void test_a_silent_coordinator_is_waited_for(void **state)
 {
     (void)state;
@@ -548,6 +594,7 @@ int main(void)
         cmocka_unit_test(test_divergence_is_an_outcome),
         cmocka_unit_test(test_a_killed_child_is_a_crash),
         cmocka_unit_test(test_a_revoked_attempt_is_killed_and_forgotten),
+        cmocka_unit_test(test_checkpoints_do_not_gather),
         cmocka_unit_test(test_a_silent_coordinator_is_waited_for),
         cmocka_unit_test(test_a_killed_worker_delivers_after_its_restart),
         cmocka_unit_test(test_children_die_with_a_killed_worker),

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "blob_cache.h"
 #include "check.h"
 #include "hash.h"
 #include "log.h"
@@ -80,4 +81,34 @@ void cache_trim(const char *folder, uint64_t bytes_max, int64_t keep_since_s)
     }
     free(list);
     closedir(dir);
+}
+
+static void forget_those_of(const char *folder, const struct digest *kept, struct tree *tree)
+{
+    struct tree other;
+    if (blob_cache_read_tree(folder, kept, &other, NULL))
+        return;
+    for (size_t i = 0; i < other.file_count; i++) {
+        for (size_t k = 0; k < tree->file_count; k++) {
+            if (digest_equal(&other.files[i].digest, &tree->files[k].digest))
+                tree->files[k--] = tree->files[--tree->file_count];
+        }
+    }
+    tree_release(&other);
+}
+
+void cache_drop_tree(const char *folder, const struct digest *tree_digest,
+                     const struct digest *kept, size_t kept_count)
+{
+    struct arena arena = {0};
+    struct tree tree;
+    if (blob_cache_read_tree(folder, tree_digest, &tree, NULL))
+        return;
+    for (size_t i = 0; i < kept_count; i++)
+        forget_those_of(folder, &kept[i], &tree);
+    unlink(blob_cache_path(folder, tree_digest, &arena));
+    for (size_t i = 0; i < tree.file_count; i++)
+        unlink(blob_cache_path(folder, &tree.files[i].digest, &arena));
+    tree_release(&tree);
+    arena_release(&arena);
 }

@@ -15,15 +15,40 @@
 /* What was sent last gets this long to leave the socket. */
 #define FAREWELL_MS 200
 
+char *driver_attempt_folder(const struct driver *d, const struct lease_key *lease)
+{
+    char hex[DIGEST_HEX_SIZE];
+    struct strbuf path = {0};
+    strbuf_printf(&path, "%s/attempts/%s-%u", d->folder.path, digest_hex(&lease->job, hex),
+                  lease->epoch);
+    return strbuf_take(&path);
+}
+
+static void remove_folder(const char *folder)
+{
+    struct err err;
+    if (file_remove_tree(folder, &err))
+        log_event(LOG_WARN, "work_folder_not_removed", "text=\"%s\"", err.text);
+}
+
+/* A child that is told to stop saves a checkpoint first, and a thread may just link inputs: both
+ * make the folder anew that went with its lease. */
+void driver_attempt_left(struct driver *d, const struct lease_key *lease)
+{
+    if (driver_job_find(d, lease))
+        return;
+    char *folder = driver_attempt_folder(d, lease);
+    remove_folder(folder);
+    free(folder);
+}
+
 void driver_job_free(struct driver *d, struct driver_job *job)
 {
     struct driver_job **at = &d->jobs;
     while (*at != job)
         at = &(*at)->next;
     *at = job->next;
-    struct err err;
-    if (file_remove_tree(job->folder, &err))
-        log_event(LOG_WARN, "work_folder_not_removed", "text=\"%s\"", err.text);
+    remove_folder(job->folder);
     attempt_log_release(&job->log);
     free(job->folder);
     free(job);

@@ -160,11 +160,7 @@ static struct driver_job *job_new(struct driver *d, const struct msg_lease *leas
     job->lease = lease->lease;
     job->job = lease;
     job->began_s = clock_time_ms() / 1000;
-    char hex[DIGEST_HEX_SIZE];
-    struct strbuf path = {0};
-    strbuf_printf(&path, "%s/attempts/%s-%u", d->folder.path, digest_hex(&job->lease.job, hex),
-                  job->lease.epoch);
-    job->folder = strbuf_take(&path);
+    job->folder = driver_attempt_folder(d, &job->lease);
     job->next = d->jobs;
     d->jobs = job;
     return job;
@@ -223,6 +219,39 @@ void driver_upload(struct driver *d, const struct lease_key *lease, const struct
     t->tree = *tree;
     t->upload = true;
     blob_client_put_tree(d->blobs, tree, on_uploaded, t);
+}
+
+static bool is_uploading(const struct driver *d, const struct lease_key *lease,
+                         const struct digest *tree)
+{
+    for (const struct driver_transfer *t = d->transfers; t; t = t->next) {
+        if (t->upload && t->lease.epoch == lease->epoch &&
+            digest_equal(&t->lease.job, &lease->job) && digest_equal(&t->tree, tree))
+            return true;
+    }
+    return false;
+}
+
+/* The agent brings one checkpoint to the store at a time, and then the newest. */
+void driver_keep_checkpoint(struct driver *d, struct driver_job *job, const struct digest *tree)
+{
+    struct digest kept[JOB_CHECKPOINTS_MAX], gone[JOB_CHECKPOINTS_MAX];
+    size_t kept_count = 0, gone_count = 0;
+    for (size_t i = 0; i < job->checkpoint_count; i++) {
+        const struct digest *former = &job->checkpoints[i];
+        if (digest_equal(former, tree))
+            continue;
+        if (is_uploading(d, &job->lease, former))
+            kept[kept_count++] = *former;
+        else
+            gone[gone_count++] = *former;
+    }
+    ASSERT(kept_count < JOB_CHECKPOINTS_MAX);
+    kept[kept_count++] = *tree;
+    for (size_t i = 0; i < gone_count; i++)
+        cache_drop_tree(d->cache, &gone[i], kept, kept_count);
+    memcpy(job->checkpoints, kept, kept_count * sizeof *kept);
+    job->checkpoint_count = kept_count;
 }
 
 void driver_cancel_transfers(struct driver *d, const struct lease_key *lease)

@@ -18,6 +18,9 @@
 #define DISK_RESERVE_BYTES ((uint64_t)32 << 20)
 #define DISK_PATIENCE_MS   30000 /* how long a batch may wait for space before its attempt fails */
 
+/* The newest checkpoint of a job, one on its way to the store, and one that has just come. */
+#define JOB_CHECKPOINTS_MAX 3
+
 /* A lease in our hands. */
 struct driver_job {
     struct driver_job *next;
@@ -29,6 +32,9 @@ struct driver_job {
     bool working; /* a thread hashes or links; checkpoint and result frames wait */
     struct driver_child *child;
     bool prepared;
+    struct digest
+        checkpoints[JOB_CHECKPOINTS_MAX]; /* in the cache and maybe not in the store yet */
+    size_t checkpoint_count;
     int64_t began_s;          /* wall clock, for the cache */
     int64_t run_at_ms;        /* monotonic */
     uint64_t cpu_before_ms;   /* of a warm child */
@@ -98,6 +104,11 @@ void driver_events_release(struct driver *d);
 /* The agent wants to go: say goodbye, then close everything. */
 void driver_leave(struct driver *d, bool refused, const char *reason);
 void driver_job_free(struct driver *d, struct driver_job *job);
+/* The folder of an attempt; the caller frees it. */
+char *driver_attempt_folder(const struct driver *d, const struct lease_key *lease);
+/* Who worked for an attempt is done with it: should it be forgotten, nothing of its folder stays.
+ */
+void driver_attempt_left(struct driver *d, const struct lease_key *lease);
 
 /* ---- driver_fetch.c ---- */
 void driver_fetch(struct driver *d, const struct msg_lease *job);
@@ -106,6 +117,8 @@ void driver_cancel_transfers(struct driver *d, const struct lease_key *lease);
 /* The folder of a tree among a job's inputs, by its role ("parent-model"); the caller frees it. */
 char *driver_job_path(const struct driver_job *job, const char *role, const char *name);
 bool driver_input_is_tree(const char *name);
+/* A checkpoint has come into the cache: those that nobody will upload any more leave it. */
+void driver_keep_checkpoint(struct driver *d, struct driver_job *job, const struct digest *tree);
 
 /* ---- driver_run.c ---- */
 void driver_run(struct driver *d, const struct agent_action *action);

@@ -231,8 +231,10 @@ static void tell_end(struct driver *d, struct driver_child *c)
         event.outcome.records = totals.records;
         event.outcome.wall_ms = (uint64_t)(clock_mono_ms() - job->run_at_ms);
     }
+    const struct lease_key lease = c->lease;
     driver_post(d, &event);
     child_remove(d, c);
+    driver_attempt_left(d, &lease);
 }
 
 static void on_end(void *ctx, struct exec_child *process, const struct exec_child_end *end)

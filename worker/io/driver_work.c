@@ -39,6 +39,10 @@ static void on_thread(uv_work_t *request)
     struct work *w = request->data;
     if (w->folder)
         w->code = blob_cache_add_folder(w->cache, w->folder, &w->tree, &w->err);
+    /* A checkpoint is the cache's from now on; its child does not look at it again. */
+    struct err ignored;
+    if (w->folder && !w->has_outcome && !w->code)
+        (void)!file_remove_tree(w->folder, &ignored);
     for (size_t i = 0; i < w->tree_count && !w->code; i++) {
         w->code = file_remove_tree(w->trees[i].folder, &w->err); /* of a try that failed */
         if (!w->code)
@@ -59,7 +63,7 @@ static void work_free(struct work *w)
     free(w);
 }
 
-static void tell_stored(struct driver *d, struct work *w)
+static void tell_stored(struct driver *d, struct driver_job *job, struct work *w)
 {
     struct agent_event event = {.lease = w->lease};
     if (w->has_outcome) {
@@ -73,6 +77,7 @@ static void tell_stored(struct driver *d, struct work *w)
         }
         driver_post(d, &event);
     } else if (!w->code) {
+        driver_keep_checkpoint(d, job, &w->tree);
         event.kind = AGENT_EV_CHECKPOINT;
         event.checkpoint.step = w->step;
         event.checkpoint.tree = w->tree;
@@ -105,10 +110,12 @@ static void on_done(uv_work_t *request, int status)
         job->working = false;
         struct driver_child *c = w->has_outcome ? driver_detach(job) : job->child;
         if (w->folder)
-            tell_stored(d, w);
+            tell_stored(d, job, w);
         else
             tell_made(d, w);
         driver_child_continue(d, c);
+    } else if (!job) {
+        driver_attempt_left(d, &w->lease);
     }
     work_free(w);
 }
