@@ -46,26 +46,34 @@ static size_t row_bytes(const struct job_row *row)
            strlen(row->numeric_class);
 }
 
+/* Jobs that one request looks at, wanted or not: a few milliseconds. */
+#define LIST_LOOKS_MAX  4000
+#define UNFINISHED_MASK ((1 << JOB_WAITING) | (1 << JOB_LEASED) | (1 << JOB_RUNNING))
+
+/* Before a job's columns: is it of a wanted state? Who reads counts all it sees, so that the jobs
+ * of other states do not stop the loop, however many there are. */
 static struct query list_query(struct store *store, const struct msg_list_jobs *request,
                                int64_t experiment, int64_t mask)
 {
-    if (*request->experiment == '\0') {
-        struct query q =
-            query_begin(store, "SELECT " CLIENT_JOB_COLUMNS " FROM jobs j"
-                               " WHERE j.id > ? AND (1 << j.state) & ? ORDER BY j.id LIMIT ?");
-        query_bind_int(&q, (int64_t)request->cursor);
-        query_bind_int(&q, mask);
-        query_bind_int(&q, LIST_ROWS_PER_FRAME);
-        return q;
-    }
-    struct query q = query_begin(
-        store, "SELECT " CLIENT_JOB_COLUMNS " FROM experiment_jobs m JOIN jobs j ON j.id = m.job_id"
-               " WHERE m.experiment_id = ? AND m.job_id > ? AND (1 << j.state) & ?"
-               " ORDER BY m.job_id LIMIT ?");
-    query_bind_int(&q, experiment);
-    query_bind_int(&q, (int64_t)request->cursor);
+    static const char *const all = "SELECT (1 << j.state) & ?1, " CLIENT_JOB_COLUMNS " FROM jobs j"
+                                   " WHERE j.id > ?2 ORDER BY j.id LIMIT ?3";
+    static const char *const unfinished =
+        "SELECT (1 << j.state) & ?1, " CLIENT_JOB_COLUMNS " FROM jobs j"
+        " WHERE j.state < 3 AND j.id > ?2 ORDER BY j.id LIMIT ?3"; /* there is an index */
+    static const char *const of_experiment =
+        "SELECT (1 << j.state) & ?1, " CLIENT_JOB_COLUMNS
+        " FROM experiment_jobs m JOIN jobs j ON j.id = m.job_id"
+        " WHERE m.experiment_id = ?4 AND m.job_id > ?2 ORDER BY m.job_id LIMIT ?3";
+    const bool is_of_all = *request->experiment == '\0';
+    struct query q = query_begin(store, !is_of_all                       ? of_experiment
+                                        : (mask & ~UNFINISHED_MASK) != 0 ? all
+                                                                         : unfinished);
     query_bind_int(&q, mask);
-    query_bind_int(&q, LIST_ROWS_PER_FRAME);
+    query_bind_int(&q, (int64_t)(request->cursor & INT64_MAX));
+    query_bind_int(&q, LIST_LOOKS_MAX);
+    if (!is_of_all) {
+        query_bind_int(&q, experiment);
+    }
     return q;
 }
 
@@ -91,21 +99,26 @@ enum err_code store_list_jobs(struct store *store, const struct msg_list_jobs *r
     jobs.rows = arena_array(arena, LIST_ROWS_PER_FRAME, sizeof *jobs.rows);
     uint64_t last = 0;
     size_t bytes = 0;
+    int looks = 0;
     bool more = false;
     code = query_next(&q, &more, err);
-    while (code == ERR_OK && more && bytes < REPLY_BYTES_MAX) {
+    while (code == ERR_OK && more && jobs.row_count < LIST_ROWS_PER_FRAME) {
+        const bool is_wanted = query_int(&q) != 0;
         struct job_row row = {0};
-        uint64_t id = client_job_read(&q, arena, &row);
-        bytes += row_bytes(&row);
+        uint64_t id = is_wanted ? client_job_read(&q, arena, &row) : query_u64(&q);
+        bytes += is_wanted ? row_bytes(&row) : 0;
         if (bytes > REPLY_BYTES_MAX && jobs.row_count > 0) {
             break; /* it begins the next frame */
         }
-        jobs.rows[jobs.row_count++] = row;
+        if (is_wanted) {
+            jobs.rows[jobs.row_count++] = row;
+        }
         last = id;
+        looks++;
         code = query_next(&q, &more, err);
     }
     query_end(&q);
-    jobs.next_cursor = more || jobs.row_count == LIST_ROWS_PER_FRAME ? last : 0;
+    jobs.next_cursor = more || looks == LIST_LOOKS_MAX ? last : 0;
     if (code == ERR_OK) {
         *out = jobs;
     }
@@ -294,7 +307,8 @@ void store_work_show(const struct store_work *work, double running, int64_t time
     }
 }
 
-#define EXPERIMENTS_LISTED_MAX 256
+/* As many as a reply holds. */
+#define EXPERIMENTS_LISTED_MAX LIST_ROWS_PER_FRAME
 
 enum err_code store_experiments(struct store *store, const char *experiment, struct arena *arena,
                                 struct experiment_row **rows_out, struct store_work **work_out,

@@ -149,6 +149,84 @@ static void test_lists_and_documents(void **state)
     assert_int_equal(count, JOBS - 2);
 }
 
+static void run_sql(struct fixture *f, const char *sql);
+
+/* Jobs of a state that hardly any is in are looked for a piece at a time: a long history must not
+ * stop the loop. */
+static void test_a_list_looks_at_a_bounded_number_of_jobs(void **state)
+{
+    struct fixture *f = *state;
+    enum { FINISHED = 30000, WANTED = 29000 };
+    struct submit_job jobs[JOBS];
+    struct named_digest parents[JOBS];
+    struct err err;
+    char sql[1024];
+    make_plan(jobs, parents, JOBS);
+    submit(f, "e", jobs, JOBS, &err, ERR_OK);
+    snprintf(
+        sql, sizeof sql,
+        "WITH RECURSIVE n (i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < %d)"
+        " INSERT INTO jobs (id, identity, kind, label, family, variant, task, seed, threads,"
+        " memory_bytes, items_expected, work, priority, state)"
+        " SELECT i, CAST(printf('%%032d', i) AS BLOB), 0, 'l', 'f', 'v', 't', 0, 1, 0, 0, 0, 0,"
+        " iif(i = %d, %d, %d) FROM n;"
+        "INSERT INTO experiment_jobs SELECT 1, id, 1 FROM jobs WHERE id >= 100",
+        FINISHED, WANTED, JOB_FAILED, JOB_DONE);
+    run_sql(f, sql);
+    static const struct {
+        const char *experiment;
+        uint32_t mask, rows;
+        int pages_min, pages_max;
+    } lists[] = {
+        {"", 1u << JOB_FAILED, 1, 4, 30},
+        {"e", 1u << JOB_FAILED, 1, 4, 30},
+        {"", 1u << JOB_CANCELLED, 0, 4, 30},
+        {"", 1u << JOB_WAITING, JOBS, 1, 1}, /* there is an index of what is unfinished */
+        {"", 1u << JOB_WAITING | 1u << JOB_RUNNING, JOBS, 1, 1},
+    };
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        struct msg_list_jobs request = {.experiment = lists[i].experiment,
+                                        .state_mask = lists[i].mask};
+        size_t rows = 0;
+        int pages = 0;
+        do {
+            struct msg_jobs list;
+            assert_int_equal(store_list_jobs(f->store, &request, &f->arena, &list, &err), ERR_OK);
+            assert_true(list.next_cursor == 0 || list.next_cursor > request.cursor);
+            rows += list.row_count;
+            request.cursor = list.next_cursor;
+            pages++;
+        } while (request.cursor != 0);
+        assert_int_equal(rows, lists[i].rows);
+        assert_in_range(pages, lists[i].pages_min, lists[i].pages_max);
+    }
+}
+
+/* A status names as many experiments as a reply may hold, the newest. */
+static void test_a_status_of_many_experiments_fits_a_reply(void **state)
+{
+    struct fixture *f = *state;
+    enum { EXPERIMENTS = LIST_ROWS_PER_FRAME + 60 };
+    struct submit_job jobs[JOBS];
+    struct named_digest parents[JOBS];
+    struct err err;
+    char name[32];
+    make_plan(jobs, parents, JOBS);
+    for (int i = 0; i < EXPERIMENTS; i++) {
+        snprintf(name, sizeof name, "e%d", i);
+        submit(f, name, jobs, 1, &err, ERR_OK);
+    }
+    struct msg reply = {.kind = MSG_STATUS, .status.trouble = ""};
+    struct store_work *work = NULL;
+    assert_int_equal(store_experiments(f->store, "", &f->arena, &reply.status.experiments, &work,
+                                       &reply.status.experiment_count, &err),
+                     ERR_OK);
+    assert_string_equal(reply.status.experiments[0].name, name);
+    struct strbuf frame = {0};
+    assert_int_equal(codec_encode(&reply, FRAME_BYTES_MAX, &frame, &err), ERR_OK);
+    strbuf_release(&frame);
+}
+
 static void test_retrying_a_job_takes_its_kin_along(void **state)
 {
     struct fixture *f = *state;
@@ -499,6 +577,8 @@ int main(void)
         TEST(test_leases_are_completed_from_the_store),
         TEST(test_a_job_with_many_attempts_fits_a_reply),
         TEST(test_lists_and_documents),
+        TEST(test_a_list_looks_at_a_bounded_number_of_jobs),
+        TEST(test_a_status_of_many_experiments_fits_a_reply),
         TEST(test_retrying_a_job_takes_its_kin_along),
         TEST(test_a_full_disk_loses_nothing_committed),
         TEST(test_the_log_is_folded_in_while_work_goes_on),
