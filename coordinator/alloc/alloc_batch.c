@@ -157,8 +157,12 @@ void alloc_take_submitted(struct alloc_step_state *s)
 {
     struct alloc_queue *queue = NULL;
     struct alloc_job *job = job_by_number(s, &queue);
-    if (job == NULL || job->state != ALLOC_SUBMITTING) {
-        return; /* a listing was faster, or the queue is gone */
+    if (job == NULL) { /* its queue was removed meanwhile: nobody would count or cancel it */
+        alloc_act(s, ALLOC_DO_CANCEL)->text = arena_strdup(s->arena, s->event->text);
+        return;
+    }
+    if (job->state != ALLOC_SUBMITTING) {
+        return; /* a listing was faster */
     }
     job->state = ALLOC_PENDING;
     job->missed = 0;

@@ -379,6 +379,22 @@ static void test_removal_cancels(void **state)
     assert_int_equal(alloc_queue_count(w->alloc), 0);
 }
 
+/* sbatch may take its time: an allocation whose queue is gone by then would run, counted by nobody.
+ */
+static void test_a_late_answer_is_cancelled(void **state)
+{
+    struct world *w = *state;
+    add_queue(w, "removed", 4, 8, 2);
+    tick(w, 8, 0);
+    assert_int_equal(w->submitted_count, 2);
+    assert_int_equal(step(w, (struct alloc_event){.kind = ALLOC_EV_REMOVE, .queue = "removed"}),
+                     ERR_OK);
+    accept(w, w->submitted[0]);
+    assert_int_equal(w->out.count, 1);
+    assert_int_equal(w->out.items[0].kind, ALLOC_DO_CANCEL);
+    assert_string_equal(w->out.items[0].text, "501");
+}
+
 static void test_bad_queues_are_refused(void **state)
 {
     struct world *w = *state;
@@ -419,6 +435,7 @@ int main(void)
         TEST(test_refused_submissions_back_off),
         TEST(test_a_lost_answer_is_found_again),
         TEST(test_removal_cancels),
+        TEST(test_a_late_answer_is_cancelled),
         TEST(test_bad_queues_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
