@@ -20,19 +20,20 @@
 #define TOUCH_AFTER_S 600
 
 struct partial {
-    struct digest digest;
     uint64_t total;
     uint64_t next;
-    uint64_t used; /* by the store's clock of uses */
+    uint64_t used; /* by the store's clock of uses; 0: free slot */
     struct hash_state hash;
-    int fd; /* -1: free slot */
+    int fd; /* -1: closed for a while */
 };
 
 struct artifacts {
     char *dir; /* STATE/blobs */
     struct digest token;
     uint64_t uses;
-    struct partial partials[ARTIFACTS_OPEN_MAX];
+    struct partial partials[ARTIFACTS_PARTIAL_MAX];
+    struct digest partial_digests[ARTIFACTS_PARTIAL_MAX]; /* beside them: a search reads less */
+    size_t partials_used; /* slots that were ever taken; those behind are free */
 };
 
 static void blob_path(const struct artifacts *a, const struct digest *digest, char out[PATH_BYTES])
@@ -54,7 +55,14 @@ static void partial_close(struct partial *p)
     if (p->fd >= 0) {
         close(p->fd);
     }
-    *p = (struct partial){.fd = -1};
+    p->fd = -1;
+}
+
+/* Its running digest is not worth anything any more, or not known to anybody. */
+static void partial_forget(struct partial *p)
+{
+    partial_close(p);
+    p->used = 0;
 }
 
 void artifacts_free(struct artifacts *artifacts)
@@ -62,7 +70,7 @@ void artifacts_free(struct artifacts *artifacts)
     if (artifacts == NULL) {
         return;
     }
-    for (size_t i = 0; i < ARTIFACTS_OPEN_MAX; i++) {
+    for (size_t i = 0; i < artifacts->partials_used; i++) {
         partial_close(&artifacts->partials[i]);
     }
     free(artifacts->dir);
@@ -110,9 +118,6 @@ enum err_code artifacts_open(const char *dir, struct artifacts **out, struct err
     }
     struct artifacts *a = calloc(1, sizeof *a);
     ASSERT(a != NULL);
-    for (size_t i = 0; i < ARTIFACTS_OPEN_MAX; i++) {
-        a->partials[i].fd = -1;
-    }
     int len = asprintf(&a->dir, "%s/blobs", dir);
     ASSERT(len > 0);
     open_to_others(a);
@@ -227,28 +232,69 @@ done:
 
 /* ---- writing ---- */
 
+static const struct digest *digest_of(const struct artifacts *a, const struct partial *p)
+{
+    return &a->partial_digests[p - a->partials];
+}
+
 static struct partial *partial_find(struct artifacts *a, const struct digest *digest)
 {
-    for (size_t i = 0; i < ARTIFACTS_OPEN_MAX; i++) {
-        if (a->partials[i].fd >= 0 && digest_equal(&a->partials[i].digest, digest)) {
+    for (size_t i = 0; i < a->partials_used; i++) {
+        if (digest_equal(&a->partial_digests[i], digest) && a->partials[i].used > 0) {
             return &a->partials[i];
         }
     }
     return NULL;
 }
 
+/* A free slot, or that of the blob longest unused. */
 static struct partial *free_slot(struct artifacts *a)
 {
     struct partial *oldest = &a->partials[0];
-    for (size_t i = 0; i < ARTIFACTS_OPEN_MAX; i++) {
+    for (size_t i = 0; i < a->partials_used; i++) {
         struct partial *p = &a->partials[i];
-        if (p->fd < 0) {
+        if (p->used == 0) {
             return p;
         }
         oldest = p->used < oldest->used ? p : oldest;
     }
-    partial_close(oldest);
+    if (a->partials_used < ARTIFACTS_PARTIAL_MAX) {
+        oldest = &a->partials[a->partials_used++];
+        oldest->fd = -1;
+    }
+    partial_forget(oldest);
     return oldest;
+}
+
+/* Room for one more descriptor. */
+static void limit_open(struct artifacts *a)
+{
+    struct partial *oldest = NULL;
+    size_t open_count = 0;
+    for (size_t i = 0; i < a->partials_used; i++) {
+        struct partial *p = &a->partials[i];
+        if (p->fd >= 0) {
+            open_count++;
+            oldest = oldest == NULL || p->used < oldest->used ? p : oldest;
+        }
+    }
+    if (open_count >= ARTIFACTS_OPEN_MAX) {
+        partial_close(oldest);
+    }
+}
+
+/* Open again what was closed for a while. False: its file is not what was left. */
+static bool partial_reopen(struct artifacts *a, struct partial *p)
+{
+    char path[PATH_BYTES];
+    struct stat info;
+    if (p->fd >= 0) {
+        return true;
+    }
+    partial_path(a, digest_of(a, p), path);
+    limit_open(a);
+    p->fd = open(path, O_RDWR | O_CLOEXEC);
+    return p->fd >= 0 && fstat(p->fd, &info) == 0 && (uint64_t)info.st_size == p->next;
 }
 
 /* Take the bytes that a former process or a closed slot left behind into the running digest. */
@@ -278,14 +324,15 @@ static enum err_code partial_begin(struct artifacts *a, const struct digest *dig
     struct stat info;
     partial_path(a, digest, path);
     struct partial *p = free_slot(a);
-    *p = (struct partial){.digest = *digest, .total = total};
+    limit_open(a);
+    a->partial_digests[p - a->partials] = *digest;
+    *p = (struct partial){.total = total, .used = ++a->uses};
     hash_init(&p->hash);
     p->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (p->fd < 0) {
-        return err_os(err, errno, "open '%s'", path);
-    }
     enum err_code code = ERR_OK;
-    if (fstat(p->fd, &info) != 0) {
+    if (p->fd < 0) {
+        code = err_os(err, errno, "open '%s'", path);
+    } else if (fstat(p->fd, &info) != 0) {
         code = err_os(err, errno, "look at '%s'", path);
     } else if ((uint64_t)info.st_size > total) {
         /* Left by somebody who claimed another size: begin anew. */
@@ -294,7 +341,7 @@ static enum err_code partial_begin(struct artifacts *a, const struct digest *dig
         code = rehash(p, (uint64_t)info.st_size, path, err);
     }
     if (code != ERR_OK) {
-        partial_close(p);
+        partial_forget(p);
         return code;
     }
     *out = p;
@@ -315,7 +362,7 @@ static enum err_code append(struct partial *p, const void *bytes, size_t len, st
             /* The file must end where the digest does. Should even this fail, the next reader of
              * the file hashes what is there. */
             if (ftruncate(p->fd, (off_t)p->next) != 0) {
-                partial_close(p);
+                partial_forget(p);
             }
             return err_os(err, reason, "store a blob");
         }
@@ -332,7 +379,7 @@ static enum err_code finish(struct artifacts *a, struct partial *p, struct err *
     char from[PATH_BYTES];
     char to[PATH_BYTES];
     char hex[DIGEST_HEX_SIZE];
-    struct digest digest = p->digest;
+    struct digest digest = *digest_of(a, p);
     struct digest found = hash_final(&p->hash);
     enum err_code code = ERR_OK;
     partial_path(a, &digest, from);
@@ -368,7 +415,7 @@ static enum err_code finish(struct artifacts *a, struct partial *p, struct err *
         unlink(to); /* under its name it would count as durable */
     }
 done:
-    partial_close(p); /* hash_final() has spent the digest: who goes on begins by reading */
+    partial_forget(p); /* hash_final() has spent the digest: who goes on begins by reading */
     return code;
 }
 
@@ -388,8 +435,8 @@ enum err_code artifacts_write(struct artifacts *artifacts, const struct digest *
         return ERR_OK;
     }
     struct partial *p = partial_find(artifacts, digest);
-    if (p != NULL && p->total != total) {
-        partial_close(p);
+    if (p != NULL && (p->total != total || !partial_reopen(artifacts, p))) {
+        partial_forget(p);
         p = NULL;
     }
     enum err_code code = p != NULL ? ERR_OK : partial_begin(artifacts, digest, total, &p, err);

@@ -13,9 +13,11 @@
 #include "err.h"
 #include "hash.h"
 
-/* Partial files kept open with their running digest; more are closed, longest unused first, and
- * read again when they go on. Each costs a descriptor and half a kilobyte. */
+/* Partial files kept open; of more, those longest unused are closed for a while. */
 #define ARTIFACTS_OPEN_MAX 64
+/* Partial blobs whose running digest is known, half a kilobyte each: as many as workers may bring
+ * something at once. Of more, those longest unused are read again when they go on. */
+#define ARTIFACTS_PARTIAL_MAX 4096
 
 struct artifacts;
 

@@ -2,6 +2,7 @@
 #include "cmocka_all.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,6 +154,68 @@ static void test_many_partial_blobs_share_few_descriptors(void **state)
             assert_int_equal(p.complete, half == 1);
         }
     }
+}
+
+/* Bytes that this process has read so far, by whatever call. */
+static long long bytes_read(void)
+{
+    char line[128];
+    long long count = -1;
+    FILE *file = fopen("/proc/self/io", "re");
+    while (file != NULL && count < 0 && fgets(line, sizeof line, file) != NULL)
+        count = strncmp(line, "rchar: ", 7) == 0 ? strtoll(line + 7, NULL, 10) : -1;
+    if (file != NULL)
+        fclose(file);
+    return count;
+}
+
+/* A thousand workers bring their checkpoints at once, a piece each in turn: what is here already is
+ * not read again at every piece. */
+static void test_writers_in_turn_do_not_cost_reading(void **state)
+{
+    struct fixture *f = *state;
+    enum { COUNT = 3 * ARTIFACTS_OPEN_MAX, PIECES = 8, PIECE = 4096 };
+    struct artifacts_progress p;
+    static char bytes[PIECES * PIECE];
+    if (bytes_read() < 0)
+        skip();
+    const long long before = bytes_read();
+    for (int piece = 0; piece < PIECES; piece++) {
+        for (int i = 0; i < COUNT; i++) {
+            memset(bytes, i, sizeof bytes);
+            const struct digest d = hash_bytes(bytes, sizeof bytes);
+            const uint64_t from = (uint64_t)piece * PIECE;
+            assert_int_equal(put(f, &d, from, sizeof bytes, bytes + from, PIECE, &p), ERR_OK);
+            assert_int_equal(p.next, from + PIECE);
+            assert_int_equal(p.complete, piece == PIECES - 1);
+        }
+    }
+    assert_in_range(bytes_read() - before, 0, COUNT * PIECES * PIECE / 8);
+}
+
+/* Who cuts or removes a part behind our back does not make us finish a blob with a hole. */
+static void test_a_part_that_changed_is_read_again(void **state)
+{
+    struct fixture *f = *state;
+    struct artifacts_progress p;
+    char path[128];
+    char hex[DIGEST_HEX_SIZE];
+    char other[16];
+    struct digest d = hash_bytes("hello world", 11);
+    for (int round = 0; round < 2; round++) {
+        snprintf(path, sizeof path, "%s/blobs/partial/%s", f->dir, digest_hex(&d, hex));
+        assert_int_equal(put(f, &d, 0, 11, "hello", 5, &p), ERR_OK);
+        for (int i = 0; i < 2 * ARTIFACTS_OPEN_MAX; i++) { /* its file is closed by now */
+            snprintf(other, sizeof other, "%d blob%04d", round, i);
+            struct digest o = hash_bytes(other, 10);
+            assert_int_equal(put(f, &o, 0, 10, other, 4, &p), ERR_OK);
+        }
+        assert_int_equal(round == 0 ? truncate(path, 2) : unlink(path), 0);
+        assert_int_equal(put(f, &d, 11, 11, "", 0, &p), ERR_OK);
+        assert_int_equal(p.next, round == 0 ? 2 : 0);
+    }
+    assert_int_equal(put(f, &d, 0, 11, "hello world", 11, &p), ERR_OK);
+    assert_true(p.complete);
 }
 
 static void test_a_tree_is_here_when_its_files_are(void **state)
@@ -331,6 +394,30 @@ static void test_left_over_placed_files_are_swept(void **state)
     assert_int_equal(blob_folder_token(artifacts_folder(f->artifacts), &token, &err), ERR_OK);
 }
 
+/* A worker links a file of its cache, which may be hours old: named, it is as young as any. */
+static void test_a_blob_is_young_when_it_gets_its_name(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct arena arena = {0};
+    const struct timespec old[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+    struct artifacts_placed placed = {.digest = hash_bytes("hello", 5), .size = 5, .nonce = 7};
+    struct artifacts_sweep sweep = {.is_needed = nothing_is_needed, .age_s = 3600, .apply = true};
+    put_incoming(f, &placed, "hello");
+    assert_int_equal(utimensat(AT_FDCWD,
+                               blob_folder_incoming(artifacts_folder(f->artifacts), &placed.digest,
+                                                    placed.nonce, &arena),
+                               old, 0),
+                     0);
+    assert_int_equal(artifacts_verify_placed(f->artifacts, &placed, &err), ERR_OK);
+    assert_int_equal(artifacts_name_placed(f->artifacts, &placed, &err), ERR_OK);
+    for (unsigned i = 0; i < ARTIFACTS_SWEEP_FOLDERS; i++)
+        assert_int_equal(artifacts_sweep(f->artifacts, i, &sweep, &err), ERR_OK);
+    assert_int_equal(sweep.garbage, 0);
+    assert_int_equal(sweep.young, 1);
+    arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -342,7 +429,10 @@ int main(void)
         TEST(test_only_files_can_be_placed),
         TEST(test_who_sees_the_folder_takes_and_places),
         TEST(test_left_over_placed_files_are_swept),
+        TEST(test_a_blob_is_young_when_it_gets_its_name),
         TEST(test_many_partial_blobs_share_few_descriptors),
+        TEST(test_writers_in_turn_do_not_cost_reading),
+        TEST(test_a_part_that_changed_is_read_again),
         TEST(test_a_tree_is_here_when_its_files_are),
         TEST(test_a_refused_write_leaves_what_was_there),
     };
