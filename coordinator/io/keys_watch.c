@@ -1,6 +1,8 @@
 #include "keys_watch.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +10,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "clock.h"
 #include "log.h"
 #include "str.h"
 
@@ -90,22 +93,52 @@ static void admit(struct keys_watch *watch, struct net_keyring *list)
     *list = (struct net_keyring){0};
 }
 
-/* Mixes what changes when a file of the folder is made, replaced or removed. */
-static uint64_t folder_stamp(const char *keys_dir)
+/* What changes when a file of the folder is made, replaced, written over or removed. */
+struct folder_look {
+    uint64_t stamp;  /* never 0 */
+    bool is_settled; /* a further change would have another time */
+};
+
+/* The clock of files ticks slowly, on some file systems every two seconds only. */
+#define SETTLED_NS INT64_C(2500000000)
+
+static void look_at(struct folder_look *look, int dir_fd, const char *name, int64_t now_ns)
+{
+    struct stat status = {0};
+    if (fstatat(dir_fd, name, &status, 0) != 0) {
+        return;
+    }
+    const int64_t time_ns =
+        (int64_t)status.st_mtim.tv_sec * 1000000000 + (int64_t)status.st_mtim.tv_nsec;
+    uint64_t mixed = (uint64_t)time_ns + (uint64_t)status.st_ino * 97 + (uint64_t)status.st_size;
+    mixed = (mixed ^ mixed >> 29) * UINT64_C(0x9e3779b97f4a7c15);
+    look->stamp += mixed ^ mixed >> 32; /* in whatever order the names come */
+    look->is_settled &= time_ns > now_ns || now_ns - time_ns > SETTLED_NS;
+}
+
+static struct folder_look look_at_folder(const char *keys_dir)
 {
     static const char *const parts[] = {"", "/allowed", "/worker.key", "/client.key"};
-    uint64_t stamp = 0;
+    const int64_t now_ns = clock_time_ms() * 1000000;
+    struct folder_look look = {.is_settled = true};
+    char path[4096];
     for (size_t i = 0; i < ARRAY_COUNT(parts); i++) {
-        char path[4096];
-        struct stat status = {0};
         snprintf(path, sizeof path, "%s%s", keys_dir, parts[i]);
-        if (stat(path, &status) == 0) {
-            stamp ^= (uint64_t)status.st_mtim.tv_sec * 1000000007 +
-                     (uint64_t)status.st_mtim.tv_nsec + (uint64_t)status.st_ino * 97;
-        }
-        stamp = stamp * 31 + i;
+        look_at(&look, AT_FDCWD, path, now_ns);
+        look.stamp = look.stamp * 31 + i;
     }
-    return stamp;
+    snprintf(path, sizeof path, "%s/allowed", keys_dir);
+    DIR *dir = opendir(path);
+    for (struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
+        if (entry->d_name[0] != '.') {
+            look_at(&look, dirfd(dir), entry->d_name, now_ns);
+        }
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+    look.stamp |= 1;
+    return look;
 }
 
 enum err_code keys_watch_open(struct keys_watch *watch, struct net *net,
@@ -119,7 +152,8 @@ enum err_code keys_watch_open(struct keys_watch *watch, struct net *net,
                             .listen = strdup(options->listen),
                             .advertise = options->advertise ? strdup(options->advertise) : NULL};
     ASSERT(watch->keys_dir != NULL && watch->state_dir != NULL && watch->listen != NULL);
-    watch->stamp = folder_stamp(watch->keys_dir);
+    const struct folder_look look = look_at_folder(watch->keys_dir);
+    watch->stamp = look.is_settled ? look.stamp : 0;
     enum err_code rc = read_list(watch, &watch->pairs, &list, err);
     if (rc == ERR_OK) {
         admit(watch, &list);
@@ -240,9 +274,10 @@ bool keys_watch_look(struct keys_watch *watch, int64_t now_ms)
         return false;
     }
     watch->looked_ms = now_ms;
-    /* Taken before reading: a change meanwhile is seen the next time. */
-    uint64_t stamp = folder_stamp(watch->keys_dir);
-    if (stamp == watch->stamp) {
+    /* Taken before reading: a change meanwhile is seen the next time. What was written just now is
+     * read once more later: another change could have the same time. */
+    const struct folder_look look = look_at_folder(watch->keys_dir);
+    if (look.stamp == watch->stamp) {
         return false;
     }
     if (read_list(watch, &pairs, &list, &err) != ERR_OK) {
@@ -253,7 +288,7 @@ bool keys_watch_look(struct keys_watch *watch, int64_t now_ms)
         return false;
     }
     watch->failing = false;
-    watch->stamp = stamp;
+    watch->stamp = look.is_settled ? look.stamp : 0;
     admit(watch, &list);
     take_pairs(watch, &pairs);
     explicit_bzero(&pairs, sizeof pairs);

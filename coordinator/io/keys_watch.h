@@ -20,7 +20,7 @@ struct keys_watch {
     char endpoints[3][256]; /* as others reach workers', clients', blobs' socket; "" until bound */
     struct net_server_keys pairs;
     struct net_keyring allowed; /* everyone the net admits now, the own keys first */
-    uint64_t stamp;             /* changes when the folder does */
+    uint64_t stamp;             /* changes when the folder does; 0: read it at the next look */
     int64_t looked_ms;
     bool failing; /* the folder could not be read; said once */
 };
