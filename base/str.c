@@ -208,6 +208,20 @@ bool str_to_i64(const char *text, long long *out)
     return true;
 }
 
+bool str_host_port(const char *text, char *host, size_t host_size, long long *port_out)
+{
+    const char *colon = strrchr(text, ':');
+    const size_t len = colon ? (size_t)(colon - text) : strlen(text);
+    long long port = 0;
+    if (len == 0 || len >= host_size || strcspn(text, " /\t\r\n") != strlen(text) ||
+        (colon && (!str_to_i64(colon + 1, &port) || port < 0 || port > 65535)))
+        return false;
+    memcpy(host, text, len);
+    host[len] = '\0';
+    *port_out = port;
+    return true;
+}
+
 bool str_to_double(const char *text, double *out)
 {
     if (*text == '\0' || isspace((unsigned char)*text))

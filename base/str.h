@@ -55,6 +55,9 @@ const char *str_did_you_mean(const char *word, const char *const *candidates, si
  * double). The output is untouched on failure. */
 bool str_to_i64(const char *text, long long *out);
 bool str_to_double(const char *text, double *out);
+/* "HOST" or "HOST:PORT"; the port is 0 when it is not said. False when the host is empty, too long
+ * or has blanks or slashes, or the port is none. */
+bool str_host_port(const char *text, char *host, size_t host_size, long long *port_out);
 /* Glob with * and ? over the whole of `text`. */
 bool str_glob(const char *pattern, const char *text);
 

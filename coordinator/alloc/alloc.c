@@ -73,6 +73,7 @@ struct alloc_queue *alloc_queue_new(const struct alloc_queue_options *options)
     queue->options.labels = copy(options->labels);
     queue->options.access = copy(options->access);
     queue->options.folder = copy(options->folder);
+    queue->options.data_listen = copy(options->data_listen);
     queue->options.arguments = NULL;
     if (options->argument_count > 0) {
         queue->options.arguments = calloc(options->argument_count, sizeof *options->arguments);
@@ -93,6 +94,7 @@ void alloc_queue_free(struct alloc_queue *queue)
     drop(queue->options.labels);
     drop(queue->options.access);
     drop(queue->options.folder);
+    drop(queue->options.data_listen);
     free(queue->jobs);
     free(queue);
 }
@@ -195,6 +197,13 @@ enum err_code alloc_options_check(const struct alloc_queue_options *options, str
         if (rc != ERR_OK) {
             return rc;
         }
+    }
+    char host[128];
+    long long port;
+    if (options->data_listen != NULL && *options->data_listen != '\0' &&
+        !str_host_port(options->data_listen, host, sizeof host, &port)) {
+        return err_set(err, ERR_INVALID, "--data-listen wants HOST or HOST:PORT, not '%s'",
+                       options->data_listen);
     }
     if (options->argument_count > ALLOC_ARGUMENTS_MAX) {
         return err_set(err, ERR_LIMIT, "more than %d arguments for sbatch", ALLOC_ARGUMENTS_MAX);

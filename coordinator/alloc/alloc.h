@@ -66,18 +66,20 @@ const char *alloc_end_name(enum alloc_end end);
 /* What a person asked for. Strings are owned by the state. */
 struct alloc_queue_options {
     char name[ALLOC_NAME_BYTES];
-    uint32_t cores;         /* of one allocation: threads of its one worker */
-    uint64_t memory_bytes;  /* of one allocation; 0: not stated, any job fits */
-    uint32_t ranks;         /* tasks of one allocation, each with these cores and memory; 0 is 1.
-                               With several it is asked for only for jobs of several ranks */
-    int64_t time_ms;        /* wall time of one allocation */
-    uint32_t workers_max;   /* allocations at once, pending ones included */
-    uint32_t backlog;       /* allocations pending at once */
-    int64_t idle_ms;        /* a worker without work leaves after this */
-    const char *labels;     /* of its workers, as labels_parse() writes them */
-    const char *access;     /* their access file, as compute nodes see it; "" for the default */
-    const char *folder;     /* where their folders go; "" for the default */
-    const char **arguments; /* verbatim for sbatch */
+    uint32_t cores;          /* of one allocation: threads of its one worker */
+    uint64_t memory_bytes;   /* of one allocation; 0: not stated, any job fits */
+    uint32_t ranks;          /* tasks of one allocation, each with these cores and memory; 0 is 1.
+                                With several it is asked for only for jobs of several ranks */
+    int64_t time_ms;         /* wall time of one allocation */
+    uint32_t workers_max;    /* allocations at once, pending ones included */
+    uint32_t backlog;        /* allocations pending at once */
+    int64_t idle_ms;         /* a worker without work leaves after this */
+    const char *labels;      /* of its workers, as labels_parse() writes them */
+    const char *access;      /* their access file, as compute nodes see it; "" for the default */
+    const char *folder;      /* where their folders go; "" for the default */
+    const char *data_listen; /* HOST[:PORT] where they let other workers read checkpoints; "" for
+                                nowhere */
+    const char **arguments;  /* verbatim for sbatch */
     size_t argument_count;
 };
 

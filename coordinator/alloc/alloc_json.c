@@ -56,13 +56,14 @@ static json_t *print_notes(const struct alloc_queue *queue)
 
 static json_t *print_options(const struct alloc_queue_options *o)
 {
-    json_t *object = json_pack(
-        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:o}", "name", o->name, "ranks",
-        whole(o->ranks > 1 ? o->ranks : 1), "cores", whole(o->cores), "memory_bytes",
-        whole(o->memory_bytes), "time_ms", (json_int_t)o->time_ms, "workers_max",
-        whole(o->workers_max), "backlog", whole(o->backlog), "idle_ms", (json_int_t)o->idle_ms,
-        "labels", o->labels ? o->labels : "", "access", o->access ? o->access : "", "folder",
-        o->folder ? o->folder : "", "arguments", print_arguments(o));
+    json_t *object =
+        json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:o}", "name",
+                  o->name, "ranks", whole(o->ranks > 1 ? o->ranks : 1), "cores", whole(o->cores),
+                  "memory_bytes", whole(o->memory_bytes), "time_ms", (json_int_t)o->time_ms,
+                  "workers_max", whole(o->workers_max), "backlog", whole(o->backlog), "idle_ms",
+                  (json_int_t)o->idle_ms, "labels", o->labels ? o->labels : "", "access",
+                  o->access ? o->access : "", "folder", o->folder ? o->folder : "", "data_listen",
+                  o->data_listen ? o->data_listen : "", "arguments", print_arguments(o));
     ASSERT(object != NULL); /* texts are checked UTF-8 */
     return object;
 }
@@ -156,15 +157,16 @@ static enum err_code parse_job(json_t *item, struct alloc_queue *queue, struct e
 static enum err_code parse_options(json_t *item, const char **arguments_out,
                                    struct alloc_queue_options *out, struct err *err)
 {
-    json_int_t cores, memory, time, workers, backlog, idle, ranks = 1; /* older ones say no ranks */
+    json_int_t cores, memory, time, workers, backlog, idle, ranks = 1;
     json_t *arguments;
     const char *name;
-    *out = (struct alloc_queue_options){.arguments = arguments_out};
-    if (json_unpack(item, "{s:s, s?I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:o}", "name",
-                    &name, "ranks", &ranks, "cores", &cores, "memory_bytes", &memory, "time_ms",
-                    &time, "workers_max", &workers, "backlog", &backlog, "idle_ms", &idle, "labels",
-                    &out->labels, "access", &out->access, "folder", &out->folder, "arguments",
-                    &arguments) != 0 ||
+    /* Queues of older coordinators say nothing of ranks and data_listen. */
+    *out = (struct alloc_queue_options){.arguments = arguments_out, .data_listen = ""};
+    if (json_unpack(item, "{s:s, s?I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s?s, s:o}",
+                    "name", &name, "ranks", &ranks, "cores", &cores, "memory_bytes", &memory,
+                    "time_ms", &time, "workers_max", &workers, "backlog", &backlog, "idle_ms",
+                    &idle, "labels", &out->labels, "access", &out->access, "folder", &out->folder,
+                    "data_listen", &out->data_listen, "arguments", &arguments) != 0 ||
         !take(out->name, sizeof out->name, name) || !is_below(cores, UINT32_MAX) || memory < 0 ||
         !is_below(ranks, UINT32_MAX) || !is_below(workers, UINT32_MAX) ||
         !is_below(backlog, UINT32_MAX) || idle < 0 || !json_is_array(arguments) ||
@@ -200,6 +202,7 @@ enum err_code alloc_options_parse(const char *text, size_t len, struct arena *ar
         out->labels = arena_strdup(arena, out->labels);
         out->access = arena_strdup(arena, out->access);
         out->folder = arena_strdup(arena, out->folder);
+        out->data_listen = arena_strdup(arena, out->data_listen);
         for (size_t i = 0; i < out->argument_count; i++) {
             out->arguments[i] = arena_strdup(arena, out->arguments[i]);
         }

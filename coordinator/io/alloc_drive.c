@@ -35,6 +35,7 @@ struct errand {
     enum alloc_action_kind kind;
     uint64_t number;        /* SUBMIT */
     uint64_t peer, request; /* of a dry run; peer 0: none */
+    char *shown;            /* of a dry run: what would be submitted; owned */
 };
 
 static enum err_code read_state(struct alloc_drive *drive, struct err *err)
@@ -200,7 +201,7 @@ static void on_cancelled(void *ctx, bool ok, const char *text, size_t len)
 static void perform(struct alloc_drive *drive, const struct alloc_action *action,
                     struct arena *arena)
 {
-    const struct errand errand = {drive, action->kind, action->number, 0, 0};
+    const struct errand errand = {.drive = drive, .kind = action->kind, .number = action->number};
     if (action->kind == ALLOC_DO_LIST) {
         run_command(drive, slurm_list_command(action->text, arena), "", on_listed, &errand);
     } else if (action->kind == ALLOC_DO_CANCEL) {
@@ -347,13 +348,14 @@ static void on_dry_run(void *ctx, bool ok, const char *text, size_t len)
         struct err err;
         if (ok) {
             struct msg *reply = turn_reply(server, errand->peer, MSG_ALLOCS);
-            reply->allocs = (struct msg_allocs){.request = errand->request,
-                                                .text = "the batch system would take it"};
+            reply->allocs = (struct msg_allocs){
+                .request = errand->request, .text = arena_strdup(&server->answers, errand->shown)};
         } else {
             err_set(&err, ERR_INVALID, "the batch system refuses it: %s", text);
             turn_reply_error(server, errand->peer, errand->request, &err);
         }
     }
+    free(errand->shown);
     free(errand);
 }
 
@@ -362,9 +364,17 @@ static void dry_run(const struct request *r, const struct alloc_queue_options *o
     struct alloc_drive *drive = r->server->alloc_drive;
     struct arena *arena = &r->server->answers;
     struct slurm_worker worker = describe(drive, options, "triad-dry-run", arena);
-    const struct errand errand = {drive, ALLOC_DO_SUBMIT, 0, r->peer, r->msg->alloc_act.request};
-    run_command(drive, slurm_submit_command(options, &worker, true, arena),
-                slurm_script(options, &worker, arena), on_dry_run, &errand);
+    const char *script = slurm_script(options, &worker, arena);
+    const char *shown =
+        slurm_shown(slurm_submit_command(options, &worker, false, arena), script, arena);
+    const struct errand errand = {.drive = drive,
+                                  .kind = ALLOC_DO_SUBMIT,
+                                  .peer = r->peer,
+                                  .request = r->msg->alloc_act.request,
+                                  .shown = strdup(shown)};
+    ASSERT(errand.shown != NULL);
+    run_command(drive, slurm_submit_command(options, &worker, true, arena), script, on_dry_run,
+                &errand);
 }
 
 enum err_code client_alloc_act(const struct request *r, struct err *err)

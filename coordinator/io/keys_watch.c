@@ -176,18 +176,13 @@ static enum err_code advertised(const struct keys_watch *watch, int place, const
     const char *port = strrchr(bound, ':') + 1;
     char forwarded[16];
     if (watch->advertise != NULL) {
-        const char *colon = strrchr(watch->advertise, ':');
         long long first = 0;
-        size_t len = colon != NULL ? (size_t)(colon - watch->advertise) : strlen(watch->advertise);
-        if (len == 0 || len >= sizeof host ||
-            (colon != NULL && (!str_to_i64(colon + 1, &first) || first < 1 || first > 65535 - 2))) {
+        if (!str_host_port(watch->advertise, host, sizeof host, &first) || first > 65535 - 2) {
             return err_set(err, ERR_INVALID,
                            "--advertise wants HOST or HOST:PORT with a port up to 65533, not '%s'",
                            watch->advertise);
         }
-        memcpy(host, watch->advertise, len);
-        host[len] = '\0';
-        if (colon != NULL) {
+        if (first > 0) {
             snprintf(forwarded, sizeof forwarded, "%lld", first + place);
             port = forwarded;
         }

@@ -76,19 +76,36 @@ const char *slurm_script(const struct alloc_queue_options *queue, const struct s
                          struct arena *arena)
 {
     const bool has_labels = queue->labels != NULL && *queue->labels != '\0';
+    const bool serves = queue->data_listen != NULL && *queue->data_listen != '\0';
     const char *memory = queue->memory_bytes > 0
                              ? arena_printf(arena, " --memory %" PRIu64, queue->memory_bytes)
                              : "";
     /* exec: the signal before the end reaches the worker, not a shell. */
-    return arena_printf(arena,
-                        "#!/bin/sh\n"
-                        "exec %s --access %s --dir %s --name %s --threads %u%s \\\n"
-                        "    --drain-when-idle %" PRId64 " --grace %d%s%s\n",
-                        quoted(worker->program, arena), quoted(worker->access, arena),
-                        quoted(worker->folder, arena), quoted(worker->name, arena), queue->cores,
-                        memory, (queue->idle_ms + 999) / 1000, SIGNAL_S - 10,
-                        has_labels ? " --label " : "",
-                        has_labels ? quoted(queue->labels, arena) : "");
+    return arena_printf(
+        arena,
+        "#!/bin/sh\n"
+        "exec %s --access %s --dir %s --name %s --threads %u%s \\\n"
+        "    --drain-when-idle %" PRId64 " --grace %d%s%s%s%s\n",
+        quoted(worker->program, arena), quoted(worker->access, arena),
+        quoted(worker->folder, arena), quoted(worker->name, arena), queue->cores, memory,
+        (queue->idle_ms + 999) / 1000, SIGNAL_S - 10, has_labels ? " --label " : "",
+        has_labels ? quoted(queue->labels, arena) : "", serves ? " --data-listen " : "",
+        serves ? quoted(queue->data_listen, arena) : "");
+}
+
+const char *slurm_shown(const char *const *command, const char *script, struct arena *arena)
+{
+    struct strbuf out = {0};
+    for (size_t i = 0; command[i] != NULL; i++) {
+        const bool is_plain =
+            command[i][strcspn(command[i], " \t\n'\"\\$`&|;<>()*?[]#~!{}")] == '\0';
+        strbuf_printf(&out, "%s%s", i > 0 ? " " : "",
+                      is_plain && *command[i] ? command[i] : quoted(command[i], arena));
+    }
+    strbuf_printf(&out, " <<'SCRIPT'\n%sSCRIPT", script);
+    const char *copy = arena_strdup(arena, strbuf_text(&out));
+    strbuf_release(&out);
+    return copy;
 }
 
 const char *slurm_batch_id(const char *text, struct arena *arena)

@@ -23,6 +23,8 @@ const char *const *slurm_submit_command(const struct alloc_queue_options *queue,
 /* The batch script, for sbatch's standard input. */
 const char *slurm_script(const struct alloc_queue_options *queue, const struct slurm_worker *worker,
                          struct arena *arena);
+/* Both as a person would type them into a shell. */
+const char *slurm_shown(const char *const *command, const char *script, struct arena *arena);
 /* The batch id in what `sbatch --parsable` printed ("123" or "123;cluster"), or NULL. */
 const char *slurm_batch_id(const char *text, struct arena *arena);
 

@@ -49,6 +49,7 @@ static enum err_code describe_queue(struct cli *cli, const char **out, struct er
     int64_t memory_bytes = 0;
     const char *access = "", *folder = "";
     const char *memory = cli_value(cli, "memory");
+    const char *listen = cli_value(cli, "data-listen");
     if (strcmp(cli->arguments[0], "slurm") != 0)
         return err_set(err, ERR_INVALID, "'%s' is no batch system Triad knows; there is: slurm",
                        cli->arguments[0]);
@@ -75,12 +76,12 @@ static enum err_code describe_queue(struct cli *cli, const char **out, struct er
     if (rc != ERR_OK)
         return rc;
     json_t *object = json_pack(
-        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:o}", "name",
+        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:o}", "name",
         cli_value(cli, "name"), "ranks", (json_int_t)ranks, "cores", (json_int_t)cores,
         "memory_bytes", (json_int_t)memory_bytes, "time_ms", (json_int_t)time_ms, "workers_max",
         (json_int_t)workers, "backlog", (json_int_t)(backlog < workers ? backlog : workers),
         "idle_ms", (json_int_t)idle_ms, "labels", cli_value(cli, "label"), "access", access,
-        "folder", folder, "arguments", sbatch_arguments(cli));
+        "folder", folder, "data_listen", listen ? listen : "", "arguments", sbatch_arguments(cli));
     if (!object)
         return err_set(err, ERR_INVALID, "an argument is not UTF-8");
     char *text = json_dumps(object, JSON_COMPACT);
@@ -121,7 +122,9 @@ enum cli_exit verb_alloc_add(struct cli *cli)
     if (rc != ERR_OK)
         return cli_fail(cli, &err);
     if (dry)
-        cli_note(cli, "%s; nothing was added", text);
+        printf("%s\n", text);
+    if (dry)
+        cli_note(cli, "the batch system would take this; nothing was added");
     else
         cli_note(cli,
                  "added '%s': allocations are asked for when there is work and no worker for it; "
@@ -238,6 +241,9 @@ static void print_queue(struct cli *cli, json_t *queue)
               sizeof queue_columns / sizeof *queue_columns);
     add_queue(&rows, queue);
     rows_print(&rows, cli);
+    const char *listen = json_string_value(json_object_get(queue, "data_listen"));
+    if (listen && *listen)
+        printf("\nits workers let others read checkpoints: --data-listen %s\n", listen);
     printf("\n");
     rows_init(&rows, &cli->arena, "triad.allocations/1", allocation_columns,
               sizeof allocation_columns / sizeof *allocation_columns);

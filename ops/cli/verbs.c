@@ -211,7 +211,9 @@ static const struct cli_option alloc_add_options[] = {
     {"label", "WORDS", "", "labels of its workers, such as big,site=north"},
     {"worker-access", "FILE", NULL, "the workers' access file (default STATE/worker.access)"},
     {"worker-dir", "DIR", NULL, "where the workers' folders go (default STATE/alloc)"},
-    {"dry-run", NULL, NULL, "only ask the batch system whether it would take one"},
+    {"data-listen", "HOST[:PORT]", NULL,
+     "its workers let others read checkpoints there, as 0.0.0.0; any free port"},
+    {"dry-run", NULL, NULL, "show what would be submitted, and ask whether it would be taken"},
     END_OF_OPTIONS,
 };
 

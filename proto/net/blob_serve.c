@@ -227,14 +227,10 @@ struct address {
 static enum err_code address_parse(const char *text, const char *option, struct address *out,
                                    struct err *err)
 {
-    const char *colon = strrchr(text, ':');
-    const size_t len = colon ? (size_t)(colon - text) : strlen(text);
     long long port = 0;
     *out = (struct address){0};
-    if (len == 0 || len >= sizeof out->host || strpbrk(text, " /\t\n") ||
-        (colon && (!str_to_i64(colon + 1, &port) || port < 0 || port > 65535)))
+    if (!str_host_port(text, out->host, sizeof out->host, &port))
         return err_set(err, ERR_INVALID, "--%s wants HOST or HOST:PORT, not '%s'", option, text);
-    memcpy(out->host, text, len);
     if (port > 0)
         snprintf(out->port, sizeof out->port, "%u", (unsigned)port & 0xffffU);
     return ERR_OK;

@@ -17,13 +17,18 @@ expect_status 3 triad alloc add slurm --cores 1 --time 1m
 said 'at least'
 expect_status 3 triad alloc add slurm --cores 1 --time 10m --dry-run -- --partition=nowhere
 said 'refuses it'
-expect_status 0 triad alloc add slurm --cores 1 --time 10m --dry-run
+expect_status 3 triad alloc add slurm --cores 1 --time 10m --dry-run --data-listen here:there
+said 'data-listen wants'
+expect_status 0 triad alloc add slurm --cores 1 --time 10m --dry-run --data-listen 127.0.0.1 -- '--comment=two words'
+said "^sbatch .* '--comment=two words' <<'SCRIPT'"
+said "data-listen '127.0.0.1'"
+said 'nothing was added'
 expect_status 0 triad alloc list --output csv
 grep -q active "$work/out" && fail "a dry run added a queue"
 expect_status 4 triad alloc show nope
 
 note "no work, no allocations"
-expect_status 0 triad alloc add slurm --name small --cores 1 --time 10m --max-workers 3 --backlog 2 --idle 3s
+expect_status 0 triad alloc add slurm --name small --cores 1 --time 10m --max-workers 3 --backlog 2 --idle 3s --data-listen 127.0.0.1
 expect_status 9 triad alloc add slurm --name small --cores 1 --time 10m
 sleep 3
 [ "$(jobs_of_slurm)" = 0 ] || fail "allocations without work"
@@ -49,6 +54,8 @@ ended_well() { triad alloc show small --output csv | grep -q ',done,came,'; }
 wait_for 60 ended_well
 expect_status 0 triad alloc show small
 said 'asked for'
+said 'data-listen 127.0.0.1'
+grep -q 'serving endpoint=tcp://127.0.0.1:' "$state"/alloc/triad-*-small-*.log || fail "its workers serve nothing"
 expect_status 0 triad alloc list --output csv
 said '^small,active,'
 

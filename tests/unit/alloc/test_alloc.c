@@ -72,7 +72,8 @@ static void add_queue(struct world *w, const char *name, uint32_t cores, uint32_
                                           .time_ms = 60 * MINUTE,
                                           .workers_max = workers,
                                           .backlog = backlog,
-                                          .idle_ms = MINUTE};
+                                          .idle_ms = MINUTE,
+                                          .data_listen = "0.0.0.0:7304"};
     snprintf(options.name, sizeof options.name, "%s", name);
     assert_int_equal(step(w, (struct alloc_event){.kind = ALLOC_EV_ADD, .options = &options}),
                      ERR_OK);
@@ -227,6 +228,40 @@ static void test_ranks_ask_for_tasks(void **state)
     (void)!step(
         w, (struct alloc_event){.kind = ALLOC_EV_TICK, .demand = &ordinary, .demand_count = 1});
     assert_int_equal(w->submitted_count, 2);
+}
+
+/* Where its workers serve checkpoints stays with the queue; one of an older coordinator says
+ * nothing. */
+static void test_data_listen(void **state)
+{
+    struct world *w = *state;
+    struct alloc *copy = NULL;
+    struct strbuf text = {0};
+    struct alloc_queue_options options = {.name = "bad",
+                                          .cores = 1,
+                                          .time_ms = 60 * MINUTE,
+                                          .workers_max = 1,
+                                          .backlog = 1,
+                                          .data_listen = "node:port"};
+    assert_int_equal(step(w, (struct alloc_event){.kind = ALLOC_EV_ADD, .options = &options}),
+                     ERR_INVALID);
+    assert_non_null(strstr(w->err.text, "--data-listen"));
+    add_queue(w, "serving", 1, 1, 1);
+    alloc_print(w->alloc, &text);
+    assert_int_equal(alloc_parse(strbuf_text(&text), text.len, &copy, &w->err), ERR_OK);
+    assert_string_equal(alloc_queue_at(copy, 0)->options.data_listen, "0.0.0.0:7304");
+    alloc_free(copy);
+    static const char key[] = "\"data_listen\":\"0.0.0.0:7304\",";
+    const char *at = strstr(strbuf_text(&text), key);
+    assert_non_null(at);
+    struct strbuf older = {0};
+    strbuf_append(&older, text.data, (size_t)(at - strbuf_text(&text)));
+    strbuf_puts(&older, at + strlen(key));
+    assert_int_equal(alloc_parse(strbuf_text(&older), older.len, &copy, &w->err), ERR_OK);
+    assert_string_equal(alloc_queue_at(copy, 0)->options.data_listen, "");
+    alloc_free(copy);
+    strbuf_release(&older);
+    strbuf_release(&text);
 }
 
 static void test_the_next_queue_serves_the_rest(void **state)
@@ -428,6 +463,7 @@ int main(void)
         TEST(test_jobs_that_do_not_fit_ask_for_nothing),
         TEST(test_ranks_ask_for_tasks),
         TEST(test_the_next_queue_serves_the_rest),
+        TEST(test_data_listen),
         TEST(test_surplus_is_cancelled_after_a_while),
         TEST(test_ordinary_ends_never_stop_a_queue),
         TEST(test_workers_that_never_come_stop_it),

@@ -132,6 +132,19 @@ static void test_str_parsing(void **state)
     assert_true(str_to_double("3e-6", &d));
     assert_false(str_to_double("nan", &d));
     assert_false(str_to_double("", &d));
+    char host[12];
+    long long port = 7;
+    assert_true(str_host_port("0.0.0.0", host, sizeof host, &port));
+    assert_string_equal(host, "0.0.0.0");
+    assert_int_equal(port, 0);
+    assert_true(str_host_port("n7:7304", host, sizeof host, &port));
+    assert_string_equal(host, "n7");
+    assert_int_equal(port, 7304);
+    static const char *const wrong[] = {"",      ":7304",    "n7:", "n7:x",          "n7:-1",
+                                        "n 7:1", "n7:65536", "a/b", "longer-than-12"};
+    for (size_t k = 0; k < sizeof wrong / sizeof *wrong; k++)
+        assert_false(str_host_port(wrong[k], host, sizeof host, &port));
+    assert_string_equal(host, "n7");
     static const char *const keys[] = {"families", "evaluate", "compare"};
     assert_string_equal(str_did_you_mean("familes", keys, 3), "families");
     assert_null(str_did_you_mean("zzz", keys, 3));

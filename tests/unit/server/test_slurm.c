@@ -64,6 +64,15 @@ static void test_submission(void **state)
     assert_non_null(strstr(script, "--dir '/s/alloc/n 1'"));
     assert_non_null(strstr(script, "--threads 16 --memory 3221225473"));
     assert_non_null(strstr(script, "--drain-when-idle 300"));
+    assert_null(strstr(script, "--data-listen"));
+    struct alloc_queue_options serving = queue;
+    serving.data_listen = "0.0.0.0:7304";
+    script = slurm_script(&serving, &worker, &arena);
+    assert_non_null(strstr(script, " --data-listen '0.0.0.0:7304'\n"));
+    argv = slurm_submit_command(&serving, &worker, false, &arena);
+    const char *shown = slurm_shown(argv, script, &arena);
+    assert_non_null(strstr(shown, " --partition=long '--account=a b' <<'SCRIPT'\n#!/bin/sh\n"));
+    assert_string_equal(shown + strlen(shown) - 7, "\nSCRIPT");
 }
 
 static void test_batch_ids(void **state)
