@@ -5,6 +5,7 @@
 
 #include "check.h"
 #include "table_db_impl.h"
+#include "table_json.h"
 
 /* The query's wanted columns as c0 … and its group as g, into a table raw<N>. */
 static enum err_code make_raw(struct table_db *db, const char *sql, const char *what, int number,
@@ -143,21 +144,13 @@ void row_set_release(struct row_set *set)
     *set = (struct row_set){0};
 }
 
-/* The shortest decimal that reads back as the same number, as Python writes it. */
 static const char *real_text(double value, struct arena *arena)
 {
-    char text[40];
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (!(strtod(text, NULL) < value) && !(strtod(text, NULL) > value))
-            break;
-    }
-    bool whole = strspn(text, "-0123456789") == strlen(text);
-    char *exponent = strchr(text, 'e');
-    /* %g turns to exponents earlier than Python does for large numbers. */
-    if (exponent && value < 1e16 && value > -1e16 && (value >= 1e-4 || value <= -1e-4))
-        return arena_printf(arena, "%.1f", value);
-    return arena_printf(arena, "%s%s", text, whole ? ".0" : "");
+    struct strbuf out = {0};
+    table_json_put_real(&out, value);
+    const char *text = arena_strdup(arena, strbuf_text(&out));
+    strbuf_release(&out);
+    return text;
 }
 
 static struct cell cell_of(sqlite3_stmt *statement, int column, struct arena *arena)

@@ -1,5 +1,7 @@
 #include "table_json.h"
 
+#include <ctype.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,19 +42,26 @@ void table_json_put_text(struct strbuf *out, const char *text, size_t len)
     strbuf_putc(out, '"');
 }
 
-/* Python's repr() of a float. */
-static void put_real(struct strbuf *out, double value)
+void table_json_put_real(struct strbuf *out, double value)
 {
     char text[40];
+    /* Python turns to exponents at 1e16 and below 1e-4, whatever the number of digits. */
+    const double size = fabs(value);
+    const bool exponent = size >= 1e16 || (size > 0.0 && size < 1e-4);
+    if (!exponent && floor(value) >= value) {
+        strbuf_printf(out, "%.1f", value);
+        return;
+    }
     for (int digits = 1; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (exponent)
+            snprintf(text, sizeof text, "%.*e", digits - 1, value);
+        else
+            snprintf(text, sizeof text, "%.*g", digits, value);
         double back = strtod(text, NULL);
         if (!(back < value) && !(back > value))
             break;
     }
     strbuf_puts(out, text);
-    if (strspn(text, "-0123456789") == strlen(text))
-        strbuf_puts(out, ".0");
 }
 
 /* How a language spells what differs. */
@@ -95,7 +104,7 @@ static void put_value(struct strbuf *out, const json_t *value, const struct spel
         strbuf_printf(out, "%lld", (long long)json_integer_value(value));
         return;
     case JSON_REAL:
-        put_real(out, json_real_value(value));
+        table_json_put_real(out, json_real_value(value));
         return;
     case JSON_TRUE:
         strbuf_puts(out, s->true_text);
@@ -147,24 +156,61 @@ static void skip_blank(const char **at)
     *at += strspn(*at, " \t\r\n");
 }
 
+static void put_character(struct strbuf *out, uint32_t c)
+{
+    if (c == 0 || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+        c = 0xfffd; /* no character of a text */
+    if (c < 0x80) {
+        strbuf_putc(out, (char)c);
+        return;
+    }
+    const int more = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
+    static const unsigned char leads[] = {0, 0xc0, 0xe0, 0xf0};
+    strbuf_putc(out, (char)(leads[more] | c >> (6 * more)));
+    for (int i = more - 1; i >= 0; i--)
+        strbuf_putc(out, (char)(0x80 | (c >> (6 * i) & 0x3f)));
+}
+
+/* What follows a backslash. repr() writes characters that do not print as \xa0, \u200b or
+ * \U0001f1e6: two, four or eight digits. */
+static bool take_escape(const char **at, struct strbuf *out)
+{
+    static const char letters[] = "ntr", meant[] = "\n\t\r";
+    const char c = *(*at)++;
+    const int digits = c == 'x' ? 2 : c == 'u' ? 4 : c == 'U' ? 8 : 0;
+    const char *letter = strchr(letters, c);
+    uint32_t value = 0;
+    for (int i = 0; i < digits; i++) {
+        const char digit = *(*at)++;
+        if (!isxdigit((unsigned char)digit))
+            return false;
+        value = value << 4 | (uint32_t)(digit <= '9' ? digit - '0' : (digit & 7) + 9);
+    }
+    if (digits > 0)
+        put_character(out, value);
+    else
+        strbuf_putc(out, letter ? meant[letter - letters] : c);
+    return true;
+}
+
 static bool take_text(const char **at, struct strbuf *out)
 {
     struct strbuf text = {0};
-    char quote = *(*at)++;
-    while (**at && **at != quote) {
-        char c = *(*at)++;
-        if (c == '\\' && **at) {
-            c = *(*at)++;
-            c = (char)(c == 'n' ? '\n' : c == 't' ? '\t' : c == 'r' ? '\r' : c);
-        }
-        strbuf_putc(&text, c);
+    const char quote = *(*at)++;
+    bool good = true;
+    while (good && **at && **at != quote) {
+        const char c = *(*at)++;
+        if (c == '\\' && **at)
+            good = take_escape(at, &text);
+        else
+            strbuf_putc(&text, c);
     }
-    bool closed = **at == quote;
-    *at += closed;
-    if (closed)
+    good = good && **at == quote;
+    *at += good;
+    if (good)
         table_json_put_text(out, strbuf_text(&text), text.len);
     strbuf_release(&text);
-    return closed;
+    return good;
 }
 
 static bool take_literal(const char **at, struct strbuf *out, int depth);
@@ -239,7 +285,7 @@ static bool take_word(const char **at, struct strbuf *out, int depth)
     if (as_json)
         strbuf_puts(out, number);
     else
-        put_real(out, value);
+        table_json_put_real(out, value);
     json_decref(as_json);
     *at += len;
     return true;
@@ -267,10 +313,11 @@ static bool take_literal(const char **at, struct strbuf *out, int depth)
 bool table_json_from_python(const char *text, struct strbuf *out)
 {
     size_t before = out->len;
-    bool good = take_literal(&text, out, 0);
-    skip_blank(&text);
-    if (good && *text == '\0')
-        return true;
+    if (take_literal(&text, out, 0)) { /* else `text` may be behind its end */
+        skip_blank(&text);
+        if (*text == '\0')
+            return true;
+    }
     out->len = before;
     return false;
 }

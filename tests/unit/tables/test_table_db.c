@@ -206,6 +206,12 @@ static void functions_do_what_they_say(void **state)
     ROWS("select from_python('defaultdict(<class ''list''>, {''a b'': [0.5, 1e-05, True], \"c\": "
          "(None, ''d'')})') as a",
          NULL, 0, "#0\n{\"a b\": [0.5, 1e-05, true], \"c\": [null, \"d\"]}\n", "a");
+    ROWS("select from_python('[''caf\\xe9\\u200b\\U0001f600\\n\\''\\\\'', 7]') as a", NULL, 0,
+         "#0\n[\"caf\\u00e9\\u200b\\ud83d\\ude00\\n'\\\\\", 7]\n", "a");
+    ROWS("select from_python('[''\\x9'']') as a", NULL, 0,
+         "q: from_python(): the text is no Python literal", "a");
+    ROWS("select from_python('{''a''') as a", NULL, 0,
+         "q: from_python(): the text is no Python literal", "a");
     ROWS("select from_python('[1') as a", NULL, 0,
          "q: from_python(): the text is no Python literal", "a");
     ROWS("select syllables('an old silent pond' || char(10) || 'a frog jumps' || char(10) || "
@@ -217,6 +223,15 @@ static void functions_do_what_they_say(void **state)
     ROWS("select json_array_length(shuffled(5, '[1,2,3,4,5,6,7]')) as a,"
          " shuffled(5, '[1,2,3,4,5,6,7]') = shuffled(6, '[1,2,3,4,5,6,7]') as b",
          NULL, 0, "#0\n7|0\n", "a", "b");
+    /* Python's json.dumps() and repr() of the same. */
+    ROWS("select json_text('[20.0,100.0,-30.0,1e5,1e15,1e16,1e22,0.0,-0.0,0.0001,1e-5,12.5,"
+         "12345678901234567890.0,123456789.125]') as a",
+         NULL, 0,
+         "#0\n[20.0, 100.0, -30.0, 100000.0, 1000000000000000.0, 1e+16, 1e+22, 0.0, -0.0, 0.0001, "
+         "1e-05, 12.5, 1.2345678901234567e+19, 123456789.125]\n",
+         "a");
+    ROWS("select 20.0 as a, 12345678901234568.0 as b, -1e-7 as c", NULL, 0,
+         "#0\n20.0|1.2345678901234568e+16|-1e-07\n", "a", "b", "c");
     ROWS("select 1e22 as a, 0.1 as b, 100.0 as c, 1e15 as d, 1e-5 as e", NULL, 0,
          "#0\n1e+22|0.1|100.0|1000000000000000.0|1e-05\n", "a", "b", "c", "d", "e");
 }
