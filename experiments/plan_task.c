@@ -6,8 +6,6 @@
 #include "check.h"
 #include "plan_impl.h"
 
-enum { K_MIN = 2 };
-
 static enum err_code no_match(struct planner *p, const struct manifest_suite *entry, size_t glob,
                               struct err *err)
 {
@@ -125,10 +123,10 @@ static enum err_code refuse_k(const struct evaluation *e, uint32_t k, struct err
 {
     return yaml_fail(&e->f->planner->manifest->doc, e->et->entry->node, err,
                      "task '%s' cannot be evaluated by family '%s': within %lld tokens its "
-                     "sequences give k = %u in the longest format, at least %d is needed; raise "
-                     "'context' or leave the task out",
+                     "sequences give k = %u in the longest format, and fewer than %d of them reach "
+                     "%d; raise 'context' or leave the task out",
                      e->et->task->name, e->f->family->name, (long long)e->f->model.context, k,
-                     K_MIN);
+                     SELECT_K_MIN_REACHING, SELECT_K_MIN);
 }
 
 /* Share of the pool's examples that are not scored because of k and the context. */
@@ -177,7 +175,7 @@ static enum err_code choose(struct evaluation *e, struct err *err)
     struct plan_task *t = e->task;
     t->k_chosen = e->settings.k == 0;
     t->k = t->k_chosen ? select_k(e->reach, e->pool_count) : (uint32_t)e->settings.k;
-    if (t->k < K_MIN && t->k_chosen)
+    if (t->k < SELECT_K_MIN && t->k_chosen)
         return refuse_k(e, t->k, err);
     for (uint32_t i = 0; i < e->pool_count; i++)
         t->reaching += e->reach[i] >= (int32_t)t->k;

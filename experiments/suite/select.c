@@ -165,6 +165,14 @@ enum err_code select_reach(struct token_counter *counter, const struct format_op
     return ERR_OK;
 }
 
+static uint64_t count_reaching(const int32_t *reach, size_t count, int32_t k)
+{
+    uint64_t reaching = 0;
+    for (size_t i = 0; i < count; i++)
+        reaching += reach[i] >= k;
+    return reaching;
+}
+
 uint32_t select_k(const int32_t *reach, size_t count)
 {
     int32_t most = 0;
@@ -173,14 +181,14 @@ uint32_t select_k(const int32_t *reach, size_t count)
     uint32_t best = 0;
     uint64_t best_score = 0;
     for (int32_t k = 1; k <= most; k++) {
-        uint64_t reaching = 0;
-        for (size_t i = 0; i < count; i++)
-            reaching += reach[i] >= k;
-        if ((uint64_t)k * reaching > best_score) {
-            best_score = (uint64_t)k * reaching;
+        const uint64_t score = (uint64_t)k * count_reaching(reach, count, k);
+        if (score > best_score) {
+            best_score = score;
             best = (uint32_t)k;
         }
     }
+    if (best < SELECT_K_MIN && count_reaching(reach, count, SELECT_K_MIN) >= SELECT_K_MIN_REACHING)
+        best = SELECT_K_MIN;
     return best;
 }
 

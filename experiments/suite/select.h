@@ -28,7 +28,11 @@ NODISCARD enum err_code select_reach(struct token_counter *counter,
                                      const struct instance *instance, size_t context,
                                      int32_t *reach_out, struct err *err);
 
-/* The k >= 1 that maximises k · #{reach >= k}, the smallest of equals; 0 when nothing reaches 1. */
+/* A task whose k would be 1 is evaluated with 2 where so many sequences reach that. */
+enum { SELECT_K_MIN = 2, SELECT_K_MIN_REACHING = 10 };
+
+/* The k >= 1 that maximises k · #{reach >= k}, the smallest of equals; where that is 1,
+ * SELECT_K_MIN if enough sequences reach it; 0 when nothing reaches 1. */
 uint32_t select_k(const int32_t *reach, size_t count);
 
 /* Of the instances that reach k, at most `max`, drawn without replacement by `seed`, in ascending

@@ -27,6 +27,13 @@ static void k_maximises_scored_examples(void **state)
     assert_int_equal(select_k(longer, 7), 5);
     const int32_t none[] = {0, -1};
     assert_int_equal(select_k(none, 2), 0);
+    /* k = 1 scores 30, 2 scores 20: not 1, but 2, which ten reach; nine would be too few. */
+    int32_t shallow[30];
+    for (int i = 0; i < 30; i++)
+        shallow[i] = i < 10 ? 2 : 1;
+    assert_int_equal(select_k(shallow, 30), 2);
+    shallow[0] = 1;
+    assert_int_equal(select_k(shallow, 30), 1);
 }
 
 static void selection_is_a_seeded_sample_of_those_that_reach(void **state)
