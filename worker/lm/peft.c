@@ -86,6 +86,18 @@ static bool is_off(const json_t *value)
     return !value || json_is_null(value) || json_is_false(value);
 }
 
+/* Beginnings of A and B that leave the base as it is. PiSSA, CorDA, OLoRA and LoftQ change it too:
+ * the adapter is one on what is left of the base, which PEFT computes anew on loading. */
+static bool keeps_base(const json_t *init)
+{
+    static const char *const names[] = {"gaussian", "eva", "orthogonal"};
+    const char *name = json_string_value(init);
+    bool known = !init || json_is_null(init) || json_is_boolean(init);
+    for (size_t i = 0; name && i < ARRAY_COUNT(names); i++)
+        known = known || strcmp(name, names[i]) == 0;
+    return known;
+}
+
 static enum err_code refuse_what_differs(const json_t *root, const char *path, struct err *err)
 {
     static const char *const must_be_off[] = {
@@ -109,6 +121,13 @@ static enum err_code refuse_what_differs(const json_t *root, const char *path, s
     if (bias && strcmp(bias, "none") != 0)
         return err_set(err, ERR_INVALID, "read '%s': 'bias' is '%.40s', only none can be read",
                        path, bias);
+    const json_t *init = json_object_get(root, "init_lora_weights");
+    if (!keeps_base(init))
+        return err_set(
+            err, ERR_INVALID,
+            "read '%s': 'init_lora_weights' is '%.40s', which changes the base model, too: "
+            "merge this adapter with PEFT first",
+            path, json_is_string(init) ? json_string_value(init) : "no text");
     for (size_t i = 0; i < ARRAY_COUNT(must_be_off); i++) {
         if (!is_off(json_object_get(root, must_be_off[i])))
             return err_set(err, ERR_INVALID,

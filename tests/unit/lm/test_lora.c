@@ -579,6 +579,9 @@ static void what_cannot_be_merged_exactly_is_refused(void **state)
          "'use_dora' is set"},
         {"{\"peft_type\":\"LORA\",\"r\":2,\"lora_alpha\":4,\"rank_pattern\":{\"a\":1}}",
          "'rank_pattern' is set"},
+        {"{\"peft_type\":\"LORA\",\"r\":2,\"lora_alpha\":4,\"init_lora_weights\":\"pissa_niter_"
+         "4\"}",
+         "'init_lora_weights' is 'pissa_niter_4'"},
         {"{\"peft_type\":\"LORA\",\"r\":0,\"lora_alpha\":4}", "'r'"},
         {"[]", "object"},
     };
@@ -590,6 +593,10 @@ static void what_cannot_be_merged_exactly_is_refused(void **state)
         if (!strstr(err.text, wrong[i].error))
             fail_msg("%s", err.text);
     }
+    static const char gaussian[] =
+        "{\"peft_type\":\"LORA\",\"r\":2,\"lora_alpha\":4,\"init_lora_weights\":\"gaussian\"}";
+    assert_int_equal(peft_config_parse(&config, gaussian, strlen(gaussian), "c.json", &err),
+                     ERR_OK);
     /* An adapter for another model. */
     char folder[] = "/tmp/test_lora.XXXXXX";
     struct lora_golden small, large;
