@@ -208,11 +208,14 @@ static enum err_code run(struct training *t, struct arena *arena, struct exec_re
         return ERR_OK;
     }
     if (end.outcome == TRAIN_STOPPED) {
+        const bool rising = trainer_is_rising(t->trainer);
         result->outcome = OUTCOME_CANCELLED;
-        result->reason =
-            arena_printf(arena, "stopped after step %lld, with a checkpoint", (long long)end.step);
-        return end.step > (int64_t)result->start_step ? save_checkpoint(t, t->trainer, err)
-                                                      : ERR_OK;
+        result->reason = arena_printf(arena, "stopped after step %lld, %s", (long long)end.step,
+                                      rising ? "while its loss rose: without a checkpoint"
+                                             : "with a checkpoint");
+        return end.step > (int64_t)result->start_step && !rising
+                   ? save_checkpoint(t, t->trainer, err)
+                   : ERR_OK;
     }
     result->artifact = EXEC_ARTIFACT_FOLDER;
     const char *folder =

@@ -369,13 +369,17 @@ static enum err_code train_step(struct trainer *t, struct train_metrics *metrics
     return ERR_OK;
 }
 
+bool trainer_is_rising(const struct trainer *trainer)
+{
+    const double rise_max = trainer->options.loss_rise_max;
+    return rise_max > 0 && loss_watch_rise(&trainer->state.watch) > rise_max / 2;
+}
+
 /* Is this the moment for a checkpoint? One from a rise would replace a better one. */
 static bool wants_checkpoint(const struct trainer *t)
 {
     const int64_t every = t->options.checkpoint_steps;
-    const double rise_max = t->options.loss_rise_max;
-    const bool rising = rise_max > 0 && loss_watch_rise(&t->state.watch) > rise_max / 2;
-    return every > 0 && t->state.step % every == 0 && !rising;
+    return every > 0 && t->state.step % every == 0 && !trainer_is_rising(t);
 }
 
 /* Rank 0's word, for all. */

@@ -107,6 +107,9 @@ NODISCARD enum err_code trainer_share(struct trainer *trainer, struct err *err);
 /* Steps completed, and of how many. */
 int64_t trainer_step(const struct trainer *trainer);
 int64_t trainer_steps(const struct trainer *trainer);
+/* Has the loss risen by more than half of loss_rise_max? A checkpoint taken now would take the
+ * place of one from before the rise. */
+bool trainer_is_rising(const struct trainer *trainer);
 /* What it takes. */
 const struct train_memory *trainer_memory(const struct trainer *trainer);
 /* How many values the optimizer changes. */

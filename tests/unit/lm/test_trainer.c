@@ -375,13 +375,23 @@ static void a_rising_loss_stops_the_run(void **state)
     g.train.loss_rise_max = 2;
     struct model *model = golden_model(&g);
     struct trainer *trainer = make_trainer(model, &g, &g.train);
+    assert_false(trainer_is_rising(trainer));
     struct train_result result = run(trainer, &h);
     assert_int_equal(result.outcome, TRAIN_ROSE);
+    assert_true(trainer_is_rising(trainer));
     assert_in_range(result.step, 1, 58);
     assert_true(isfinite(result.last.loss_nats));
     assert_true(loss_watch_rise(&result.watch) > 2);
     assert_int_equal(h.count, result.step + 1);
     assert_true(h.checkpoints < result.step);
+    trainer_free(trainer);
+    model_free(model);
+    /* Stopped on the way up, a step before: whoever stopped it must know. */
+    h = (struct history){.stop_at = result.step};
+    model = golden_model(&g);
+    trainer = make_trainer(model, &g, &g.train);
+    assert_int_equal(run(trainer, &h).outcome, TRAIN_STOPPED);
+    assert_true(trainer_is_rising(trainer));
     trainer_free(trainer);
     model_free(model);
     /* Without the bound it goes on. */
@@ -390,6 +400,7 @@ static void a_rising_loss_stops_the_run(void **state)
     model = golden_model(&g);
     trainer = make_trainer(model, &g, &g.train);
     assert_int_equal(run(trainer, &h).outcome, TRAIN_STOPPED);
+    assert_false(trainer_is_rising(trainer));
     trainer_free(trainer);
     model_free(model);
     golden_release(&g);
