@@ -3,8 +3,9 @@
 # on another worker, and weights and optimizer state end as if nothing had happened.
 . "$(dirname "$0")/lib.sh"
 
-# A longer training whose last checkpoint is not its end: the optimizer's state of step 320 can be compared.
-sed -e 's/tokens: 60k/tokens: 297k/' -e 's/batch_tokens: 2048/batch_tokens: 1024/' \
+# A longer training whose last checkpoint is not its end: the optimizer's state of step 320 can be compared. What it
+# leaves is stored in another type than its checkpoints.
+sed -e 's/tokens: 60k/tokens: 297k, saved_as: bf16/' -e 's/batch_tokens: 2048/batch_tokens: 1024/' \
     -e 's/checkpoint_steps: 5/checkpoint_steps: 80/' "$manifest" >"$work/long.yaml"
 calm "$work/long.yaml"
 

@@ -109,13 +109,17 @@ static enum err_code begin_from_parent(struct training *t, struct err *err)
     return code;
 }
 
-/* A checkpoint of this very job: its weights and tokenizer replace the beginning. */
+/* A checkpoint of this very job: its weights and tokenizer replace the beginning. What is written
+ * is made like the parent as ever, or like nothing: its texts are those of an undisturbed run. */
 static enum err_code begin_resumed(struct training *t, struct err *err)
 {
-    const char *folder = t->context->job->resume_folder;
-    t->like = folder;
-    enum err_code code = tokenizer_load(folder, &t->tokenizer, err);
-    return code ? code : model_load(folder, &t->model, err);
+    const struct exec_context *c = t->context;
+    enum err_code code = ERR_OK;
+    if (c->spec->kind != JOB_PRETRAIN)
+        code = exec_parent_need(c->job, "start", &t->like, err);
+    if (!code)
+        code = tokenizer_load(c->job->resume_folder, &t->tokenizer, err);
+    return code ? code : model_load(c->job->resume_folder, &t->model, err);
 }
 
 /* The spec's LoRA settings. */

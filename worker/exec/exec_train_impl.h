@@ -10,7 +10,7 @@ struct training {
     struct exec_context *context;
     struct tokenizer *tokenizer;
     struct model *model;
-    const char *like; /* the folder that the model came from; NULL for a fresh one */
+    const char *like; /* the folder of the model it started from; NULL for a fresh one */
     bool has_adapter; /* LoRA: `adapter` is trained, and the model's weights stay */
     struct adapter adapter;
     struct corpus corpus;
