@@ -59,6 +59,22 @@ static enum err_code refuse_network(const char *dir, struct err *err)
                          dir, name);
 }
 
+/* Who only looks whether the lock is held (triad status) holds it for a moment, too. */
+#define LOCK_TRIES  50
+#define LOCK_TRY_US 10000
+
+static bool lock_soon(int fd)
+{
+    int tries = LOCK_TRIES;
+    while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK || --tries == 0) {
+            return false;
+        }
+        usleep(LOCK_TRY_US);
+    }
+    return true;
+}
+
 /* flock, not a pid file: the kernel lets go when the process dies, however it dies. */
 static enum err_code take_lock(const char *dir, int *fd_out, struct err *err)
 {
@@ -68,7 +84,7 @@ static enum err_code take_lock(const char *dir, int *fd_out, struct err *err)
     if (fd < 0) {
         return err_os(err, errno, "open '%s'", path);
     }
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (!lock_soon(fd)) {
         int reason = errno;
         close(fd);
         if (reason == EWOULDBLOCK) {

@@ -4,12 +4,15 @@
 #include "cmocka_all.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bounds.h"
@@ -344,6 +347,34 @@ static void test_a_second_opening_is_refused(void **state)
     assert_non_null(strstr(err.text, "another coordinator runs there"));
 }
 
+/* Who asks whether a coordinator runs (connection.c) holds the lock for a moment. */
+static void test_a_look_at_the_lock_does_not_keep_the_state_closed(void **state)
+{
+    struct fixture *f = *state;
+    char path[128];
+    int ready[2];
+    char byte;
+    close_store(f);
+    snprintf(path, sizeof path, "%s/lock", f->dir);
+    assert_int_equal(pipe(ready), 0);
+    const pid_t looking = fork();
+    assert_true(looking >= 0);
+    if (looking == 0) {
+        const int fd = open(path, O_RDONLY);
+        if (fd < 0 || flock(fd, LOCK_SH) != 0 || write(ready[1], "x", 1) != 1)
+            _exit(1);
+        usleep(100000);
+        _exit(0);
+    }
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    close(ready[1]);
+    open_store(f);
+    int status = -1;
+    assert_int_equal(waitpid(looking, &status, 0), looking);
+    assert_int_equal(status, 0);
+}
+
 static void run_sql(struct fixture *f, const char *sql)
 {
     char path[128];
@@ -583,6 +614,7 @@ int main(void)
         TEST(test_a_full_disk_loses_nothing_committed),
         TEST(test_the_log_is_folded_in_while_work_goes_on),
         TEST(test_a_second_opening_is_refused),
+        TEST(test_a_look_at_the_lock_does_not_keep_the_state_closed),
         TEST(test_newer_and_damaged_databases_are_refused),
         TEST(test_boots_are_counted),
         TEST(test_a_database_of_schema_1_is_brought_up),
