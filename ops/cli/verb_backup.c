@@ -132,6 +132,9 @@ enum cli_exit verb_backup(struct cli *cli)
     if (rc == ERR_OK)
         rc = copy_files(arena_printf(&cli->arena, "%s/keys", state),
                         arena_printf(&cli->arena, "%s/keys", folder), &copied, &err);
+    if (rc == ERR_OK) /* and whom they let in */
+        rc = copy_files(arena_printf(&cli->arena, "%s/keys/allowed", state),
+                        arena_printf(&cli->arena, "%s/keys/allowed", folder), &copied, &err);
     if (rc != ERR_OK)
         return cli_fail(cli, &err);
     char size[HUMAN_SIZE];

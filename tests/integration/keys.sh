@@ -35,6 +35,10 @@ n1=${pids[-1]}
 listed() { triad worker list --output csv | grep -q "^$1,$2,"; }
 wait_for 60 listed n1 ready
 
+note "a copy of the state admits the same"
+expect_status 0 triad backup "$work/copy"
+cmp "$state/keys/allowed/node1.json" "$work/copy/keys/allowed/node1.json" || fail "the copy does not know the exported key"
+
 note "nobody takes over its name with another key"
 daemon "$work/thief.log" "$TRIAD_BIN/triad-worker" --access "$state/worker.access" --dir "$work/thief" --name n1 --grace 1
 thief=${pids[-1]}
