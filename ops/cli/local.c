@@ -57,14 +57,15 @@ static _Noreturn void exec_child(const struct local_child *child, const char *co
         dup2(null_fd, STDIN_FILENO);
     dup2(log_fd, STDOUT_FILENO);
     dup2(log_fd, STDERR_FILENO);
-    /* A group of its own: Ctrl-C reaches `triad run`, which then stops its children in order. */
-    setpgid(0, 0);
     if (child->dies_with_us) {
+        /* A group of its own: Ctrl-C reaches `triad run`, which then stops its children in order.
+         */
+        setpgid(0, 0);
         prctl(PR_SET_PDEATHSIG, SIGTERM);
         if (getppid() != parent) /* it died between fork and prctl */
             _exit(127);
     } else {
-        setsid();
+        setsid(); /* which the leader of a group must not */
     }
     execvp(argv[0], (char *const *)(uintptr_t)argv);
     static const char text[] = "cannot run the program ";

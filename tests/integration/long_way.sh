@@ -21,6 +21,14 @@ said "listen at 'tcp://192.0.2.77.*no IPv4 address or network interface of this 
 limit_s=60 expect_status 4 triad coordinator start --state "$work/nowhere"
 said 'triad keys init'
 
+note "detached: it belongs to no terminal"
+expect_status 0 triad coordinator start --detach
+detached=$(cat "$state/coordinator.pid")
+pids+=("$detached")
+[ "$(ps -o sid= -p "$detached" | tr -d ' ')" = "$detached" ] || fail "it is still in our session"
+expect_status 0 triad coordinator stop
+wait_for 60 has_ended "$detached"
+
 note "coordinator, submission, no workers"
 daemon "$work/coordinator.log" "$TRIAD_BIN/triad" coordinator start --state "$state"
 coordinator=${pids[-1]}
