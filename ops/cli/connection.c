@@ -125,8 +125,12 @@ enum err_code connection_check_experiment(struct connection *c, const char *name
                                           struct arena *arena, struct err *err)
 {
     struct msg reply;
-    const struct msg request = {.kind = MSG_GET_STATUS, .get_status = {.experiment = ""}};
+    struct msg request = {.kind = MSG_GET_STATUS, .get_status = {.experiment = name}};
     enum err_code rc = connection_call(c, &request, MSG_STATUS, arena, &reply, err);
+    if (rc != ERR_NOT_FOUND)
+        return rc;
+    request.get_status.experiment = ""; /* those that it may have meant, the newest */
+    rc = connection_call(c, &request, MSG_STATUS, arena, &reply, err);
     if (rc != ERR_OK)
         return rc;
     const size_t count = reply.status.experiment_count;
@@ -134,15 +138,12 @@ enum err_code connection_check_experiment(struct connection *c, const char *name
     struct strbuf list = {0};
     for (size_t i = 0; i < count; i++) {
         names[i] = reply.status.experiments[i].name;
-        if (strcmp(names[i], name) == 0)
-            goto done;
         strbuf_printf(&list, "%s%s", i ? ", " : "", names[i]);
     }
     const char *near = str_did_you_mean(name, names, count);
     rc = near ? err_set(err, ERR_NOT_FOUND, "no experiment '%s'; did you mean '%s'?", name, near)
               : err_set(err, ERR_NOT_FOUND, "no experiment '%s'; stored here: %s", name,
                         count ? strbuf_text(&list) : "none yet");
-done:
     strbuf_release(&list);
     return rc;
 }
