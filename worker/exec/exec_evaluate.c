@@ -15,7 +15,8 @@
 #include "prompts.h"
 #include "restriction.h"
 
-#define EVALUATE_BATCH_TOKENS ((size_t)4096)
+#define EVALUATE_BATCH_TOKENS     ((size_t)4096)
+#define EVALUATE_BATCH_TOKENS_MIN ((size_t)256)
 
 struct evaluation {
     struct exec_context *context;
@@ -74,14 +75,14 @@ static bool should_stop(void *ctx)
 }
 
 /* The largest batch that fits the memory the job was given. */
-static size_t batch_tokens(const struct exec_context *c, const struct corpus *corpus)
+static void choose_batch(const struct exec_context *c, const struct corpus *corpus,
+                         struct evaluate_options *options)
 {
-    size_t tokens = EVALUATE_BATCH_TOKENS;
     const struct model_config *config = model_shape(c->warm->model);
-    while (tokens > 256 && c->job->memory_bytes > 0 &&
-           evaluator_memory_bytes(config, tokens, corpus_length_max(corpus)) > c->job->memory_bytes)
-        tokens /= 2;
-    return tokens;
+    options->batch_tokens = EVALUATE_BATCH_TOKENS;
+    while (options->batch_tokens > EVALUATE_BATCH_TOKENS_MIN && c->job->memory_bytes > 0 &&
+           evaluator_memory_bytes(config, corpus, options) > c->job->memory_bytes)
+        options->batch_tokens /= 2;
 }
 
 static enum err_code check_items(const struct evaluation *e, struct err *err)
@@ -133,11 +134,11 @@ static enum err_code score(struct evaluation *e, struct err *err)
         code = check_items(e, err);
     }
     if (!code && e->end > e->first) {
-        struct evaluate_options options = {.batch_tokens = batch_tokens(c, &corpus),
-                                           .first_sequence = e->first,
+        struct evaluate_options options = {.first_sequence = e->first,
                                            .end_sequence = e->end,
                                            .calibration = c->spec->evaluate.calibration,
                                            .allowed = restriction.allowed};
+        choose_batch(c, &corpus, &options);
         struct evaluate_hooks hooks = {e, on_records, should_stop};
         code = evaluator_run(c->warm->model, &corpus, &options, &hooks, err);
     }

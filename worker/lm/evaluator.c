@@ -89,16 +89,36 @@ static enum err_code check_corpus(const struct corpus *c, const struct model_con
     return ERR_OK;
 }
 
+/* The corpus, borrowed, as far as an evaluation goes. */
+static struct corpus share_of(const struct corpus *corpus, uint32_t end_sequence)
+{
+    struct corpus share = *corpus;
+    if (end_sequence > 0 && end_sequence < corpus->sequence_count)
+        share.sequence_count = end_sequence;
+    return share;
+}
+
+static struct batch_plan plan_of(const struct corpus *share, size_t batch_tokens)
+{
+    return (struct batch_plan){.corpus = share, .batch_tokens = batch_tokens, .accumulate = 1};
+}
+
+static struct model_capacity capacity_of(const struct micro_batch *largest,
+                                         const struct corpus *corpus)
+{
+    return (struct model_capacity){
+        .sequences = largest->sequence_count,
+        .tokens = largest->token_count,
+        .loss_tokens = largest->loss_token_count,
+        .sequence_tokens = corpus_length_max(corpus),
+    };
+}
+
 static enum err_code allocate(struct evaluation *e, const struct model *model,
                               uint32_t first_sequence, struct err *err)
 {
     struct micro_batch largest = batch_largest(&e->plan, first_sequence);
-    struct model_capacity capacity = {
-        .sequences = largest.sequence_count,
-        .tokens = largest.token_count,
-        .loss_tokens = largest.loss_token_count,
-        .sequence_tokens = corpus_length_max(&e->corpus),
-    };
+    struct model_capacity capacity = capacity_of(&largest, &e->corpus);
     e->sequences = calloc(largest.sequence_count, sizeof *e->sequences);
     e->scores = calloc(largest.loss_token_count + 1, sizeof *e->scores);
     e->records = calloc(largest.loss_token_count + 1, sizeof *e->records);
@@ -189,15 +209,12 @@ enum err_code evaluator_run(const struct model *model, const struct corpus *corp
                             const struct evaluate_hooks *hooks, struct err *err)
 {
     struct evaluation e = {
-        .corpus = *corpus,
+        .corpus = share_of(corpus, options->end_sequence),
         .hooks = hooks,
         .calibration = options->calibration,
-        .plan = {.batch_tokens = options->batch_tokens, .accumulate = 1},
     };
     e.watch = (struct model_watch){&e, options->allowed, on_logits};
-    e.plan.corpus = &e.corpus;
-    if (options->end_sequence > 0 && options->end_sequence < corpus->sequence_count)
-        e.corpus.sequence_count = options->end_sequence;
+    e.plan = plan_of(&e.corpus, options->batch_tokens);
     struct data_cursor cursor = {.sequence = options->first_sequence};
     enum err_code rc = check_corpus(corpus, model_shape(model), err);
     if (rc != ERR_OK || options->first_sequence >= e.corpus.sequence_count)
@@ -238,16 +255,13 @@ uint64_t evaluator_record_count(const struct corpus *corpus, uint32_t first, uin
     return count;
 }
 
-size_t evaluator_memory_bytes(const struct model_config *config, size_t batch_tokens,
-                              size_t sequence_tokens)
+size_t evaluator_memory_bytes(const struct model_config *config, const struct corpus *corpus,
+                              const struct evaluate_options *options)
 {
-    size_t tokens = batch_tokens > sequence_tokens ? batch_tokens : sequence_tokens;
-    struct model_capacity capacity = {
-        .sequences = (tokens + sequence_tokens - 1) / sequence_tokens,
-        .tokens = tokens,
-        .loss_tokens = tokens,
-        .sequence_tokens = sequence_tokens,
-    };
+    struct corpus share = share_of(corpus, options->end_sequence);
+    const struct batch_plan plan = plan_of(&share, options->batch_tokens);
+    const struct micro_batch largest = batch_largest(&plan, options->first_sequence);
+    const struct model_capacity capacity = capacity_of(&largest, &share);
     return model_config_parameters(config) * sizeof(float) +
            model_run_bytes(config, MODEL_SCORE, &capacity);
 }

@@ -44,8 +44,8 @@ NODISCARD enum err_code evaluator_run(const struct model *model, const struct co
 /* Records that sequences first … end - 1 of a corpus give. */
 uint64_t evaluator_record_count(const struct corpus *corpus, uint32_t first, uint32_t end);
 
-/* Bytes that scoring takes at its peak, weights included. */
-size_t evaluator_memory_bytes(const struct model_config *config, size_t batch_tokens,
-                              size_t sequence_tokens);
+/* Bytes that evaluator_run() takes at its peak, weights included. */
+size_t evaluator_memory_bytes(const struct model_config *config, const struct corpus *corpus,
+                              const struct evaluate_options *options);
 
 #endif

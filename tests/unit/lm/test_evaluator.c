@@ -243,6 +243,40 @@ static void probable_tokens_are_those_of_the_stored_logits(void **state)
     golden_release(&g);
 }
 
+/* Each sequence is padded to whole rows of the attention's tiles: many short ones beside a long one
+ * take more than their tokens. */
+static void short_sequences_take_their_padded_rows(void **state)
+{
+    (void)state;
+    enum { SHORT = 400, SHORT_TOKENS = 5, LONG_TOKENS = 200 };
+    struct model_config config = model_config_default();
+    config = (struct model_config){.layers = 1,
+                                   .width = 64,
+                                   .heads = 2,
+                                   .kv_heads = 2,
+                                   .head_dim = 32,
+                                   .mlp_width = 64,
+                                   .context = 256,
+                                   .vocabulary = 100,
+                                   .kind = config.kind,
+                                   .rope_theta = config.rope_theta,
+                                   .norm_eps = config.norm_eps};
+    static size_t starts[SHORT + 2];
+    static uint8_t losses[LONG_TOKENS + SHORT * SHORT_TOKENS];
+    for (size_t s = 0; s <= SHORT; s++)
+        starts[s + 1] = LONG_TOKENS + s * SHORT_TOKENS;
+    const struct corpus corpus = {.sequence_count = SHORT + 1, .starts = starts, .losses = losses};
+    struct evaluate_options options = {.batch_tokens = 4096};
+    const size_t all = evaluator_memory_bytes(&config, &corpus, &options);
+    options.end_sequence = 1;
+    const size_t alone = evaluator_memory_bytes(&config, &corpus, &options);
+    /* At least the stream and what attention reads and writes. */
+    const size_t rows = (size_t)SHORT * (size_t)kernel_rows_padded(SHORT_TOKENS);
+    assert_true(all - alone > 5 * rows * (size_t)config.width * sizeof(float));
+    options = (struct evaluate_options){.batch_tokens = 256};
+    assert_true(evaluator_memory_bytes(&config, &corpus, &options) < alone + (all - alone) / 4);
+}
+
 static void odd_corpora_are_refused_by_name(void **state)
 {
     (void)state;
@@ -296,6 +330,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(batch_size_changes_no_bit),
         cmocka_unit_test(an_evaluation_can_be_cut_and_continued),
         cmocka_unit_test(probable_tokens_are_those_of_the_stored_logits),
+        cmocka_unit_test(short_sequences_take_their_padded_rows),
         cmocka_unit_test(odd_corpora_are_refused_by_name),
         cmocka_unit_test(a_loss_that_is_not_finite_is_data),
     };
