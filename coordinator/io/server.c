@@ -125,17 +125,20 @@ static enum err_code open_socket(struct server *server, const struct server_opti
 {
     static const struct {
         unsigned roles;
+        enum net_io io;
         size_t frame_bytes_max;
         net_receive_f *receive;
     } kinds[SOCKET_END] = {
-        [SOCKET_WORKER] = {NET_WORKER, FRAME_BYTES_MAX, worker_frame},
-        [SOCKET_CLIENT] = {NET_CLIENT | NET_VIEWER, FRAME_BYTES_MAX, client_frame},
-        [SOCKET_DATA] = {NET_ROLES_ALL, FRAME_DATA_BYTES_MAX, data_frame},
+        [SOCKET_WORKER] = {NET_WORKER, NET_IO_CONTROL, FRAME_BYTES_MAX, worker_frame},
+        [SOCKET_CLIENT] = {NET_CLIENT | NET_VIEWER, NET_IO_QUESTIONS, FRAME_BYTES_MAX,
+                           client_frame},
+        [SOCKET_DATA] = {NET_ROLES_ALL, NET_IO_BULK, FRAME_DATA_BYTES_MAX, data_frame},
     };
     char endpoint[256];
     struct net_router_options router = {.endpoint = endpoint,
                                         .server = keys_watch_server(&server->keys),
                                         .roles = kinds[which].roles,
+                                        .io = kinds[which].io,
                                         .frame_bytes_max = kinds[which].frame_bytes_max,
                                         .frames_per_turn = FRAMES_PER_TURN,
                                         .turn_us = TURN_US,

@@ -328,6 +328,7 @@ enum err_code blob_client_new(const struct blob_client_options *options, struct 
         .endpoint = options->endpoint,
         .server = options->server,
         .own = options->own,
+        .io = NET_IO_BULK,
         .frame_bytes_max = FRAME_DATA_BYTES_MAX,
         .frames_per_turn = 2 * BLOB_CHUNKS_IN_FLIGHT,
         .receive = on_receive,

@@ -131,6 +131,7 @@ void blob_peer_use(struct blob_client *client)
         .endpoint = source->endpoint,
         .server = &server,
         .own = &client->own,
+        .io = NET_IO_BULK,
         .frame_bytes_max = FRAME_DATA_BYTES_MAX,
         .frames_per_turn = 2 * BLOB_CHUNKS_IN_FLIGHT,
         .receive = on_receive,

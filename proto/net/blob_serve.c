@@ -268,6 +268,7 @@ static enum err_code open_router(struct blob_serve *serve, const struct blob_ser
     const struct net_router_options router = {.endpoint = endpoint,
                                               .server = &server,
                                               .roles = NET_WORKER,
+                                              .io = NET_IO_BULK,
                                               .frame_bytes_max = FRAME_DATA_BYTES_MAX,
                                               .frames_per_turn = 4 * BLOB_CHUNKS_IN_FLIGHT,
                                               .queue_frames = SEND_QUEUE_FRAMES,

@@ -14,9 +14,6 @@
 #include "check.h"
 #include "net_internal.h"
 
-/* One thread for control frames and one for bulk, so that heartbeats never wait behind chunks. */
-#define NET_IO_THREADS 2
-
 static bool has_input(const struct net_source *source)
 {
     int events = 0;
@@ -135,7 +132,7 @@ enum err_code net_new(uv_loop_t *loop, struct net **out, struct err *err)
     net->loop = loop;
     net->zmq = zmq_ctx_new();
     ASSERT(net->zmq != NULL);
-    zmq_ctx_set(net->zmq, ZMQ_IO_THREADS, NET_IO_THREADS);
+    zmq_ctx_set(net->zmq, ZMQ_IO_THREADS, NET_IO_COUNT);
     enum err_code rc = net_auth_open(net, err);
     if (rc != ERR_OK) {
         zmq_ctx_term(net->zmq);

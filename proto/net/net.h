@@ -55,10 +55,16 @@ struct net_counts {
 };
 struct net_counts net_counts(const struct net *net);
 
+/* The thread of ZeroMQ's that encrypts and moves a socket's frames. One serves its connections in
+ * turn, so that what must not wait behind others has another one: heartbeats not behind bulk, a
+ * person's question not behind a thousand workers. */
+enum net_io { NET_IO_CONTROL, NET_IO_BULK, NET_IO_QUESTIONS, NET_IO_COUNT };
+
 struct net_router_options {
     const char *endpoint;              /* "tcp://127.0.0.1:*" lets the kernel pick the port */
     const struct net_key_pair *server; /* borrowed during the call */
     unsigned roles;                    /* bits of enum net_role that may connect */
+    enum net_io io;
     size_t frame_bytes_max;            /* larger frames drop the connection */
     int frames_per_turn;               /* budget of one loop turn; 0: 256 */
     int turn_us;                       /* a turn ends after so long, too; 0: it does not */
@@ -75,6 +81,7 @@ struct net_dealer_options {
     const char *endpoint;
     const struct net_public_key *server; /* borrowed during the call */
     const struct net_key_pair *own;
+    enum net_io io;
     size_t frame_bytes_max;
     int frames_per_turn;
     net_receive_f *receive;

@@ -154,7 +154,8 @@ static enum err_code set_text(void *zmq, int option, const char *text, const cha
 }
 
 /* What every socket needs. */
-static enum err_code set_common_options(void *zmq, size_t frame_bytes_max, struct err *err)
+static enum err_code set_common_options(void *zmq, size_t frame_bytes_max, enum net_io io,
+                                        struct err *err)
 {
     const struct option options[] = {
         {ZMQ_SNDHWM, QUEUE_FRAMES, "send queue"},
@@ -168,8 +169,7 @@ static enum err_code set_common_options(void *zmq, size_t frame_bytes_max, struc
         /* Who connects and says nothing does not hold a descriptor for the default 30 s. */
         {ZMQ_HANDSHAKE_IVL, 5000, "handshake timeout"},
     };
-    /* Bulk has its own I/O thread: heartbeats never queue behind chunks. */
-    const uint64_t threads = frame_bytes_max > FRAME_BYTES_MAX ? 2 : 1;
+    const uint64_t threads = UINT64_C(1) << io;
     const int64_t wire_bytes_max = (int64_t)(frame_bytes_max + CURVE_FRAME_EXTRA_BYTES);
     enum err_code rc = set_options(zmq, options, ARRAY_COUNT(options), err);
     if (rc != ERR_OK)
@@ -242,7 +242,7 @@ static enum err_code router_setup(struct net_socket *socket,
         {ZMQ_BACKLOG, 256, "backlog"}, /* all workers come back at once after a restart */
     };
     net_auth_domain(options->roles, domain);
-    enum err_code rc = set_common_options(zmq, options->frame_bytes_max, err);
+    enum err_code rc = set_common_options(zmq, options->frame_bytes_max, options->io, err);
     if (rc == ERR_OK)
         rc = set_options(zmq, flags, ARRAY_COUNT(flags), err);
     if (rc == ERR_OK)
@@ -385,7 +385,7 @@ static enum err_code dealer_setup(struct net_socket *socket,
         {ZMQ_RECONNECT_IVL_MAX, RECONNECT_MS_MAX, "reconnect interval"},
         {ZMQ_IMMEDIATE, 1, "immediate"}, /* nothing waits for a connection that is not there */
     };
-    enum err_code rc = set_common_options(zmq, options->frame_bytes_max, err);
+    enum err_code rc = set_common_options(zmq, options->frame_bytes_max, options->io, err);
     if (rc == ERR_OK)
         rc = set_options(zmq, numbers, ARRAY_COUNT(numbers), err);
     if (rc == ERR_OK)
