@@ -352,6 +352,12 @@ static enum err_code check_header(const uint8_t *frame, size_t len, const char *
     return ERR_OK;
 }
 
+unsigned codec_kind(const void *bytes, size_t len)
+{
+    const uint8_t *frame = bytes;
+    return len < FRAME_HEADER_BYTES || !codec_shape(frame[1]) ? MSG_KIND_COUNT : frame[1];
+}
+
 enum err_code codec_decode(const void *bytes, size_t len, const char *senders, struct arena *arena,
                            struct msg *out, struct err *err)
 {

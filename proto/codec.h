@@ -16,6 +16,8 @@
 NODISCARD enum err_code codec_encode(const struct msg *m, size_t frame_bytes_max,
                                      struct strbuf *out, struct err *err);
 
+/* The kind that a frame says it is of, before it is decoded; MSG_KIND_COUNT: none that we know. */
+unsigned codec_kind(const void *bytes, size_t len);
 /* Decode and validate a frame. `senders` names who may speak here, as letters of MSG_KINDS ("W",
  * "C", "D"…): other kinds are ERR_DENIED. All that `out` points to belongs to `arena` (set its
  * bytes_max to DECODE_BUDGET_BYTES). ERR_VERSION, ERR_INVALID (malformed, enum out of range,

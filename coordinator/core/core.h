@@ -359,6 +359,7 @@ void core_explain(const struct core *core, const struct digest *job, int64_t now
 /* An attempt under way; strings are borrowed until the next step. */
 struct core_running {
     struct digest job;
+    uint64_t order; /* of submission: the store's key */
     const char *worker;
     enum job_state state;
     uint64_t done, total;

@@ -40,6 +40,7 @@ static struct core_running running_of(const struct job *job)
 {
     const struct attempt *attempt = job->attempt;
     return (struct core_running){.job = job->identity,
+                                 .order = job->order,
                                  .worker = attempt->worker->name,
                                  .state = job->state,
                                  .done = attempt->done,

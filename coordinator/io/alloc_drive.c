@@ -329,10 +329,9 @@ enum err_code client_get_allocs(const struct request *r, struct err *err)
                        name);
     }
     alloc_show(alloc, *name != '\0' ? name : NULL, &text);
-    struct msg *reply = turn_reply(r->server, r->peer, MSG_ALLOCS);
-    reply->allocs =
-        (struct msg_allocs){.request = r->msg->get_allocs.request,
-                            .text = arena_strdup(&r->server->answers, strbuf_text(&text))};
+    r->reply->kind = MSG_ALLOCS;
+    r->reply->allocs = (struct msg_allocs){.request = r->msg->get_allocs.request,
+                                           .text = arena_strdup(r->arena, strbuf_text(&text))};
     strbuf_release(&text);
     return ERR_OK;
 }

@@ -99,22 +99,6 @@ enum err_code client_drain_worker(const struct request *r, struct err *err)
     return ERR_OK;
 }
 
-enum err_code client_explain_job(const struct request *r, struct err *err)
-{
-    struct server *server = r->server;
-    const struct msg_explain_job *m = &r->msg->explain_job;
-    struct core_job_row row;
-    enum err_code code = store_job_row(server->store, &m->job, &server->answers, &row, err);
-    if (code != ERR_OK) {
-        return code;
-    }
-    struct msg *reply = turn_reply(server, r->peer, MSG_EXPLANATION);
-    reply->explanation.request = m->request;
-    core_explain(server->core, &m->job, server_now_ms(server), &server->answers,
-                 &reply->explanation);
-    return ERR_OK;
-}
-
 enum err_code client_backup(const struct request *r, struct err *err)
 {
     struct msg_backup_state state = {0};

@@ -1,15 +1,20 @@
-/* Requests of clients: answered from the store, completed by what only the core knows. */
+/* Requests of clients: what only asks is answered at once, what changes something is part of a turn
+ * and answered when that is committed. */
 #include <stddef.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "clock.h"
 #include "alloc_drive.h"
-#include "blob_peers.h"
+#include "check.h"
 #include "client_request.h"
+#include "clock.h"
+#include "codec.h"
 #include "intake.h"
 #include "log.h"
+
+/* Within a turn the clients are looked at so often, and no longer than this at a time: a question
+ * waits about a millisecond, and a flood of them leaves half of the loop to the workers. */
+#define LOOK_US 1000
 
 /* Every request begins with its id, so that any of them can be answered with an error. */
 static uint64_t request_of(const struct msg *msg)
@@ -21,215 +26,48 @@ static uint64_t request_of(const struct msg *msg)
 
 /* ---- questions ---- */
 
-/* A sender who found no room tries again every few seconds: silence means that it gave up. */
-#define BLOBS_FULL_TOLD_MS 10000
-
-static const char *trouble_now(struct server *server)
+static enum err_code ask(const struct request *r, struct err *err)
 {
-    const bool is_full =
-        server->blobs_full_ms != 0 && clock_mono_ms() - server->blobs_full_ms < BLOBS_FULL_TOLD_MS;
-    return is_full ? arena_strdup(&server->answers, server->blobs_full.text) : "";
-}
-
-static enum err_code do_status(const struct request *r, struct err *err)
-{
-    const struct msg_get_status *request = &r->msg->get_status;
     struct server *server = r->server;
-    struct arena *arena = &server->answers;
-    struct msg_status status = {.request = request->request, .trouble = trouble_now(server)};
-    struct store_work *work = NULL;
-    double running_work = 0;
-    enum err_code code =
-        store_experiments(server->store, request->experiment, arena, &status.experiments, &work,
-                          &status.experiment_count, err);
+    if (server->in_trouble) {
+        *err = server->trouble;
+        return err->code;
+    }
+    struct store *reader = store_reader(server->store);
+    enum err_code code = store_read_begin(reader, err);
+    if (code == ERR_OK) {
+        code = client_questions[r->msg->kind](r, err);
+        store_read_end(reader);
+    }
+    return code;
+}
+
+static void question_frame(struct server *server, uint64_t from, const char *user,
+                           const uint8_t *bytes, size_t len)
+{
+    struct err err;
+    struct arena arena = {.bytes_max = DECODE_BUDGET_BYTES};
+    struct msg msg;
+    struct msg reply = {0};
+    server->frames_received++;
+    enum err_code code = codec_decode(bytes, len, "C", &arena, &msg, &err);
+    arena.bytes_max = 0; /* answers have their own bounds */
     if (code != ERR_OK) {
-        return code;
-    }
-    struct core_counts counts = core_counts(server->core);
-    status.workers = (uint32_t)counts.workers;
-    status.threads = (uint32_t)counts.threads;
-    struct core_running *running = arena_array(arena, LIST_ROWS_PER_FRAME, sizeof *running);
-    size_t count = core_running_list(server->core, running, LIST_ROWS_PER_FRAME);
-    status.running = arena_array(arena, count, sizeof *status.running);
-    for (size_t i = 0; i < count && code == ERR_OK; i++) {
-        struct running_row *row = &status.running[status.running_count];
-        bool wanted = false;
-        double job_work = 0;
-        code = store_job_label(server->store, &running[i].job, request->experiment, arena,
-                               &row->label, &job_work, &wanted, err);
-        if (wanted && running[i].total > 0) {
-            running_work += job_work * (double)running[i].done / (double)running[i].total;
-        }
-        row->job = running[i].job;
-        row->worker = arena_strdup(arena, running[i].worker);
-        row->done = running[i].done;
-        row->total = running[i].total;
-        row->loss_nats = running[i].loss_nats;
-        row->tokens_per_s = running[i].tokens_per_s;
-        row->started_ms = running[i].started_ms;
-        status.running_count += wanted;
-    }
-    /* What runs is counted where one experiment was asked for; for all, whose it is matters little.
-     */
-    for (size_t i = 0; i < status.experiment_count; i++) {
-        store_work_show(&work[i], *request->experiment ? running_work : 0, clock_time_ms(),
-                        &status.experiments[i]);
-    }
-    if (code == ERR_OK) {
-        turn_reply(server, r->peer, MSG_STATUS)->status = status;
-    }
-    return code;
-}
-
-/* What the store cannot know of an unfinished job: why it waits, how far it is. */
-static void complete_row(struct server *server, struct job_row *row)
-{
-    struct core_running running;
-    if (row->state == JOB_WAITING) {
-        row->reason = core_wait_reason(server->core, &row->job, server_now_ms(server));
-    } else if (core_running(server->core, &row->job, &running)) {
-        row->worker = arena_strdup(&server->answers, running.worker);
-        row->done = running.done;
-        row->total = running.total;
-    }
-}
-
-static enum err_code do_list_jobs(const struct request *r, struct err *err)
-{
-    struct msg_jobs jobs;
-    enum err_code code =
-        store_list_jobs(r->server->store, &r->msg->list_jobs, &r->server->answers, &jobs, err);
-    if (code != ERR_OK) {
-        return code;
-    }
-    for (size_t i = 0; i < jobs.row_count; i++) {
-        complete_row(r->server, &jobs.rows[i]);
-    }
-    turn_reply(r->server, r->peer, MSG_JOBS)->jobs = jobs;
-    return ERR_OK;
-}
-
-static enum err_code do_show_job(const struct request *r, struct err *err)
-{
-    struct msg_job job;
-    enum err_code code =
-        store_show_job(r->server->store, &r->msg->show_job, &r->server->answers, &job, err);
-    if (code == ERR_OK) {
-        complete_row(r->server, &job.row);
-        turn_reply(r->server, r->peer, MSG_JOB)->job = job;
-    }
-    return code;
-}
-
-static enum err_code do_read_stream(const struct request *r, struct err *err)
-{
-    struct msg_batches batches;
-    enum err_code code = store_read_stream(r->server->store, &r->msg->read_stream,
-                                           &r->server->answers, &batches, err);
-    if (code == ERR_OK) {
-        turn_reply(r->server, r->peer, MSG_BATCHES)->batches = batches;
-    }
-    return code;
-}
-
-static enum err_code do_get_experiment(const struct request *r, struct err *err)
-{
-    struct msg_experiment experiment;
-    enum err_code code = store_get_experiment(r->server->store, &r->msg->get_experiment,
-                                              &r->server->answers, &experiment, err);
-    if (code == ERR_OK) {
-        turn_reply(r->server, r->peer, MSG_EXPERIMENT)->experiment = experiment;
-    }
-    return code;
-}
-
-/* What a row takes in a frame, at most. */
-static size_t worker_row_bytes(const struct worker_row *row)
-{
-    return 160 + strlen(row->worker) + strlen(row->host) + strlen(row->numeric_class) +
-           strlen(row->version) + strlen(row->node) + strlen(row->labels) + strlen(row->reason);
-}
-
-static enum err_code do_list_workers(const struct request *r, struct err *err)
-{
-    (void)err;
-    struct arena *arena = &r->server->answers;
-    const struct msg_list_workers *request = &r->msg->list_workers;
-    struct worker_row *all = arena_array(arena, WORKERS_MAX, sizeof *all);
-    const size_t count = core_workers(r->server->core, all, WORKERS_MAX);
-    size_t first = 0;
-    while (first < count && *request->after != '\0' &&
-           strcmp(all[first].worker, request->after) <= 0) {
-        first++;
-    }
-    size_t end = first;
-    for (size_t bytes = 0; end < count && end - first < LIST_ROWS_PER_FRAME; end++) {
-        struct worker_row *row = &all[end];
-        row->worker = arena_strdup(arena, row->worker);
-        row->host = arena_strdup(arena, row->host);
-        row->numeric_class = arena_strdup(arena, row->numeric_class);
-        row->version = arena_strdup(arena, row->version);
-        row->node = arena_strdup(arena, row->node);
-        row->labels = arena_strdup(arena, row->labels);
-        row->reason = arena_strdup(arena, row->reason);
-        bytes += worker_row_bytes(row);
-        if (bytes > REPLY_BYTES_MAX) {
-            break; /* it begins the next page */
+        server_refuse_frame(server, from, user, &err);
+        /* A person may be behind it: say why, though not which request. */
+        reply = server_error(&arena, 0, &err);
+    } else {
+        const struct request r = {
+            .server = server, .peer = from, .msg = &msg, .arena = &arena, .reply = &reply};
+        if (ask(&r, &err) != ERR_OK) {
+            reply = server_error(&arena, request_of(&msg), &err);
         }
     }
-    turn_reply(r->server, r->peer, MSG_WORKERS)->workers =
-        (struct msg_workers){.request = request->request,
-                             .rows = end == first ? NULL : all + first,
-                             .row_count = end - first,
-                             .more = end < count};
-    return ERR_OK;
+    turn_send_now(server, from, &reply);
+    arena_release(&arena);
 }
 
-static enum err_code do_list_traffic(const struct request *r, struct err *err)
-{
-    (void)err;
-    struct arena *arena = &r->server->answers;
-    const struct msg_list_traffic *request = &r->msg->list_traffic;
-    /* A row has two names and a few numbers: this many always fit a frame. */
-    enum { ROWS_MAX = 200 };
-    _Static_assert(ROWS_MAX * (2 * NAME_BYTES_MAX + 100) < REPLY_BYTES_MAX, "a page fits");
-    struct traffic_row *rows = arena_array(arena, ROWS_MAX, sizeof *rows);
-    bool more = false;
-    const size_t count =
-        blob_peers_rows(r->server->blob_peers, request->after, rows, ROWS_MAX, arena, &more);
-    turn_reply(r->server, r->peer, MSG_TRAFFIC)->traffic =
-        (struct msg_traffic){.request = request->request,
-                             .rows = count == 0 ? NULL : rows,
-                             .row_count = count,
-                             .more = more};
-    return ERR_OK;
-}
-
-static enum err_code do_info(const struct request *r, struct err *err)
-{
-    (void)err;
-    struct server *server = r->server;
-    struct core_counts counts = core_counts(server->core);
-    struct store_counters stored = store_counters(server->store);
-    struct msg *reply = turn_reply(server, r->peer, MSG_INFO);
-    reply->info = (struct msg_info){
-        .request = r->msg->get_info.request,
-        .version = server->version,
-        .state_dir = server->state_dir,
-        .started_ms = server->started_ms,
-        .pid = (uint64_t)getpid(),
-        .jobs_unfinished = counts.jobs,
-        .jobs_finished = stored.jobs > counts.jobs ? stored.jobs - counts.jobs : 0,
-        .workers = counts.workers,
-        .database_bytes = stored.database_bytes,
-        .frames_received = server->frames_received,
-        .frames_refused = server->frames_refused,
-        .commits = stored.commits,
-        .records_committed = stored.records_committed,
-        .loop_lag_ms_max = server->loop_lag_ms_max,
-    };
-    return ERR_OK;
-}
+/* ---- what changes something ---- */
 
 static enum err_code do_stop(const struct request *r, struct err *err)
 {
@@ -241,53 +79,29 @@ static enum err_code do_stop(const struct request *r, struct err *err)
     return ERR_OK;
 }
 
-static request_f *const handlers[MSG_KIND_COUNT] = {
+static request_f *const acts[MSG_KIND_COUNT] = {
     [MSG_SUBMIT] = client_submit,
-    [MSG_GET_STATUS] = do_status,
-    [MSG_LIST_JOBS] = do_list_jobs,
-    [MSG_SHOW_JOB] = do_show_job,
     [MSG_ACT] = client_act,
-    [MSG_LIST_WORKERS] = do_list_workers,
     [MSG_DRAIN_WORKER] = client_drain_worker,
-    [MSG_READ_STREAM] = do_read_stream,
-    [MSG_GET_EXPERIMENT] = do_get_experiment,
-    [MSG_GET_INFO] = do_info,
     [MSG_STOP] = do_stop,
-    [MSG_EXPLAIN_JOB] = client_explain_job,
     [MSG_BACKUP] = client_backup,
     [MSG_GC] = client_gc,
-    [MSG_GET_ALLOCS] = client_get_allocs,
     [MSG_ALLOC_ACT] = client_alloc_act,
-    [MSG_LIST_TRAFFIC] = do_list_traffic,
 };
 
-/* What a viewer may ask for: everything that changes nothing. */
-static const bool viewer_may[MSG_KIND_COUNT] = {
-    [MSG_GET_STATUS] = true,   [MSG_LIST_JOBS] = true,   [MSG_SHOW_JOB] = true,
-    [MSG_LIST_WORKERS] = true, [MSG_READ_STREAM] = true, [MSG_GET_EXPERIMENT] = true,
-    [MSG_GET_INFO] = true,     [MSG_GET_ALLOCS] = true,  [MSG_EXPLAIN_JOB] = true,
-    [MSG_LIST_TRAFFIC] = true,
-};
-
-void client_frame(void *ctx, const struct net_peer *peer, enum net_role role, const char *user,
-                  const uint8_t *bytes, size_t len)
+static void act_frame(struct server *server, uint64_t from, enum net_role role, const char *user,
+                      const uint8_t *bytes, size_t len)
 {
-    struct server *server = ctx;
     struct err err;
-    const uint64_t from = server_peer_number(SOCKET_CLIENT, peer);
-    if (server->stopping) {
-        return;
-    }
     turn_begin(server);
     struct msg *msg = arena_alloc(&server->answers, sizeof *msg);
     if (server_decode(server, bytes, len, "C", msg, &err) != ERR_OK) {
         server_refuse_frame(server, from, user, &err);
-        /* A person may be behind it: say why, though not which request. */
         turn_reply_error(server, from, 0, &err);
         return;
     }
     const uint64_t request = request_of(msg);
-    if (role == NET_VIEWER && !viewer_may[msg->kind]) {
+    if (role == NET_VIEWER) {
         err_set(&err, ERR_DENIED, "the key of '%s' may look, but change nothing", user);
         turn_reply_error(server, from, request, &err);
         return;
@@ -298,17 +112,76 @@ void client_frame(void *ctx, const struct net_peer *peer, enum net_role role, co
     }
     const struct request r = {
         .server = server, .peer = from, .msg = msg, .frame = bytes, .frame_len = len};
-    const enum msg_kind kind = msg->kind; /* a handler may end the turn, and the message with it */
-    if (handlers[kind](&r, &err) != ERR_OK) {
-        turn_begin(server);
+    if (acts[msg->kind](&r, &err) != ERR_OK) {
+        turn_begin(server); /* it may have ended the turn, and the message with it */
         turn_reply_error(server, from, request, &err);
-    }
-    /* What the clients ask comes before the workers' frames: as long as nothing has been written in
-     * this turn, an answer need not wait for its end. */
-    if (viewer_may[kind] && !store_is_writing(server->store)) {
-        turn_finish(server);
     }
     if (server->frames.bytes_used + server->answers.bytes_used > TURN_BYTES_MAX) {
         turn_finish(server);
+    }
+}
+
+/* ---- looking at the clients within a turn ---- */
+
+static void hold(struct server *server, const struct net_peer *peer, enum net_role role,
+                 const char *user, const uint8_t *bytes, size_t len)
+{
+    struct held_request *held = &server->held;
+    ASSERT(!held->is_there);
+    held->is_there = true;
+    held->peer = *peer;
+    held->role = role;
+    snprintf(held->user, sizeof held->user, "%s", user);
+    strbuf_append(&held->frame, bytes, len);
+    net_socket_pause(server->sockets[SOCKET_CLIENT], true);
+    turn_begin(server); /* at the end of which it is done */
+}
+
+void client_take_held(struct server *server)
+{
+    if (server->held.is_there) {
+        struct held_request held = server->held; /* while it is done another may come to be held */
+        server->held = (struct held_request){0};
+        net_socket_pause(server->sockets[SOCKET_CLIENT], false);
+        client_frame(server, &held.peer, held.role, held.user, (const uint8_t *)held.frame.data,
+                     held.frame.len);
+        strbuf_release(&held.frame);
+    }
+}
+
+void client_look(struct server *server)
+{
+    const int64_t now_ns = clock_mono_ns();
+    if (server->is_looking || now_ns - server->looked_ns < (int64_t)LOOK_US * 1000) {
+        return;
+    }
+    server->is_looking = true;
+    net_router_take(server->sockets[SOCKET_CLIENT], LOOK_US);
+    server->is_looking = false;
+    server->looked_ns = clock_mono_ns();
+}
+
+void client_look_until(struct server *server, int fd)
+{
+    server->is_looking = true;
+    net_router_take_until(server->sockets[SOCKET_CLIENT], fd);
+    server->is_looking = false;
+}
+
+void client_frame(void *ctx, const struct net_peer *peer, enum net_role role, const char *user,
+                  const uint8_t *bytes, size_t len)
+{
+    struct server *server = ctx;
+    const uint64_t from = server_peer_number(SOCKET_CLIENT, peer);
+    const unsigned kind = codec_kind(bytes, len);
+    if (server->stopping) {
+        return;
+    }
+    if (kind < MSG_KIND_COUNT && client_questions[kind] != NULL) {
+        question_frame(server, from, user, bytes, len);
+    } else if (server->is_looking) {
+        hold(server, peer, role, user, bytes, len);
+    } else {
+        act_frame(server, from, role, user, bytes, len);
     }
 }

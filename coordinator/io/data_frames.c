@@ -129,4 +129,5 @@ void data_frame(void *ctx, const struct net_peer *peer, enum net_role role, cons
     if (server->frames.bytes_used + server->answers.bytes_used > TURN_BYTES_MAX) {
         turn_finish(server);
     }
+    client_look(server);
 }

@@ -109,6 +109,7 @@ static enum err_code collect_finals(struct server *server, const struct msg_subm
     for (size_t i = 0; i < part->job_count && code == ERR_OK; i++) {
         const struct submit_job *job = &part->jobs[i];
         code = add_final(server, finals, &job->identity, err);
+        client_look(server); /* a job's row may be anywhere on the disk */
         for (size_t k = 0; k < job->parent_count && code == ERR_OK; k++) {
             code = add_final(server, finals, &job->parents[k].digest, err);
         }

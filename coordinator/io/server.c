@@ -54,6 +54,17 @@ enum err_code server_decode(struct server *server, const uint8_t *bytes, size_t 
     return codec_decode(bytes, len, senders, &server->frames, out, err);
 }
 
+/* An error may quote a path, which is any bytes; a message is UTF-8. */
+struct msg server_error(struct arena *arena, uint64_t request, const struct err *err)
+{
+    struct strbuf clean = {0};
+    strbuf_append_clean(&clean, err->text, strlen(err->text));
+    const char *text = arena_strdup(arena, strbuf_text(&clean));
+    strbuf_release(&clean);
+    return (struct msg){.kind = MSG_ERROR,
+                        .error = {.request = request, .code = err->code, .text = text}};
+}
+
 void server_refuse_frame(struct server *server, uint64_t peer, const char *user,
                          const struct err *err)
 {
@@ -274,6 +285,7 @@ enum err_code server_free(struct server *server, struct err *err)
     data_peers_free(server);
     arena_release(&server->frames);
     arena_release(&server->answers);
+    strbuf_release(&server->held.frame);
     free(server->state_dir);
     free(server->version);
     free(server);

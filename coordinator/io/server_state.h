@@ -35,6 +35,15 @@ struct blob_peers;
 struct placing;
 struct janitor;
 
+/* A request that would change something, come at a moment when only questions are answered. */
+struct held_request {
+    struct net_peer peer;
+    enum net_role role;
+    char user[64];
+    struct strbuf frame;
+    bool is_there;
+};
+
 struct reply {
     uint64_t peer;
     struct msg msg;
@@ -72,7 +81,11 @@ struct server {
     struct core_output out;
     size_t ops_applied;
     struct reply *replies, **replies_end;
-    uint64_t gone_peer; /* a worker's connection that a send found closed; 0: none */
+    /* Questions are answered within a turn, too (client_look()). */
+    bool is_looking;
+    int64_t looked_ns;
+    struct held_request held; /* the socket is paused until it is done */
+    uint64_t gone_peer;       /* a worker's connection that a send found closed; 0: none */
 
     /* The state could not be written: no core, no work, errors for clients, until it can again. */
     bool in_trouble;
@@ -110,6 +123,8 @@ void server_refuse_frame(struct server *server, uint64_t peer, const char *user,
 /* Decode a frame into the turn's memory. */
 NODISCARD enum err_code server_decode(struct server *server, const uint8_t *bytes, size_t len,
                                       const char *senders, struct msg *out, struct err *err);
+/* An error as a message; its text belongs to `arena`. */
+struct msg server_error(struct arena *arena, uint64_t request, const struct err *err);
 void server_fail(struct server *server, const struct err *err);
 
 /* ---- turn.c ---- */
@@ -124,11 +139,22 @@ void turn_step(struct server *server, struct core_event *event);
 struct msg *turn_reply(struct server *server, uint64_t peer, enum msg_kind kind);
 void turn_reply_error(struct server *server, uint64_t peer, uint64_t request,
                       const struct err *err);
+/* Send at once what does not depend on the turn. */
+void turn_send_now(struct server *server, uint64_t peer, struct msg *msg);
 /* Load a new core from the store. */
 NODISCARD enum err_code turn_load_core(struct server *server, struct err *err);
 /* The state cannot be used: drop the turn and the core; turn_retry() tries to come back. */
 void turn_trouble(struct server *server, const struct err *err);
 void turn_retry(struct server *server);
+
+/* ---- client_frames.c ---- */
+
+/* Within a turn, as often as possible: answer the questions that have come in, if that is due. */
+void client_look(struct server *server);
+/* Answer those that come in, until `fd` can be read. */
+void client_look_until(struct server *server, int fd);
+/* A request that a look found and that is no question. */
+void client_take_held(struct server *server);
 
 /* ---- data_frames.c, data_peers.c, placing.c ---- */
 

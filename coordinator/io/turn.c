@@ -10,12 +10,15 @@
 #include "server_state.h"
 
 #define TROUBLE_RETRY_MS 1000
+/* Of the store's operations: far below a millisecond's. */
+#define OPS_PER_LOOK 16
 
 /* An idle callback: it runs in the next iteration before the sockets are looked at again, so a turn
  * is what one iteration received, and sends come before the check for new frames. */
 static void on_turn_end(uv_idle_t *handle)
 {
     struct server *server = handle->data;
+    client_take_held(server);
     intake_step(server);
     turn_finish(server);
     intake_settle(server);
@@ -105,6 +108,13 @@ static bool complete(struct server *server, struct core_send *send)
     return false;
 }
 
+void turn_send_now(struct server *server, uint64_t peer, struct msg *msg)
+{
+    struct strbuf frame = {0};
+    send_one(server, peer, msg, &frame);
+    strbuf_release(&frame);
+}
+
 static void send_all(struct server *server)
 {
     struct strbuf frame = {0};
@@ -113,6 +123,7 @@ static void send_all(struct server *server)
         if (complete(server, send)) {
             send_one(server, send->peer, &send->msg, &frame);
         }
+        client_look(server);
     }
     for (struct reply *reply = server->replies; reply != NULL; reply = reply->next) {
         send_one(server, reply->peer, &reply->msg, &frame);
@@ -132,13 +143,24 @@ static void forget_turn(struct server *server)
     arena_release(&server->answers);
 }
 
+/* Waiting for the disk is most of a turn: questions are answered meanwhile. */
+static enum err_code commit(struct server *server, struct err *err)
+{
+    if (!store_commit_begin(server->store)) {
+        return ERR_OK;
+    }
+    client_look_until(server, store_commit_fd(server->store));
+    return store_commit_end(server->store, err);
+}
+
 void turn_finish(struct server *server)
 {
     if (!server->in_turn) {
         return;
     }
     struct err err;
-    if (!server->in_trouble && store_commit(server->store, &err) != ERR_OK) {
+    ASSERT(!server->is_looking);
+    if (!server->in_trouble && commit(server, &err) != ERR_OK) {
         turn_trouble(server, &err);
     }
     send_all(server); /* in trouble: the errors for clients only */
@@ -149,6 +171,27 @@ void turn_finish(struct server *server)
         turn_begin(server);
         turn_step(server, &(struct core_event){.kind = CORE_PEER_GONE, .peer = gone_peer});
     }
+    if (server->held.is_there) {
+        turn_begin(server);
+    }
+}
+
+/* In small portions, with a look at the clients between them. (A member belongs to the job before
+ * it, which is written faster when the store sees both.) */
+static enum err_code apply(struct server *server, const struct core_op *ops, size_t count,
+                           struct err *err)
+{
+    enum err_code code = ERR_OK;
+    for (size_t done = 0; done < count && code == ERR_OK;) {
+        size_t end = done + OPS_PER_LOOK < count ? done + OPS_PER_LOOK : count;
+        while (end < count && ops[end].kind == CORE_OP_MEMBER) {
+            end++;
+        }
+        code = store_apply(server->store, ops + done, end - done, err);
+        done = end;
+        client_look(server);
+    }
+    return code;
 }
 
 void turn_step(struct server *server, struct core_event *event)
@@ -161,8 +204,7 @@ void turn_step(struct server *server, struct core_event *event)
     server->wake_at_ms = server->out.wake_at_ms;
     const size_t first = server->ops_applied;
     server->ops_applied = server->out.op_count;
-    if (store_apply(server->store, server->out.ops + first, server->out.op_count - first, &err) !=
-        ERR_OK) {
+    if (apply(server, server->out.ops + first, server->out.op_count - first, &err) != ERR_OK) {
         turn_trouble(server, &err);
     }
 }
@@ -178,21 +220,9 @@ struct msg *turn_reply(struct server *server, uint64_t peer, enum msg_kind kind)
     return &reply->msg;
 }
 
-/* An error may quote a path, which is any bytes; a message is UTF-8. */
-static const char *clean_text(struct server *server, const char *text)
-{
-    struct strbuf clean = {0};
-    strbuf_append_clean(&clean, text, strlen(text));
-    const char *copy = arena_strdup(&server->answers, strbuf_text(&clean));
-    strbuf_release(&clean);
-    return copy;
-}
-
 void turn_reply_error(struct server *server, uint64_t peer, uint64_t request, const struct err *err)
 {
-    struct msg *reply = turn_reply(server, peer, MSG_ERROR);
-    reply->error = (struct msg_error){
-        .request = request, .code = err->code, .text = clean_text(server, err->text)};
+    *turn_reply(server, peer, MSG_ERROR) = server_error(&server->answers, request, err);
 }
 
 /* ---- storage trouble ---- */
@@ -223,13 +253,9 @@ enum err_code turn_load_core(struct server *server, struct err *err)
  * acknowledged. What the data socket says stands: blobs are durable by themselves. */
 static void refuse_turn(struct server *server)
 {
-    const char *why = clean_text(server, server->trouble.text);
     for (struct reply *reply = server->replies; reply != NULL; reply = reply->next) {
         if (reply->peer >> 56 == SOCKET_CLIENT && reply->msg.kind != MSG_ERROR) {
-            reply->msg = (struct msg){.kind = MSG_ERROR,
-                                      .error = {.request = request_of(&reply->msg),
-                                                .code = server->trouble.code,
-                                                .text = why}};
+            reply->msg = server_error(&server->answers, request_of(&reply->msg), &server->trouble);
         }
     }
     for (size_t i = 0; i < server->out.send_count; i++) {

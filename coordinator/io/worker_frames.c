@@ -111,6 +111,7 @@ void worker_frame(void *ctx, const struct net_peer *peer, enum net_role role, co
     if (!server->in_trouble) {
         turn_step(server, &event);
     }
+    client_look(server);
     if (server->frames.bytes_used > TURN_BYTES_MAX) {
         turn_finish(server);
     }

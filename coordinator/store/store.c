@@ -206,14 +206,64 @@ static int on_commit(void *ctx, sqlite3 *db, const char *schema, int log_pages)
     return SQLITE_OK;
 }
 
-void store_close_database(struct store *store)
+static void finalize_all(struct store *store)
 {
-    store_backup_drop(store);
-    store_checkpoint_end(store);
     for (size_t i = 0; i < store->prepared_count; i++) {
         sqlite3_finalize(store->prepared[i].statement);
     }
     store->prepared_count = 0;
+}
+
+/* ---- a second look at what is committed ---- */
+
+static void close_reader(struct store *store)
+{
+    if (store->reader != NULL) {
+        finalize_all(store->reader);
+        sqlite3_close(store->reader->db);
+        free(store->reader);
+        store->reader = NULL;
+    }
+}
+
+static enum err_code open_reader(struct store *store, struct err *err)
+{
+    struct store *reader = calloc(1, sizeof *reader);
+    ASSERT(reader != NULL);
+    reader->path = store->path;
+    store->reader = reader;
+    int rc = sqlite3_open_v2(store->path, &reader->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
+                             STORE_VFS);
+    if (rc != SQLITE_OK) {
+        return store_failure(reader, rc, "open state for reading", err);
+    }
+    sqlite3_extended_result_codes(reader->db, 1);
+    return store_exec(reader, "PRAGMA query_only = ON; PRAGMA temp_store = MEMORY", err);
+}
+
+struct store *store_reader(struct store *store)
+{
+    return store->reader;
+}
+
+enum err_code store_read_begin(struct store *reader, struct err *err)
+{
+    return store_exec(reader, "BEGIN", err);
+}
+
+void store_read_end(struct store *reader)
+{
+    store_rollback(reader);
+}
+
+/* ---- opening and closing ---- */
+
+void store_close_database(struct store *store)
+{
+    store_backup_drop(store);
+    store_checkpoint_end(store);
+    close_reader(store);
+    finalize_all(store);
     if (store->suspect && store->db != NULL) { /* the log is all that is sure */
         sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     }
@@ -248,7 +298,8 @@ static enum err_code prepare_database(struct store *store, struct err *err)
         return code;
     }
     sqlite3_wal_hook(store->db, on_commit, store); /* instead of SQLite's own, which would fold */
-    return store_checkpoint_begin(store, err);
+    code = open_reader(store, err);
+    return code != ERR_OK ? code : store_checkpoint_begin(store, err);
 }
 
 enum err_code store_open_database(struct store *store, struct err *err)
@@ -287,6 +338,7 @@ void store_close(struct store *store)
     if (store == NULL) {
         return;
     }
+    store_committer_free(store);
     store_close_database(store);
     store_counts_free(store);
     if (store->lock_fd >= 0) {
@@ -383,7 +435,8 @@ struct store_counters store_counters(struct store *store)
     snprintf(log_path, sizeof log_path, "%s-wal", store->path);
     struct err ignored;
     int64_t jobs = 0;
-    if (read_number(store, "SELECT coalesce(max(id), 0) FROM jobs", &jobs, &ignored) != ERR_OK) {
+    if (read_number(store->reader, "SELECT coalesce(max(id), 0) FROM jobs", &jobs, &ignored) !=
+        ERR_OK) {
         jobs = 0;
     }
     (void)stat(store->path, &info);

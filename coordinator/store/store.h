@@ -42,6 +42,12 @@ NODISCARD enum err_code store_apply(struct store *store, const struct core_op *o
 bool store_is_writing(const struct store *store);
 /* Make the turn durable; without an open transaction nothing happens. */
 NODISCARD enum err_code store_commit(struct store *store, struct err *err);
+/* The same on a thread of the store's, for a caller that has questions to answer meanwhile: begin
+ * (false: there is nothing to commit), wait until the descriptor can be read, end. In between
+ * nothing but store_reader() may be used. */
+bool store_commit_begin(struct store *store);
+int store_commit_fd(const struct store *store);
+NODISCARD enum err_code store_commit_end(struct store *store, struct err *err);
 void store_rollback(struct store *store);
 /* After store_rollback() and before anything else is asked: should the disk have failed under the
  * files, move to new ones (store_renew.c). */
@@ -90,6 +96,12 @@ NODISCARD enum err_code store_roots(struct store *store, uint64_t *after, size_t
 
 /* ---- reading; results belong to `arena` ---- */
 
+/* What is committed, and nothing of the turn under way: for the functions below, at any time; the
+ * store's until it is closed or renewed. What is read between begin and end is of one moment. */
+struct store *store_reader(struct store *store);
+NODISCARD enum err_code store_read_begin(struct store *reader, struct err *err);
+void store_read_end(struct store *reader);
+
 /* A job's stored row; ERR_NOT_FOUND. */
 NODISCARD enum err_code store_job_row(struct store *store, const struct digest *job,
                                       struct arena *arena, struct core_job_row *out,
@@ -111,12 +123,12 @@ NODISCARD enum err_code store_jobs_to_retry(struct store *store, const struct ms
                                             size_t *count_out, struct err *err);
 
 /* Answers to clients. The caller adds what only the core knows of unfinished jobs. */
-/* A job's label and work, and whether it belongs to the experiment (any, when its name is empty).
- */
-NODISCARD enum err_code store_job_label(struct store *store, const struct digest *job,
-                                        const char *experiment, struct arena *arena,
-                                        const char **label_out, double *work_out, bool *member_out,
-                                        struct err *err);
+/* Label and work of the job at this place that runs as far as the core knows; it is wanted if it
+ * does so here, too, and belongs to the experiment (any, when its name is empty). */
+NODISCARD enum err_code store_running_label(struct store *store, uint64_t order,
+                                            const char *experiment, struct arena *arena,
+                                            const char **label_out, double *work_out,
+                                            bool *wanted_out, struct err *err);
 NODISCARD enum err_code store_list_jobs(struct store *store, const struct msg_list_jobs *request,
                                         struct arena *arena, struct msg_jobs *out, struct err *err);
 NODISCARD enum err_code store_show_job(struct store *store, const struct msg_show_job *request,

@@ -10,7 +10,7 @@
 #define STORE_QUERIES_MAX    96
 /* Locks the files for this process alone and keeps the log's index in its memory and not in a
  * mapped file, whose pages a failing disk would take away with a signal; for all connections of the
- * process, of which there are two (store_checkpoint.c). */
+ * process, of which there are three (store_checkpoint.c, store_reader()). */
 #define STORE_VFS "unix-excl"
 
 extern const char store_schema_sql[];
@@ -18,6 +18,7 @@ extern const char *const store_migrations[STORE_SCHEMA_VERSION - 1];
 
 struct store_counts;
 struct store_checkpoint;
+struct store_committer;
 
 struct store {
     sqlite3 *db;
@@ -29,7 +30,9 @@ struct store {
     struct store_counts *counts; /* changes of the turn under way (store_counts.c) */
     struct store_backup *backup; /* under way, or NULL (store_backup.c) */
     struct store_checkpoint *checkpoint;
-    int log_pages; /* in the write-ahead log at the latest commit */
+    struct store_committer *committer; /* from the first commit that it was used for */
+    struct store *reader; /* a connection of its own; in it, all but that and the path is unused */
+    int log_pages;        /* in the write-ahead log at the latest commit */
     /* Jobs that this turn has made: all that is known of them without asking. */
     uint64_t made_first, made_last; /* orders; 0: none */
     int64_t made_last_work;
@@ -106,6 +109,9 @@ NODISCARD enum err_code store_checkpoint_begin(struct store *store, struct err *
 /* After a commit: have a long log folded in. */
 void store_checkpoint_look(struct store *store);
 void store_checkpoint_end(struct store *store);
+
+/* ---- store_commit.c ---- */
+void store_committer_free(struct store *store);
 
 /* A policy's numbers of tries as one number, a byte each, and back. */
 uint64_t store_again_pack(const struct retry_policy *retry);

@@ -125,22 +125,24 @@ enum err_code store_list_jobs(struct store *store, const struct msg_list_jobs *r
     return code;
 }
 
-enum err_code store_job_label(struct store *store, const struct digest *job, const char *experiment,
-                              struct arena *arena, const char **label_out, double *work_out,
-                              bool *member_out, struct err *err)
+enum err_code store_running_label(struct store *store, uint64_t order, const char *experiment,
+                                  struct arena *arena, const char **label_out, double *work_out,
+                                  bool *wanted_out, struct err *err)
 {
     struct query q = query_begin(
-        store, "SELECT j.label, j.work, ?2 = '' OR EXISTS (SELECT 1 FROM experiment_jobs m"
-               " JOIN experiments e ON e.id = m.experiment_id"
-               " WHERE m.job_id = j.id AND e.name = ?2) FROM jobs j WHERE j.identity = ?1");
-    query_bind_digest(&q, job);
+        store, "SELECT j.label, j.work, j.state IN (?3, ?4) AND (?2 = '' OR EXISTS"
+               " (SELECT 1 FROM experiment_jobs m JOIN experiments e ON e.id = m.experiment_id"
+               "  WHERE m.job_id = j.id AND e.name = ?2)) FROM jobs j WHERE j.id = ?1");
+    query_bind_int(&q, (int64_t)order);
     query_bind_text(&q, experiment);
+    query_bind_int(&q, JOB_LEASED);
+    query_bind_int(&q, JOB_RUNNING);
     bool more = false;
     enum err_code code = query_next(&q, &more, err);
     if (code == ERR_OK) {
         *label_out = more ? query_text(&q, arena) : "";
         *work_out = more ? (double)query_u64(&q) : 0;
-        *member_out = more && query_int(&q) != 0;
+        *wanted_out = more && query_int(&q) != 0;
         query_end(&q);
     }
     return code;

@@ -14,10 +14,12 @@
 #include "check.h"
 #include "net_internal.h"
 
-static bool has_input(const struct net_source *source)
+bool net_source_has_input(const struct net_source *source)
 {
     int events = 0;
     size_t size = sizeof events;
+    if (source->is_paused)
+        return false;
     int rc = zmq_getsockopt(source->zmq, ZMQ_EVENTS, &events, &size);
     return rc == 0 && (events & ZMQ_POLLIN) != 0;
 }
@@ -38,10 +40,20 @@ static void on_prepare(uv_prepare_t *prepare)
 {
     struct net *net = prepare->data;
     for (const struct net_source *s = net->sources; s; s = s->next) {
-        if (has_input(s)) {
+        if (net_source_has_input(s)) {
             uv_idle_start(&net->idle, on_idle);
             return;
         }
+    }
+}
+
+void net_source_take(struct net_source *source, int frames_max, uint64_t turn_ns)
+{
+    const uint64_t begin_ns = turn_ns > 0 ? uv_hrtime() : 0;
+    for (int n = 0; n < frames_max && !source->closing && net_source_has_input(source); n++) {
+        source->take(source);
+        if (turn_ns > 0 && uv_hrtime() - begin_ns > turn_ns)
+            break;
     }
 }
 
@@ -51,14 +63,8 @@ static void on_check(uv_check_t *check)
     uv_idle_stop(&net->idle);
     /* A callback may close any source, also the next one: it stays linked to its successors and its
      * memory lives until its close callback, which cannot run before this function returns. */
-    for (struct net_source *s = net->sources; s; s = s->next) {
-        const uint64_t begin_ns = s->turn_ns > 0 ? uv_hrtime() : 0;
-        for (int n = 0; n < s->frames_per_turn && !s->closing && has_input(s); n++) {
-            s->take(s);
-            if (s->turn_ns > 0 && uv_hrtime() - begin_ns > s->turn_ns)
-                break;
-        }
-    }
+    for (struct net_source *s = net->sources; s; s = s->next)
+        net_source_take(s, s->frames_per_turn, s->turn_ns);
 }
 
 enum err_code net_source_open(struct net *net, struct net_source *source, struct err *err)

@@ -65,9 +65,9 @@ struct net_router_options {
     const struct net_key_pair *server; /* borrowed during the call */
     unsigned roles;                    /* bits of enum net_role that may connect */
     enum net_io io;
-    size_t frame_bytes_max;            /* larger frames drop the connection */
-    int frames_per_turn;               /* budget of one loop turn; 0: 256 */
-    int turn_us;                       /* a turn ends after so long, too; 0: it does not */
+    size_t frame_bytes_max; /* larger frames drop the connection */
+    int frames_per_turn;    /* budget of one loop turn; 0: 256 */
+    int turn_us;            /* a turn ends after so long, too; 0: it does not */
     int queue_frames; /* to send, for each peer that does not read; 0: 256, or 64 chunks of data */
     net_receive_f *receive;
     void *ctx;
@@ -107,6 +107,13 @@ NODISCARD enum err_code net_router_send(struct net_socket *socket, const struct 
                                         const void *bytes, size_t len, struct err *err);
 NODISCARD enum err_code net_dealer_send(struct net_socket *socket, const void *bytes, size_t len,
                                         struct err *err);
+/* Take the frames that have come in on a router, for as long as that takes, but no longer than
+ * `us`: between the loop's own looks at it, also from within a receive callback. */
+void net_router_take(struct net_socket *socket, int us);
+/* The same for frames that come in, until `fd` can be read. */
+void net_router_take_until(struct net_socket *socket, int fd);
+/* A paused socket leaves its frames where they are. */
+void net_socket_pause(struct net_socket *socket, bool is_paused);
 /* Close one socket; no callback of it fires afterwards. */
 void net_socket_free(struct net_socket *socket);
 

@@ -17,6 +17,7 @@ struct net_source {
     int frames_per_turn;
     uint64_t turn_ns; /* and no longer than this; 0: however long they take */
     bool closing;
+    bool is_paused;
     void (*take)(struct net_source *source);   /* receive one message that is there */
     void (*closed)(struct net_source *source); /* the ZeroMQ socket is gone; may be NULL */
     void *owner;
@@ -25,6 +26,9 @@ struct net_source {
 /* Watch `source->zmq`; the other fields are set by the caller. */
 NODISCARD enum err_code net_source_open(struct net *net, struct net_source *source,
                                         struct err *err);
+bool net_source_has_input(const struct net_source *source); /* not while it is paused */
+/* Take messages that are there: at most so many, and for `turn_ns` (0: however long they take). */
+void net_source_take(struct net_source *source, int frames_max, uint64_t turn_ns);
 /* Stop watching, then close the ZeroMQ socket in the handle's close callback. */
 void net_source_close(struct net_source *source);
 /* A handle counted in net->open_handles is gone; the last one of a closing net frees it. */

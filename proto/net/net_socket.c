@@ -2,6 +2,7 @@
 #include "net_internal.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,6 +124,34 @@ static void socket_take(struct net_source *source)
     }
     for (int i = 0; i < count && i < expected; i++)
         zmq_msg_close(&parts[i]);
+}
+
+void net_router_take(struct net_socket *socket, int us)
+{
+    net_source_take(&socket->source, socket->source.frames_per_turn, (uint64_t)us * 1000);
+}
+
+/* ZMQ_FD tells of changes only, so that the frames that are there are taken before each wait. */
+void net_router_take_until(struct net_socket *socket, int fd)
+{
+    struct net_source *source = &socket->source;
+    uv_os_sock_t zmq_fd;
+    size_t size = sizeof zmq_fd;
+    int rc = zmq_getsockopt(source->zmq, ZMQ_FD, &zmq_fd, &size);
+    ASSERT(rc == 0);
+    for (;;) {
+        struct pollfd polled[] = {{.fd = fd, .events = POLLIN}, {.fd = zmq_fd, .events = POLLIN}};
+        net_source_take(source, 1, 0);
+        const bool waits = net_source_has_input(source);
+        const bool is_deaf = source->is_paused || source->closing;
+        if (poll(polled, is_deaf ? 1 : 2, waits ? 0 : -1) > 0 && polled[0].revents != 0)
+            return;
+    }
+}
+
+void net_socket_pause(struct net_socket *socket, bool is_paused)
+{
+    socket->source.is_paused = is_paused;
 }
 
 /* ---- opening ---- */

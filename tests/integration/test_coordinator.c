@@ -296,7 +296,8 @@ static const struct msg *ask(struct world *w, struct msg *m)
 
 /* ---- the test ---- */
 
-static struct net_socket *dial(struct world *w, const char *role, net_receive_f *receive)
+static struct net_socket *dial_as(struct world *w, const char *role, net_receive_f *receive,
+                                  void *ctx)
 {
     char path[128];
     struct net_access access;
@@ -309,9 +310,14 @@ static struct net_socket *dial(struct world *w, const char *role, net_receive_f 
                                                .own = &access.own,
                                                .frame_bytes_max = FRAME_BYTES_MAX,
                                                .receive = receive,
-                                               .ctx = w};
+                                               .ctx = ctx};
     assert_int_equal(net_dealer_new(w->net, &options, &socket, &err), ERR_OK);
     return socket;
+}
+
+static struct net_socket *dial(struct world *w, const char *role, net_receive_f *receive)
+{
+    return dial_as(w, role, receive, w);
 }
 
 static int set_up(void **state)
@@ -622,6 +628,83 @@ static size_t count_workers(struct world *w, int *pages_out)
     return seen;
 }
 
+/* ---- requests without waiting for answers ---- */
+
+#define REQUESTS 400
+
+struct hasty {
+    struct world *w;
+    uint8_t answered[REQUESTS + 1]; /* by request */
+    uint64_t last_act, last_question;
+    size_t answers;
+};
+
+static bool is_act(uint64_t request)
+{
+    return request % 2 == 1;
+}
+
+static void on_hasty_frame(void *ctx, const struct net_peer *peer, enum net_role role,
+                           const char *user, const uint8_t *bytes, size_t len)
+{
+    struct hasty *h = ctx;
+    struct arena arena = {0};
+    struct err err;
+    struct msg m;
+    (void)peer, (void)role, (void)user;
+    assert_int_equal(codec_decode(bytes, len, "R", &arena, &m, &err), ERR_OK);
+    const uint64_t request = m.ok.request;
+    assert_in_range(request, 1, REQUESTS);
+    assert_int_equal(m.kind, is_act(request) ? MSG_OK : MSG_STATUS);
+    assert_int_equal(h->answered[request]++, 0);
+    uint64_t *last = is_act(request) ? &h->last_act : &h->last_question;
+    assert_true(request > *last);
+    *last = request;
+    if (++h->answers == REQUESTS) {
+        uv_stop(&h->w->loop);
+    }
+    arena_release(&arena);
+}
+
+/* Questions are answered within turns and while the disk is waited for; what changes something and
+ * comes at such a moment is kept until the turn's end. Nothing is lost, doubled or out of order. */
+static void test_requests_that_do_not_wait_are_each_answered_once(void **state)
+{
+    struct world *w = *state;
+    struct hasty h = {.w = w};
+    struct net_socket *client = dial_as(w, "client", on_hasty_frame, &h);
+    for (uint64_t request = 1; request <= REQUESTS; request++) {
+        struct msg m = {.kind = MSG_GET_STATUS, .get_status = {.request = request}};
+        if (is_act(request)) {
+            m = (struct msg){.kind = MSG_ACT,
+                             .act = {.request = request,
+                                     .action = ACTION_PRIORITY,
+                                     .experiment = "noops",
+                                     .priority = (int32_t)request}};
+        }
+        struct strbuf frame = {0};
+        struct err err;
+        assert_int_equal(codec_encode(&m, FRAME_BYTES_MAX, &frame, &err), ERR_OK);
+        for (int tries = 0; tries < 1200; tries++) { /* until it is connected */
+            if (net_dealer_send(client, frame.data, frame.len, &err) == ERR_OK) {
+                break;
+            }
+            run_for(w, 25);
+        }
+        strbuf_release(&frame);
+        if (request % 40 == 0) { /* far fewer than fill a queue at a time */
+            run_for(w, 5);
+        }
+    }
+    for (int i = 0; i < 1200 && h.answers < REQUESTS; i++) {
+        run_for(w, 25);
+    }
+    assert_int_equal(h.answers, REQUESTS);
+    struct msg status = {.kind = MSG_GET_STATUS, .get_status.experiment = "noops"};
+    assert_int_equal(ask(w, &status)->status.experiments[0].priority, REQUESTS - 1);
+    net_socket_free(client);
+}
+
 static void test_a_long_list_of_workers_comes_in_pages(void **state)
 {
     struct world *w = *state;
@@ -817,6 +900,7 @@ int main(void)
         cmocka_unit_test(test_a_stranger_is_refused),
         cmocka_unit_test(test_a_second_coordinator_is_refused),
         cmocka_unit_test(test_garbage_is_counted_and_survived),
+        cmocka_unit_test(test_requests_that_do_not_wait_are_each_answered_once),
         cmocka_unit_test(test_a_long_list_of_workers_comes_in_pages),
         cmocka_unit_test(test_a_long_submission_survives_a_killed_coordinator),
         cmocka_unit_test(test_a_long_plan_is_refused_before_it_takes_effect),

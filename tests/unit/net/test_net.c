@@ -167,6 +167,89 @@ static void test_a_turn_ends_by_the_clock(void **state)
     net_pair_close(&pair);
 }
 
+/* ---- between the loop's own looks ---- */
+
+#define MARK "wait is over"
+
+struct inner {
+    struct net_socket *router;
+    struct net_seen seen;
+    int ends[2]; /* of a pipe */
+    size_t until, taken;
+};
+
+/* The first frame takes those behind it itself, until what it waits for has happened. */
+static void inner_frame(void *ctx, const struct net_peer *peer, enum net_role role,
+                        const char *user, const uint8_t *bytes, size_t len)
+{
+    struct inner *inner = ctx;
+    net_seen_receive(&inner->seen, peer, role, user, bytes, len);
+    if (inner->seen.frames == inner->until)
+        assert_int_equal(write(inner->ends[1], MARK, sizeof MARK), sizeof MARK);
+    if (inner->seen.frames == 1) {
+        net_router_take_until(inner->router, inner->ends[0]);
+        inner->taken = inner->seen.frames;
+    }
+}
+
+static void test_frames_are_taken_while_something_else_is_waited_for(void **state)
+{
+    enum { FRAMES = 40, UNTIL = 30 };
+    (void)state;
+    struct net_pair pair;
+    struct net_seen client;
+    struct inner inner = {.until = UNTIL};
+    char mark[sizeof MARK];
+    assert_int_equal(pipe(inner.ends), 0);
+    net_pair_open(&pair);
+    inner.router = net_pair_router(&pair, NET_WORKER, FRAME_MAX, inner_frame, &inner);
+    struct net_socket *dealer =
+        net_pair_dealer(&pair, inner.router, &pair.worker, FRAME_MAX, &client);
+    net_pair_run_until(&pair, &client.is_connected);
+    for (uint8_t i = 1; i <= FRAMES; i++)
+        dealer_send(dealer, &i, 1);
+    net_pair_run_until_count(&pair, &inner.seen.frames, FRAMES);
+    assert_int_equal(inner.taken, UNTIL); /* and not one more */
+    assert_int_equal(inner.seen.last_byte, FRAMES);
+    assert_int_equal(read(inner.ends[0], mark, sizeof mark), sizeof mark);
+    close(inner.ends[0]);
+    close(inner.ends[1]);
+    net_pair_close(&pair);
+}
+
+static void test_a_paused_socket_keeps_its_frames(void **state)
+{
+    enum { FRAMES = 20 };
+    (void)state;
+    struct net_pair pair;
+    struct net_seen server = {0}, client;
+    net_pair_open(&pair);
+    struct net_socket *router =
+        net_pair_router(&pair, NET_WORKER, FRAME_MAX, net_seen_receive, &server);
+    struct net_socket *other =
+        net_pair_router(&pair, NET_WORKER, FRAME_MAX, net_seen_receive, &server);
+    struct net_socket *dealer = net_pair_dealer(&pair, router, &pair.worker, FRAME_MAX, &client);
+    net_pair_run_until(&pair, &client.is_connected);
+    net_socket_pause(router, true);
+    for (uint8_t i = 1; i <= FRAMES; i++)
+        dealer_send(dealer, &i, 1);
+    struct net_seen second;
+    struct net_socket *fresh = net_pair_dealer(&pair, other, &pair.worker, FRAME_MAX, &second);
+    net_pair_run_until(&pair, &second.is_connected);
+    dealer_send(fresh, "x", 1);
+    net_pair_run_until_count(&pair, &server.frames, 1); /* the other one works */
+    for (int i = 0; i < 50; i++)
+        uv_run(&pair.loop, UV_RUN_NOWAIT);
+    net_router_take(router, 1000);
+    assert_int_equal(server.frames, 1);
+    net_socket_pause(router, false);
+    while (server.frames == 1) /* also without the loop */
+        net_router_take(router, 1000);
+    net_pair_run_until_count(&pair, &server.frames, 1 + FRAMES);
+    assert_int_equal(server.last_byte, FRAMES);
+    net_pair_close(&pair);
+}
+
 /* ---- who may connect ---- */
 
 static void test_only_allowed_keys_and_roles_connect(void **state)
@@ -683,6 +766,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_dealers_lose_nothing),
         cmocka_unit_test(test_a_turn_ends_by_the_clock),
+        cmocka_unit_test(test_frames_are_taken_while_something_else_is_waited_for),
+        cmocka_unit_test(test_a_paused_socket_keeps_its_frames),
         cmocka_unit_test(test_only_allowed_keys_and_roles_connect),
         cmocka_unit_test(test_wrong_server_key_is_said),
         cmocka_unit_test(test_revoked_key_loses_its_open_connection),

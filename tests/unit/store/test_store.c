@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <poll.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -304,6 +305,56 @@ static void test_a_full_disk_loses_nothing_committed(void **state)
     assert_int_equal(core_counts(f->core).jobs, JOBS);
     strbuf_release(&before);
     strbuf_release(&after);
+}
+
+static void commit_on_its_thread(struct fixture *f, enum err_code wanted)
+{
+    struct err err;
+    assert_true(store_commit_begin(f->store));
+    struct pollfd ended = {.fd = store_commit_fd(f->store), .events = POLLIN};
+    assert_int_equal(poll(&ended, 1, -1), 1);
+    assert_int_equal(store_commit_end(f->store, &err), wanted);
+}
+
+static const char *read_note(struct fixture *f, struct store *store)
+{
+    const char *body = NULL;
+    struct err err;
+    assert_int_equal(store_document(store, "note", &f->arena, &body, &err), ERR_OK);
+    return body;
+}
+
+/* What is told while a turn is under way is what a crash would leave. */
+static void test_the_reader_sees_what_is_committed(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct store *reader = store_reader(f->store);
+    assert_false(store_commit_begin(f->store)); /* there is nothing to commit */
+    assert_int_equal(store_document_put(f->store, "note", "one", &err), ERR_OK);
+    assert_string_equal(read_note(f, f->store), "one");
+    assert_string_equal(read_note(f, reader), "");
+    commit_on_its_thread(f, ERR_OK);
+    assert_string_equal(read_note(f, reader), "one");
+    /* Of one moment, whatever is committed meanwhile. */
+    assert_int_equal(store_read_begin(reader, &err), ERR_OK);
+    assert_string_equal(read_note(f, reader), "one");
+    assert_int_equal(store_document_put(f->store, "note", "two", &err), ERR_OK);
+    commit_on_its_thread(f, ERR_OK);
+    assert_string_equal(read_note(f, reader), "one");
+    store_read_end(reader);
+    assert_string_equal(read_note(f, reader), "two");
+    assert_int_equal(store_document_put(f->store, "note", "three", &err), ERR_OK);
+    store_rollback(f->store);
+    assert_string_equal(read_note(f, reader), "two");
+    assert_int_equal(store_document_put(f->store, "note", "four", &err), ERR_OK);
+    assert_int_equal(store_document_put(reader, "note", "never", &err), ERR_IO);
+    store_rollback(reader);
+    commit_on_its_thread(f, ERR_OK);
+    assert_string_equal(read_note(f, reader), "four");
+    close_store(f);
+    open_store(f);
+    assert_string_equal(read_note(f, store_reader(f->store)), "four");
 }
 
 static int64_t file_bytes(const struct fixture *f, const char *name)
@@ -612,6 +663,7 @@ int main(void)
         TEST(test_a_status_of_many_experiments_fits_a_reply),
         TEST(test_retrying_a_job_takes_its_kin_along),
         TEST(test_a_full_disk_loses_nothing_committed),
+        TEST(test_the_reader_sees_what_is_committed),
         TEST(test_the_log_is_folded_in_while_work_goes_on),
         TEST(test_a_second_opening_is_refused),
         TEST(test_a_look_at_the_lock_does_not_keep_the_state_closed),
