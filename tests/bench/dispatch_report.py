@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """The lines and the summary of ops/bench-dispatch.
 
-usage: dispatch_report.py head | add TABLE NAME <JSON | end TABLE RESULTS
+usage: dispatch_report.py head | add TABLE NAME <JSON | note TABLE NAME <TEXT | end TABLE RESULTS
 
 `add` reads the JSON of one `triad bench dispatch` (or of dask_noop.py), appends it to TABLE with the machine's load
-and prints a line; `end` prints medians and ratios of the whole run and writes all of it to RESULTS.
+and prints a line; `note` does so with lines of text; `end` prints medians and ratios of the whole run and writes all of
+it to RESULTS.
 """
 import json
 import os
@@ -33,6 +34,17 @@ def head():
     print(f"{'':44} " + " ".join(f"{title:>{width}}" for _, title, width, _ in COLUMNS) + "   load", flush=True)
 
 
+def append(table, entry):
+    with open(table, "a", encoding="utf-8") as out:
+        out.write(json.dumps(entry) + "\n")
+
+
+def note(table, name):
+    text = sys.stdin.read()
+    append(table, {"name": name, "load": os.getloadavg()[0], "rows": [{}], "text": text.splitlines()})
+    print(f"{name}\n{text}", end="", flush=True)
+
+
 def add(table, name):
     told = json.load(sys.stdin)
     load = os.getloadavg()[0]
@@ -41,8 +53,7 @@ def add(table, name):
     for key in ("metg_us", "totals"):
         if key in told:
             entry[key] = told[key]
-    with open(table, "a", encoding="utf-8") as out:
-        out.write(json.dumps(entry) + "\n")
+    append(table, entry)
     if "tasks_per_s" in told:
         print(f"{name:44.44} {told['tasks_per_s']:9.0f}", flush=True)
     elif len(rows) > 1:
@@ -90,5 +101,7 @@ if __name__ == "__main__":
         head()
     elif sys.argv[1] == "add":
         add(sys.argv[2], sys.argv[3])
+    elif sys.argv[1] == "note":
+        note(sys.argv[2], sys.argv[3])
     else:
         end(sys.argv[2], sys.argv[3])
