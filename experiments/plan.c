@@ -119,26 +119,6 @@ size_t plan_add_job(struct planner *p, const struct jobspec *spec, struct plan_j
     return plan->job_count++;
 }
 
-static bool filter_matches(const struct manifest_filter *filter, const char *family,
-                           const char *variant, const char *task, uint64_t seed)
-{
-    return (!filter->family || str_glob(filter->family, family)) &&
-           (!filter->variant || str_glob(filter->variant, variant)) &&
-           (!filter->task || str_glob(filter->task, task)) &&
-           (filter->seed < 0 || (uint64_t)filter->seed == seed);
-}
-
-bool plan_keeps(const struct manifest *manifest, const char *family, const char *variant,
-                const char *task, uint64_t seed)
-{
-    bool kept = manifest->include_count == 0;
-    for (size_t i = 0; !kept && i < manifest->include_count; i++)
-        kept = filter_matches(&manifest->includes[i], family, variant, task, seed);
-    for (size_t i = 0; kept && i < manifest->exclude_count; i++)
-        kept = !filter_matches(&manifest->excludes[i], family, variant, task, seed);
-    return kept;
-}
-
 /* Which models the kept cells need; models are planned in the order of the manifest. */
 static void mark_needed(struct family_plan *f)
 {
@@ -202,6 +182,8 @@ static enum err_code plan_all(struct planner *p, struct err *err)
     code = plan_match_tasks(p, err);
     if (!code)
         plan_collect_held_out(p);
+    if (!code)
+        code = plan_check_filters(p, err);
     for (size_t i = 0; !code && i < p->manifest->family_count; i++)
         code = plan_family(p, &p->manifest->families[i], err);
     if (!code && p->plan->cell_count == 0 && p->plan->outline_count == 0)

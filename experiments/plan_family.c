@@ -302,6 +302,20 @@ static enum err_code check_ranks(const struct planner *p, const struct plan_job 
                      (long long)ranks, job->label, (long long)train->shards);
 }
 
+/* The trainer's own bound: a sequence's last token is only a target. */
+static enum err_code check_context(const struct family_plan *f, const struct manifest_variant *v,
+                                   const struct plan_data *data, struct err *err)
+{
+    if (data->batch.sequence_tokens <= f->model.context + 1)
+        return ERR_OK;
+    const struct manifest *m = f->planner->manifest;
+    return yaml_fail(&m->doc, yaml_get(v->node, manifest_origin_name(v->origin)), err,
+                     "a sequence of %lld tokens does not fit the model's context of %lld: set "
+                     "'sequence_tokens' (%lld here) to at most %lld",
+                     (long long)data->batch.sequence_tokens, (long long)f->model.context,
+                     (long long)v->stage.train.sequence_tokens, (long long)f->model.context);
+}
+
 static enum err_code plan_stage(struct family_plan *f, const struct manifest_variant *v,
                                 size_t seed, size_t *job_out, struct err *err)
 {
@@ -317,6 +331,8 @@ static enum err_code plan_stage(struct family_plan *f, const struct manifest_var
         code = plan_training_data(f, v, seed_value, &data, &inputs[0].digest, err);
     if (!code)
         code = plan_check_sources(p, v, &data, err);
+    if (!code)
+        code = check_context(f, v, &data, err);
     if (code)
         return code;
     size_t token_count = turn_style_tokens(f->family->turns, tokens, &turn_first);

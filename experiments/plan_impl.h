@@ -105,6 +105,8 @@ NODISCARD enum err_code plan_match_tasks(struct planner *p, struct err *err);
 /* Does the manifest keep this cell (include and exclude)? */
 bool plan_keeps(const struct manifest *manifest, const char *family, const char *variant,
                 const char *task, uint64_t seed);
+/* Does every value of `include` and `exclude` name something of the manifest? */
+NODISCARD enum err_code plan_check_filters(const struct planner *p, struct err *err);
 /* What one variant is evaluated on, for plan_add_cell(). */
 struct cell_data {
     struct family_plan *f;

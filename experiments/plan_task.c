@@ -6,6 +6,29 @@
 #include "check.h"
 #include "plan_impl.h"
 
+static enum err_code no_suite(const struct planner *p, const struct manifest_suite *entry,
+                              struct err *err)
+{
+    size_t count = 0, most = 0;
+    char hint[300];
+    for (size_t i = 0; i < p->suite.task_count; i++)
+        most += p->suite.tasks[i].suites.count;
+    const char **names = arena_array(&p->plan->arena, most, sizeof *names);
+    for (size_t i = 0; i < p->suite.task_count; i++) {
+        const struct field_texts *suites = &p->suite.tasks[i].suites;
+        for (size_t k = 0; k < suites->count; k++) {
+            size_t at = 0;
+            while (at < count && strcmp(names[at], suites->items[k]) != 0)
+                at++;
+            if (at == count)
+                names[count++] = suites->items[k];
+        }
+    }
+    fields_suggest(entry->suite, names, count, hint, sizeof hint);
+    return yaml_fail(&p->manifest->doc, yaml_get(entry->node, "suite"), err,
+                     "no task belongs to a suite '%.64s'%s", entry->suite, hint);
+}
+
 static enum err_code no_match(struct planner *p, const struct manifest_suite *entry, size_t glob,
                               struct err *err)
 {
@@ -18,8 +41,7 @@ static enum err_code no_match(struct planner *p, const struct manifest_suite *en
             names[count++] = p->suite.tasks[i].name;
     }
     if (count == 0)
-        return yaml_fail(&p->manifest->doc, yaml_get(entry->node, "suite"), err,
-                         "no task belongs to a suite '%.64s'", entry->suite);
+        return no_suite(p, entry, err);
     fields_suggest(entry->tasks.items[glob], names, count, hint, sizeof hint);
     return yaml_fail(&p->manifest->doc, entry->tasks.nodes[glob], err,
                      "no task of suite '%s' matches '%.64s'%s", entry->suite,

@@ -1,9 +1,26 @@
 /* triad: the command line. */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "log.h"
+
+/* What was printed has to have arrived. A pipe whose reader has seen enough needs no word. */
+static bool all_written(void)
+{
+    struct stat out;
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return true;
+    if (fstat(STDOUT_FILENO, &out) != 0 || !S_ISFIFO(out.st_mode))
+        fprintf(stderr, "triad: not all output could be written%s%s\n", errno ? ": " : "",
+                errno ? strerror(errno) : "");
+    return false;
+}
 
 int main(int argc, char **argv)
 {
@@ -22,7 +39,7 @@ int main(int argc, char **argv)
         status = cli_fail(&cli, &err);
     else if (cli.verb)
         status = cli.verb->run(&cli);
-    if (fflush(stdout) != 0 && status == EXIT_OK)
+    if (!all_written() && status == EXIT_OK)
         status = EXIT_INTERNAL;
     cli_release(&cli);
     return (int)status;

@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "crew.h"
+#include "file.h"
 #include "human.h"
 #include "interrupt.h"
 #include "report_make.h"
@@ -24,7 +25,7 @@
 
 struct run {
     struct cli *cli;
-    const char *state_dir;
+    const char *state_dir, *report_dir;
     int lock_fd; /* one `triad run` per state folder */
     long long poll_ms, worker_count;
     const char *worker_threads; /* of each; NULL: all cores */
@@ -114,6 +115,17 @@ static enum err_code reach_coordinator(struct run *run, struct err *err)
     return rc == ERR_OK ? connection_open(run->cli, CONNECTION_RUNNING, &run->connection, err) : rc;
 }
 
+/* Made before the work, not after it: a folder that cannot be made is found out now. */
+static enum err_code make_report_dir(struct run *run, struct err *err)
+{
+    struct cli *cli = run->cli;
+    run->report_dir = cli_value(cli, "report-dir");
+    if (!run->report_dir)
+        run->report_dir = arena_printf(&cli->arena, "%s/reports/%s", cli_state_dir(cli),
+                                       run->planned.plan.experiment);
+    return file_mkdirs(run->report_dir, 0755, err);
+}
+
 static enum err_code prepare(struct run *run, struct err *err)
 {
     struct cli *cli = run->cli;
@@ -125,6 +137,8 @@ static enum err_code prepare(struct run *run, struct err *err)
         rc = lock_state(run, err);
     if (rc == ERR_OK)
         rc = planner_make(cli, cli->arguments[0], false, &run->planned, err);
+    if (rc == ERR_OK)
+        rc = make_report_dir(run, err);
     const int64_t planned_ms = clock_mono_ms();
     run->stages.plan_ms = planned_ms - begin_ms;
     if (rc != ERR_OK)
@@ -200,7 +214,7 @@ static enum report_format stdout_format(const struct cli *cli)
     return REPORT_TEXT;
 }
 
-static enum err_code make_report(struct run *run, const char *folder, struct err *err)
+static enum err_code make_report(struct run *run, struct err *err)
 {
     struct cli *cli = run->cli;
     struct collected collected = {0};
@@ -212,14 +226,14 @@ static enum err_code make_report(struct run *run, const char *folder, struct err
     if (rc == ERR_OK)
         rc = report_make(&collected, &cli->arena, &report, err);
     if (rc == ERR_OK)
-        rc = report_make_files(report, &collected, folder, err);
+        rc = report_make_files(report, &collected, run->report_dir, err);
     if (rc == ERR_OK)
         rc = report_make_text(report, stdout_format(cli), &text, err);
     if (rc == ERR_OK) {
         fwrite(strbuf_text(&text), 1, text.len, stdout);
         fflush(stdout);
         cli_note(cli, "report.md, report.csv, report.json, report.tex and records.csv are in '%s'",
-                 folder);
+                 run->report_dir);
     }
     run->stages.report_ms = clock_mono_ms() - begin_ms;
     strbuf_release(&text);
@@ -272,13 +286,8 @@ enum cli_exit verb_run(struct cli *cli)
     enum err_code rc = prepare(&run, &err);
     if (rc == ERR_OK)
         rc = do_jobs(&run, &err);
-    if (rc == ERR_OK) {
-        const char *folder = cli_value(cli, "report-dir");
-        if (!folder)
-            folder = arena_printf(&cli->arena, "%s/reports/%s", cli_state_dir(cli),
-                                  run.planned.plan.experiment);
-        rc = make_report(&run, folder, &err);
-    }
+    if (rc == ERR_OK)
+        rc = make_report(&run, &err);
     if (rc == ERR_OK)
         rc = account(&run, begin_ms, &undone, &err);
     release(&run);

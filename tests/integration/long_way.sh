@@ -28,6 +28,14 @@ pids+=("$detached")
 [ "$(ps -o sid= -p "$detached" | tr -d ' ')" = "$detached" ] || fail "it is still in our session"
 expect_status 0 triad coordinator stop
 wait_for 60 has_ended "$detached"
+note "slips are found early"
+touch "$work/a-file"
+expect_status 9 triad run "$manifest" --state "$work/early" --report-dir "$work/a-file" # before it works, not after
+[ ! -e "$work/early/coordinator.pid" ] || fail "a run that could not report began all the same"
+# What is printed has to arrive.
+status=0
+triad plan "$manifest" --state "$work/early" >/dev/full 2>"$work/err" || status=$?
+[ "$status" = 1 ] && grep -q 'not all output could be written' "$work/err" || fail "a full disk behind stdout goes unnoticed ($status)"
 
 note "coordinator, submission, no workers"
 daemon "$work/coordinator.log" "$TRIAD_BIN/triad" coordinator start --state "$state"

@@ -489,6 +489,34 @@ static void filters_prune_the_training_nobody_needs(void **state)
     release(&p);
 }
 
+/* What else would be found out when jobs fail, or when the wrong cells have run. */
+static void slips_are_found_before_anything_runs(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *old, *new, *expected;
+    } slips[] = {
+        {"compare:", "exclude: [{task: urn_ic}]\ncompare:",
+         "no task matches 'urn_ic', did you mean 'urn_icl'?"},
+        {"compare:", "include: [{variant: S}]\ncompare:", "no variant matches 'S'"},
+        {"compare:", "exclude: [{family: gemma}]\ncompare:", "no family matches 'gemma'"},
+        {"compare:", "exclude: [{seed: 43}]\ncompare:", "43 is not among the manifest's 'seeds'"},
+        {"suite: steerability", "suite: steerabilty",
+         "no task belongs to a suite 'steerabilty', did you mean 'steerability'?"},
+        {"batch_tokens: 4096,", "batch_tokens: 4096, sequence_tokens: 4096,",
+         "tokens does not fit the model's context of 768: set 'sequence_tokens' (4096 here) to at "
+         "most 768"},
+    };
+    for (size_t i = 0; i < sizeof slips / sizeof *slips; i++) {
+        struct planned p;
+        struct err err;
+        assert_int_equal(try_plan("one-family.yaml", slips[i].old, slips[i].new, &p, &err),
+                         ERR_INVALID);
+        if (!strstr(err.text, slips[i].expected))
+            fail_msg("'%s' is answered with '%s'", slips[i].new, err.text);
+    }
+}
+
 static void held_out_sources_are_refused(void **state)
 {
     (void)state;
@@ -545,6 +573,7 @@ int main(void)
         cmocka_unit_test(memory_is_planned),
         cmocka_unit_test(a_pass_takes_every_sequence_once),
         cmocka_unit_test(filters_prune_the_training_nobody_needs),
+        cmocka_unit_test(slips_are_found_before_anything_runs),
         cmocka_unit_test(held_out_sources_are_refused),
         cmocka_unit_test(a_missing_corpus_names_its_package),
     };
