@@ -124,6 +124,19 @@ static const char *detail_of(const struct job *job, const struct worker *worker,
     return "it can take the job";
 }
 
+/* The first parent that has not ended, by the identity under which it can be asked about. */
+static const char *parents_text(const struct job *job, struct arena *arena)
+{
+    char hex[DIGEST_HEX_SIZE];
+    uint32_t i = 0;
+    while (job->parents[i].parent == NULL) {
+        i++;
+    }
+    return arena_printf(arena, "its parent '%s' (%.12s) has not ended%s", job->parents[i].name,
+                        digest_hex(&job->parents[i].identity, hex),
+                        job->parents_missing > 1 ? ", nor have others" : "");
+}
+
 /* Startable jobs for the same experiment that go first. */
 static uint64_t count_ahead(const struct core *core, const struct job *job)
 {
@@ -153,6 +166,9 @@ void core_explain(const struct core *core, const struct digest *identity, int64_
     }
     out->word = own_reason(core, job, &out->text);
     if (out->word != NULL) {
+        if (job->parents_missing > 0) {
+            out->text = parents_text(job, arena);
+        }
         out->backoff_ms = job->timer.place > 0 ? job->timer.at_ms - now_ms : 0;
         return;
     }

@@ -55,8 +55,9 @@ static void add_experiment(struct rows *rows, const struct experiment_row *e)
 static void print_running(const struct msg_status *status)
 {
     struct strbuf line = {0};
-    printf("\n%" PRIu32 " workers with %" PRIu32 " threads; running now: %s\n", status->workers,
-           status->threads, status->running_count ? "" : "nothing");
+    printf("\n%" PRIu32 " worker%s with %" PRIu32 " thread%s; running now:%s\n", status->workers,
+           status->workers == 1 ? "" : "s", status->threads, status->threads == 1 ? "" : "s",
+           status->running_count ? "" : " nothing");
     for (size_t i = 0; i < status->running_count; i++) {
         strbuf_clear(&line);
         progress_running(&status->running[i], 24, &line);

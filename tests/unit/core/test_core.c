@@ -465,6 +465,9 @@ static void test_children_wait_for_parents_and_fall_with_them(void **state)
     core_world_submit(w, "e", jobs, 3);
     struct digest three = core_world_job(3);
     assert_string_equal(core_wait_reason(w->core, &three, w->now_ms), "Parents");
+    struct msg_explanation why = {0};
+    core_explain(w->core, &three, w->now_ms, &w->arena, &why);
+    assert_non_null(strstr(why.text, "its parent 'model' ("));
     uint64_t a = core_world_hello(w, "a", 1, 4, CLASS);
     assert_int_equal(core_world_sent_count(w, MSG_LEASE), 1);
     struct msg ok = core_world_ok(a, 1, 1);
