@@ -154,7 +154,9 @@ static void decide_queue(struct alloc_step_state *s, struct alloc_queue *queue,
                          struct alloc_demand *left, double *idle_threads)
 {
     const struct in_flight n = count_open(queue);
-    const uint32_t room = queue->options.workers_max > n.open && !queue->paused
+    /* Who may not ask now claims nothing more: another queue may serve it. */
+    const bool is_waiting = s->event->time_ms < queue->not_before_ms;
+    const uint32_t room = queue->options.workers_max > n.open && !queue->paused && !is_waiting
                               ? queue->options.workers_max - n.open
                               : 0;
     const struct claim claim =
@@ -166,16 +168,15 @@ static void decide_queue(struct alloc_step_state *s, struct alloc_queue *queue,
     if (queue->paused) {
         return; /* the reason of the pause stands */
     }
-    if (balance > 0) {
-        if (s->event->time_ms >=
-            queue->not_before_ms) { /* else the reason of the back-off stands */
-            grow(s, queue, (uint32_t)ceil(balance), &n, &claim);
-        }
-    } else if (balance <= -1 && n.pending > 0) {
+    if (balance <= -1 && n.pending > 0) {
         shrink(s, queue, (uint32_t)-balance);
+    } else if (is_waiting) {
+        return; /* the reason of the back-off stands */
+    } else if (balance > 0) {
+        grow(s, queue, (uint32_t)ceil(balance), &n, &claim);
     } else if (claim.is_short) {
         alloc_decide(s, queue, false, "more could be filled, but as many as allowed exist already");
-    } else if (s->event->time_ms >= queue->not_before_ms) {
+    } else {
         alloc_decide(s, queue, false,
                      claim.jobs > 0
                          ? "what can run is served by the workers there are or on their way"

@@ -386,6 +386,28 @@ static void test_refused_submissions_back_off(void **state)
     assert_int_equal(w->submitted_count, ALLOC_SUBMIT_ERRORS);
 }
 
+/* A queue whose submissions are refused leaves its work to the next one while it waits. */
+static void test_the_next_queue_serves_who_must_wait(void **state)
+{
+    struct world *w = *state;
+    add_queue(w, "refused", 4, 8, 8);
+    add_queue(w, "good", 4, 8, 8);
+    for (int round = 0; round < 2; round++) { /* the first refusal is tried again at once */
+        w->submitted_count = 0;
+        tick(w, 4, 0);
+        assert_int_equal(w->submitted_count, 1);
+        (void)!step(w, (struct alloc_event){.kind = ALLOC_EV_SUBMIT_FAILED,
+                                            .number = w->submitted[0],
+                                            .text = "invalid account"});
+        assert_int_equal(alloc_queue_at(w->alloc, 1)->job_count, 0);
+    }
+    w->submitted_count = 0;
+    tick(w, 4, 0);
+    assert_int_equal(w->submitted_count, 1);
+    assert_int_equal(alloc_queue_at(w->alloc, 1)->job_count, 1);
+    assert_non_null(strstr(alloc_queue_at(w->alloc, 0)->reason, "invalid account"));
+}
+
 /* Killed between sbatch and its answer: the next listing has it, by name; or it never was. */
 static void test_a_lost_answer_is_found_again(void **state)
 {
@@ -469,6 +491,7 @@ int main(void)
         TEST(test_workers_that_never_come_stop_it),
         TEST(test_a_silent_allocation_is_given_up),
         TEST(test_refused_submissions_back_off),
+        TEST(test_the_next_queue_serves_who_must_wait),
         TEST(test_a_lost_answer_is_found_again),
         TEST(test_removal_cancels),
         TEST(test_a_late_answer_is_cancelled),
