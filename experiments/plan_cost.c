@@ -102,5 +102,6 @@ void plan_cost_evaluation(const struct planner *p, const struct plan_model *mode
     int64_t logits = 4 * batch * model->vocabulary;
     int64_t activations =
         8 * batch * layer_floats(model) + (logits < logits_max ? logits : logits_max);
-    job->memory_bytes = wanted ? wanted : PROGRAM_BYTES + 4 * parameters + activations;
+    int64_t weights = 4 * (parameters + (model->tied ? 0 : model->vocabulary * model->width));
+    job->memory_bytes = wanted ? wanted : PROGRAM_BYTES + weights + activations;
 }

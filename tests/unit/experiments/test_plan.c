@@ -440,6 +440,19 @@ static void memory_is_planned(void **state)
     release(&p);
 }
 
+/* A head of its own is loaded for an evaluation too, beside the embedding. */
+static void an_untied_head_takes_memory(void **state)
+{
+    (void)state;
+    struct planned p;
+    plan_of("one-family.yaml", "context: 768}", "context: 768, tied: false}", &p);
+    const char *label = "llama-tiny/IT/flight_small/42";
+    assert_int_equal(job_labelled(&p.plan, label)->memory_bytes -
+                         job_labelled(&one_family.plan, label)->memory_bytes,
+                     1024 * 128 * sizeof(float));
+    release(&p);
+}
+
 /* A pass over everything: every person once, in random order; 'epochs' repeats it. */
 static void a_pass_takes_every_sequence_once(void **state)
 {
@@ -571,6 +584,7 @@ int main(void)
         cmocka_unit_test(pretraining_shows_the_colon_labels),
         cmocka_unit_test(sequences_that_teach_nothing_are_left_out),
         cmocka_unit_test(memory_is_planned),
+        cmocka_unit_test(an_untied_head_takes_memory),
         cmocka_unit_test(a_pass_takes_every_sequence_once),
         cmocka_unit_test(filters_prune_the_training_nobody_needs),
         cmocka_unit_test(slips_are_found_before_anything_runs),
