@@ -270,7 +270,7 @@ static void check_hosts(const struct core *core)
 {
     for (size_t i = 0; i < core->worker_count; i++) {
         const struct worker *worker = core->workers[i];
-        uint32_t host_busy = 0;
+        uint64_t host_busy = 0;
         for (size_t k = 0; k < core->worker_count; k++) {
             if (core->workers[k]->host == worker->host) {
                 host_busy += core->workers[k]->threads_busy;
@@ -303,7 +303,7 @@ static void check_worker(const struct worker *worker)
 static void check_experiments(const struct core *core, struct job *const *jobs)
 {
     for (size_t e = 0; e < core->experiment_count; e++) {
-        uint32_t threads = 0;
+        uint64_t threads = 0;
         for (size_t i = 0; i < core->jobs.count; i++) {
             const struct attempt *attempt = jobs[i]->attempt;
             const bool mine = attempt != NULL && attempt->payer == core->experiment_list[e];

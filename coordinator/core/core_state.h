@@ -20,7 +20,7 @@ struct experiment {
     char *numeric_class; /* empty until its first lease fixes it */
     bool paused;
     int32_t priority;          /* against other experiments */
-    uint32_t threads_busy;     /* of the attempts that were given out for it */
+    uint64_t threads_busy;     /* of the attempts that were given out for it */
     uint64_t served;           /* its latest lease: larger is later, as core.served_last counts */
     size_t number;             /* in order of arrival */
     const struct claim *alone; /* of jobs that it alone wants; NULL: there were none yet */
@@ -48,8 +48,8 @@ struct terms {
 struct host {
     char *name;
     uint32_t cores;
-    uint32_t threads_busy;
     uint32_t worker_count;
+    uint64_t threads_busy; /* of all its workers */
     /* Different jobs that failed here since the latest success, as far as they are the host's fault
      * in all likelihood. */
     uint64_t failed_jobs[HOST_FAILURES_MAX];

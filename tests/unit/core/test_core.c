@@ -562,6 +562,33 @@ static void test_threads_of_a_host_are_shared(void **state)
     assert_int_equal(core_world_sent_count(w, MSG_LEASE), 1);
 }
 
+/* As many threads as the wire can say, of two workers that move to one host. */
+static void test_no_sum_of_threads_wraps(void **state)
+{
+    struct core_world *w = *state;
+    struct submit_job jobs[] = {core_world_plan(1), core_world_plan(2)};
+    jobs[0].threads = jobs[1].threads = UINT32_MAX;
+    core_world_submit(w, "e", jobs, 2);
+    struct held_lease held = {.loss_nats = NAN};
+    struct msg m;
+    for (uint64_t peer = 1; peer <= 2; peer++) {
+        m = hello_again(peer == 1 ? "x" : "y", NULL, 0);
+        m.hello.worker = m.hello.host = peer == 1 ? "x" : "y";
+        m.hello.host_cores = m.hello.threads = UINT32_MAX;
+        core_world_say(w, peer, &m);
+        assert_int_equal(core_world_sent_count(w, MSG_LEASE), 1);
+        held.lease = core_world_sent(w, MSG_LEASE, 0)->lease.lease;
+    }
+    m.hello.held = &held;
+    m.hello.held_count = 1;
+    m.hello.host = "x";
+    core_world_say(w, 2, &m);
+    assert_true(core_world_sent(w, MSG_WELCOME, 0)->welcome.verdicts[0].keep);
+    m.hello.host = "z";
+    core_world_say(w, 2, &m);
+    core_check(w->core);
+}
+
 static void test_priority_then_warm_models_then_order(void **state)
 {
     struct core_world *w = *state;
@@ -757,6 +784,7 @@ int main(void)
         TEST(test_a_plan_in_parts_is_the_plan),
         TEST(test_numeric_class_is_fixed_by_the_first_lease),
         TEST(test_threads_of_a_host_are_shared),
+        TEST(test_no_sum_of_threads_wraps),
         TEST(test_priority_then_warm_models_then_order),
         TEST(test_checkpoints_are_remembered),
         TEST(test_cancel_and_retry),
