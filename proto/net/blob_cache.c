@@ -11,9 +11,8 @@
 #include <unistd.h>
 
 #include "blob_folder.h"
+#include "blob_part.h"
 #include "file.h"
-
-#define PART_AGE_MAX_S 3600
 
 char *blob_cache_path(const char *cache, const struct digest *digest, struct arena *arena)
 {
@@ -37,11 +36,11 @@ enum err_code blob_cache_open(const char *cache, struct err *err)
         rc = err_os(err, errno, "open folder '%s'", cache);
     if (rc != ERR_OK)
         return rc;
-    const time_t oldest = time(NULL) - PART_AGE_MAX_S;
+    const time_t now = time(NULL);
     for (struct dirent *e = readdir(dir); e; e = readdir(dir)) {
         struct stat status;
-        if (strstr(e->d_name, ".part.") && fstatat(dirfd(dir), e->d_name, &status, 0) == 0 &&
-            status.st_mtime < oldest)
+        if (blob_part_is_name(e->d_name) && fstatat(dirfd(dir), e->d_name, &status, 0) == 0 &&
+            blob_part_is_old(e->d_name, now - status.st_mtime))
             unlinkat(dirfd(dir), e->d_name, 0); /* whoever else removed it: fine */
     }
     closedir(dir);

@@ -15,8 +15,8 @@
 char *blob_cache_path(const char *cache, const struct digest *digest, struct arena *arena);
 bool blob_cache_has(const char *cache, const struct digest *digest);
 
-/* Make the folder if it is missing, and remove what downloads of dead processes left behind: parts
- * ("<digest>.part.…") that nobody wrote to for an hour. */
+/* Make the folder if it is missing, and remove what downloads left behind: parts (blob_part.h) that
+ * nobody goes on with any more. */
 NODISCARD enum err_code blob_cache_open(const char *cache, struct err *err);
 
 NODISCARD enum err_code blob_cache_add_bytes(const char *cache, const void *bytes, size_t len,

@@ -19,6 +19,7 @@
 
 #include "blob_cache.h"
 #include "blob_client_internal.h"
+#include "blob_part.h"
 #include "bounds.h"
 #include "check.h"
 #include "codec.h"
@@ -99,17 +100,20 @@ void blob_restart(struct blob_client *client)
 
 /* ---- the current item ---- */
 
-static void close_item(struct blob_client *client)
+/* `is_part_wanted`: somebody may ask for this blob again, and go on where it was. */
+static void close_item(struct blob_client *client, bool is_part_wanted)
 {
     if (client->near)
         blob_near_abandon(client);
+    if (client->temporary)
+        blob_part_leave(client->temporary, is_part_wanted);
     if (client->fd >= 0)
         close(client->fd);
-    if (client->temporary)
-        unlink(client->temporary);
     free(client->temporary);
+    free(client->hash);
     client->fd = -1;
     client->temporary = NULL;
+    client->hash = NULL;
     client->phase = BLOB_IDLE;
     client->request++; /* whatever is still on its way is not for the next item */
 }
@@ -138,7 +142,7 @@ static void finish(struct blob_client *client, enum err_code code, const struct 
     struct blob_transfer *transfer = client->head;
     blob_done_f *done = transfer->done;
     void *ctx = transfer->ctx;
-    close_item(client);
+    close_item(client, code == ERR_UNAVAILABLE);
     client->head = transfer->next;
     blob_transfer_free(transfer);
     done(ctx, code, err);
@@ -158,7 +162,7 @@ void blob_item_done(struct blob_client *client)
 {
     struct blob_transfer *t = client->head;
     struct err err;
-    close_item(client);
+    close_item(client, false);
     if (t->is_tree && !t->is_put && t->item_index == 0) {
         enum err_code rc = blob_transfer_list_tree(t, client->cache, &err);
         if (rc != ERR_OK) {
@@ -259,9 +263,13 @@ static void on_refusal(struct blob_client *client, const struct msg_error *error
         BLOB_FAIL(client, error->code, "%s", error->text);
 }
 
-static void on_message(struct blob_client *client, const struct msg *m)
+static void on_message(struct blob_client *client, const struct msg *m, const struct err *err)
 {
     const bool asking = client->phase == BLOB_ASKING;
+    if (!m) {
+        log_event(LOG_WARN, "frame_refused", "socket=data error=\"%s\"", err->text);
+        return;
+    }
     if (m->kind == MSG_DATA_WELCOME) {
         blob_presence_welcome(client, &m->data_welcome);
         return;
@@ -284,23 +292,26 @@ static void on_message(struct blob_client *client, const struct msg *m)
         on_refusal(client, &m->error);
 }
 
-static void on_receive(void *ctx, const struct net_peer *peer, enum net_role role, const char *user,
-                       const uint8_t *bytes, size_t len)
+void blob_receive(struct blob_client *client, const uint8_t *bytes, size_t len,
+                  blob_message_f *handle)
 {
-    struct blob_client *client = ctx;
     struct arena arena;
     struct msg m;
     struct err err;
+    arena_init(&arena, DECODE_BUDGET_BYTES);
+    const enum err_code rc = codec_decode(bytes, len, "DR", &arena, &m, &err);
+    handle(client, rc == ERR_OK ? &m : NULL, &err);
+    arena_release(&arena);
+    blob_advance(client);
+}
+
+static void on_receive(void *ctx, const struct net_peer *peer, enum net_role role, const char *user,
+                       const uint8_t *bytes, size_t len)
+{
     (void)peer;
     (void)role;
     (void)user;
-    arena_init(&arena, DECODE_BUDGET_BYTES);
-    if (codec_decode(bytes, len, "DR", &arena, &m, &err) == ERR_OK)
-        on_message(client, &m);
-    else
-        log_event(LOG_WARN, "frame_refused", "socket=data error=\"%s\"", err.text);
-    arena_release(&arena);
-    blob_advance(client);
+    blob_receive(ctx, bytes, len, on_message);
 }
 
 static void on_status(void *ctx, int connected, const char *text)
@@ -373,7 +384,7 @@ void blob_client_free(struct blob_client *client)
 {
     ASSERT(!client->closing);
     client->closing = true;
-    close_item(client);
+    close_item(client, true);
     while (client->head) {
         struct blob_transfer *transfer = client->head;
         client->head = transfer->next;
@@ -435,7 +446,7 @@ struct blob_traffic blob_client_traffic(const struct blob_client *client)
 void blob_client_cancel(struct blob_client *client, const void *ctx)
 {
     if (client->head && client->head->ctx == ctx)
-        close_item(client);
+        close_item(client, true);
     for (struct blob_transfer **at = &client->head; *at;) {
         struct blob_transfer *transfer = *at;
         if (transfer->ctx == ctx) {

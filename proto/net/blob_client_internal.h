@@ -49,8 +49,8 @@ struct blob_client {
     enum blob_phase phase;
     uint64_t request;
     int fd;
-    char *temporary; /* get: where the bytes gather */
-    struct hash_state hash;
+    char *temporary;             /* get: where the bytes gather */
+    struct hash_state *hash;     /* get: of what moved; with fd, a thread's while it reads a part */
     uint64_t total, moved, next; /* bytes; `next` is the offset to ask for or send next */
     int in_flight;
     int64_t progress_ms;  /* when the item last got further */
@@ -116,6 +116,10 @@ void blob_restart(struct blob_client *client);
 void blob_pump(struct blob_client *client);
 /* Start items until one has to wait. To be called after everything that comes from the loop. */
 void blob_advance(struct blob_client *client);
+/* Decode a frame, hand it on and advance; `m` is NULL and `err` set when it is none. */
+typedef void blob_message_f(struct blob_client *client, const struct msg *m, const struct err *err);
+void blob_receive(struct blob_client *client, const uint8_t *bytes, size_t len,
+                  blob_message_f *handle);
 void blob_handle_closed(uv_handle_t *handle);
 
 /* ---- blob_get.c ---- */
@@ -126,6 +130,8 @@ void blob_get_chunk(struct blob_client *client, const struct msg_blob_chunk *chu
 bool blob_get_send(struct blob_client *client);
 /* The store's folder brought it, or could not. */
 void blob_get_near_done(struct blob_client *client, enum err_code code, const struct err *err);
+/* A thread has read what a former process fetched: `len` bytes of it. */
+void blob_get_read(struct blob_client *client, uint64_t len, uint64_t print);
 /* All bytes are right, durable, and have their name; or not. */
 void blob_get_named(struct blob_client *client, enum err_code code, const struct err *err);
 /* Go on with the next source. */
@@ -157,6 +163,8 @@ void blob_peer_tick(struct blob_client *client);
 bool blob_near_may_be_used(const struct blob_client *client);
 void blob_near_take(struct blob_client *client);
 void blob_near_place(struct blob_client *client);
+/* Hash the first `len` bytes of the open part. */
+void blob_near_read(struct blob_client *client, uint64_t len);
 /* Make what was fetched durable and give it its name in the cache. */
 void blob_near_name(struct blob_client *client);
 /* Nobody waits for the thread any more. */

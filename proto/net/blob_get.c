@@ -9,7 +9,7 @@
 
 #include "blob_cache.h"
 #include "blob_client_internal.h"
-#include "blob_folder.h"
+#include "blob_part.h"
 #include "check.h"
 #include "file.h"
 #include "log.h"
@@ -24,42 +24,57 @@ bool blob_get_send(struct blob_client *client)
 
 /* ---- beginning ---- */
 
-static enum err_code open_temporary(struct blob_client *client, struct err *err)
-{
-    struct arena arena = {0};
-    char *path =
-        arena_printf(&arena, "%s.part.XXXXXX",
-                     blob_cache_path(client->cache, &blob_current(client)->digest, &arena));
-    client->temporary = strdup(path);
-    ASSERT(client->temporary != NULL);
-    arena_release(&arena);
-    client->fd = mkostemp(client->temporary, O_CLOEXEC);
-    if (client->fd >= 0)
-        return ERR_OK;
-    free(client->temporary);
-    client->temporary = NULL;
-    return err_os(err, errno, "fetch blob: create a file in '%s'", client->cache);
-}
-
 /* All bytes are here: check them, make them durable, give them their name. */
 static void finish_get(struct blob_client *client);
 
-static void start_moving(struct blob_client *client)
+static void go_on(struct blob_client *client)
 {
-    struct err err;
-    if (client->fd < 0) {
-        enum err_code rc = open_temporary(client, &err);
-        if (rc != ERR_OK) {
-            blob_fail(client, rc, &err);
-            return;
-        }
-        hash_init(&client->hash);
-    }
     client->phase = BLOB_MOVING;
     if (client->moved == client->total)
         finish_get(client);
     else
         blob_get_choose(client);
+}
+
+static void start_moving(struct blob_client *client)
+{
+    struct blob_part part;
+    struct err err;
+    if (client->fd >= 0) {
+        go_on(client);
+        return;
+    }
+    enum err_code rc = blob_part_open(client->cache, &blob_current(client)->digest, &part, &err);
+    if (rc != ERR_OK) {
+        blob_fail(client, rc, &err);
+        return;
+    }
+    client->fd = part.fd;
+    client->temporary = part.path;
+    client->hash = aligned_alloc(_Alignof(struct hash_state), sizeof *client->hash);
+    ASSERT(client->hash != NULL);
+    hash_init(client->hash);
+    /* What goes beyond would stay behind the blob's end. */
+    const uint64_t kept = part.len <= client->total ? part.len : 0;
+    if (ftruncate(client->fd, (off_t)kept) != 0)
+        BLOB_FAIL_OS(client, "fetch blob: go on in '%s'", client->cache);
+    else if (kept > 0)
+        blob_near_read(client, kept);
+    else
+        go_on(client);
+}
+
+void blob_get_read(struct blob_client *client, uint64_t len, uint64_t print)
+{
+    char hex[DIGEST_HEX_SIZE];
+    client->progress_ms = blob_now_ms(client);
+    if (len > 0) {
+        log_event(LOG_INFO, "fetch_resumed", "blob=%.12s kept=%" PRIu64 " of=%" PRIu64,
+                  digest_hex(&blob_current(client)->digest, hex), len, client->total);
+        client->moved = client->next = len;
+        blob_sources_kept(&client->sources, len, print);
+    }
+    go_on(client);
 }
 
 void blob_get_choose(struct blob_client *client)
@@ -134,7 +149,7 @@ static void wrong_bytes(struct blob_client *client)
         BLOB_FAIL_OS(client, "fetch blob: begin anew in '%s'", client->cache);
         return;
     }
-    hash_init(&client->hash);
+    hash_init(client->hash);
     client->moved = client->next = 0;
     blob_get_choose(client);
 }
@@ -142,7 +157,7 @@ static void wrong_bytes(struct blob_client *client)
 static void finish_get(struct blob_client *client)
 {
     struct source culprits[SOURCES_PIECES_MAX + 1];
-    const struct digest digest = hash_final(&client->hash);
+    const struct digest digest = hash_final(client->hash);
     if (!digest_equal(&digest, &blob_current(client)->digest)) {
         wrong_bytes(client);
         return;
@@ -207,7 +222,7 @@ void blob_get_chunk(struct blob_client *client, const struct msg_blob_chunk *chu
      * loop; a mere hint. */
     (void)sync_file_range(client->fd, (off_t)chunk->offset, (off_t)chunk->data.len,
                           SYNC_FILE_RANGE_WRITE);
-    hash_update(&client->hash, chunk->data.data, chunk->data.len);
+    hash_update(client->hash, chunk->data.data, chunk->data.len);
     blob_sources_took(&client->sources, chunk->offset, chunk->data.len, chunk->crc32c);
     count_bytes(client, chunk->data.len);
     client->moved += chunk->data.len;

@@ -15,6 +15,7 @@
 #include "blob_cache.h"
 #include "blob_client_internal.h"
 #include "blob_folder.h"
+#include "blob_part.h"
 #include "check.h"
 #include "file.h"
 #include "log.h"
@@ -26,10 +27,12 @@ struct near_work {
     const char *folder;
     struct digest token, digest;
     uint64_t nonce;
-    enum near_kind { NEAR_TAKE, NEAR_PLACE, NEAR_NAME } kind;
-    int fd;           /* NEAR_NAME: the file to name, a descriptor of our own */
-    bool may_link;    /* nobody writes to a worker's cache; a person's files are copied */
-    const char *from; /* put: the file to place */
+    enum near_kind { NEAR_TAKE, NEAR_PLACE, NEAR_READ, NEAR_NAME } kind;
+    int fd;                  /* NEAR_READ, NEAR_NAME: the part, a descriptor of our own */
+    struct hash_state *hash; /* NEAR_READ: of what was read; owned */
+    uint64_t len, print;     /* NEAR_READ: bytes to read, then those read, and their print */
+    bool may_link;           /* nobody writes to a worker's cache; a person's files are copied */
+    const char *from;        /* put: the file to place */
     const char *cache, *temporary, *path;
     bool is_far; /* the folder is not in sight */
     enum err_code code;
@@ -63,19 +66,22 @@ static enum err_code take(struct near_work *w)
 
 static enum err_code name(struct near_work *w)
 {
-    if (fchmod(w->fd, BLOB_MODE) != 0 || fsync(w->fd) != 0 || rename(w->temporary, w->path) != 0)
-        return err_os(&w->err, errno, "fetch blob: write '%s'", w->path);
+    if (fchmod(w->fd, BLOB_MODE) != 0 || fsync(w->fd) != 0 || rename(w->temporary, w->path) != 0) {
+        enum err_code rc = err_os(&w->err, errno, "fetch blob: write '%s'", w->path);
+        unlink(w->temporary);
+        return rc;
+    }
     return file_sync_dir(w->cache, &w->err);
 }
 
 static void on_thread(uv_work_t *request)
 {
     struct near_work *w = request->data;
-    if (w->kind == NEAR_NAME) {
+    if (w->kind == NEAR_NAME)
         w->code = name(w);
-        return;
-    }
-    if (!is_in_sight(w))
+    else if (w->kind == NEAR_READ)
+        w->len = blob_part_read(w->fd, w->len, w->hash, &w->print);
+    if (w->kind == NEAR_NAME || w->kind == NEAR_READ || !is_in_sight(w))
         return;
     w->code = w->kind == NEAR_PLACE ? blob_folder_place(w->folder, &w->digest, w->nonce, w->from,
                                                         w->may_link, &w->err)
@@ -86,6 +92,7 @@ static void work_free(struct near_work *w)
 {
     if (w->fd >= 0)
         close(w->fd);
+    free(w->hash);
     arena_release(&w->arena);
     free(w);
 }
@@ -95,6 +102,17 @@ static void drop_placed(struct near_work *w)
 {
     if (w->kind == NEAR_PLACE && w->code == ERR_OK)
         unlink(blob_folder_incoming(w->folder, &w->digest, w->nonce, &w->arena));
+}
+
+/* What a thread has read is the client's again. */
+static void take_back(struct near_work *w, bool was_read)
+{
+    struct blob_client *client = w->client;
+    client->fd = w->fd;
+    client->hash = w->hash;
+    w->fd = -1;
+    w->hash = NULL;
+    blob_get_read(client, was_read ? w->len : 0, w->print);
 }
 
 static void on_done(uv_work_t *request, int status)
@@ -113,7 +131,9 @@ static void on_done(uv_work_t *request, int status)
         client->store_is_far = true;
         log_event(LOG_INFO, "store_not_in_sight", "folder='%s' why=\"%s\"", w->folder, w->err.text);
     }
-    if (w->kind == NEAR_PLACE)
+    if (w->kind == NEAR_READ)
+        take_back(w, status == 0);
+    else if (w->kind == NEAR_PLACE)
         blob_put_near_done(client, w->code, &w->err);
     else if (w->kind == NEAR_TAKE)
         blob_get_near_done(client, w->code, &w->err);
@@ -133,7 +153,7 @@ static struct near_work *work_new(struct blob_client *client, enum near_kind kin
     w->token = client->store_token;
     w->kind = kind;
     w->fd = -1;
-    if (kind != NEAR_NAME)
+    if (kind == NEAR_TAKE || kind == NEAR_PLACE)
         w->folder =
             arena_strdup(&w->arena, client->own_view ? client->own_view : client->store_folder);
     ssize_t n = getrandom(&w->nonce, sizeof w->nonce, 0);
@@ -169,6 +189,17 @@ void blob_near_place(struct blob_client *client)
     work_start(client, w);
 }
 
+void blob_near_read(struct blob_client *client, uint64_t len)
+{
+    struct near_work *w = work_new(client, NEAR_READ);
+    w->len = len;
+    w->fd = client->fd;
+    w->hash = client->hash;
+    client->fd = -1;
+    client->hash = NULL;
+    work_start(client, w);
+}
+
 void blob_near_name(struct blob_client *client)
 {
     struct near_work *w = work_new(client, NEAR_NAME);
@@ -177,6 +208,8 @@ void blob_near_name(struct blob_client *client)
     w->temporary = arena_strdup(&w->arena, client->temporary);
     w->fd = client->fd;
     client->fd = -1;
+    free(client->temporary); /* from now on its name may be another's */
+    client->temporary = NULL;
     work_start(client, w);
 }
 

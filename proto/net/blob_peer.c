@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "blob_client_internal.h"
-#include "codec.h"
 #include "log.h"
 
 /* Nothing came for so long: the next source. Much shorter than the coordinator's patience, since
@@ -74,29 +73,27 @@ static void on_error(struct blob_client *client, const struct msg_error *error)
     }
 }
 
-static void on_receive(void *ctx, const struct net_peer *peer, enum net_role role, const char *user,
-                       const uint8_t *bytes, size_t len)
+static void on_message(struct blob_client *client, const struct msg *m, const struct err *err)
 {
-    struct blob_client *client = ctx;
-    struct arena arena;
-    struct msg m;
-    struct err err;
-    (void)peer;
-    (void)role;
-    (void)user;
     const struct source *source = source_in_use(client);
     if (!source || !digest_equal(&source->server_key, &client->peer_key))
         return;
     client->peer_used_ms = blob_now_ms(client);
-    arena_init(&arena, DECODE_BUDGET_BYTES);
-    if (codec_decode(bytes, len, "DR", &arena, &m, &err) != ERR_OK)
-        blob_peer_failed(client, err.text);
-    else if (m.kind == MSG_BLOB_CHUNK && m.blob_chunk.request == client->request)
-        blob_get_chunk(client, &m.blob_chunk);
-    else if (m.kind == MSG_ERROR && m.error.request == client->request)
-        on_error(client, &m.error);
-    arena_release(&arena);
-    blob_advance(client);
+    if (!m)
+        blob_peer_failed(client, err->text);
+    else if (m->kind == MSG_BLOB_CHUNK && m->blob_chunk.request == client->request)
+        blob_get_chunk(client, &m->blob_chunk);
+    else if (m->kind == MSG_ERROR && m->error.request == client->request)
+        on_error(client, &m->error);
+}
+
+static void on_receive(void *ctx, const struct net_peer *peer, enum net_role role, const char *user,
+                       const uint8_t *bytes, size_t len)
+{
+    (void)peer;
+    (void)role;
+    (void)user;
+    blob_receive(ctx, bytes, len, on_message);
 }
 
 static void on_status(void *ctx, int connected, const char *text)

@@ -106,7 +106,7 @@ void blob_sources_failed(struct blob_sources *s)
 
 /* FNV-1a over checksums: not for proof against a forger, only to tell which piece differs; who
  * escapes it is banned with the others (blob_sources_whole()). */
-static uint64_t print_add(uint64_t print, uint32_t crc32c)
+uint64_t blob_sources_print(uint64_t print, uint32_t crc32c)
 {
     return (print ^ crc32c) * 1099511628211u;
 }
@@ -122,7 +122,15 @@ static bool continues(const struct blob_sources *s, const struct source *from, u
         if (s->suspects[i].from == offset)
             return false;
     }
-    return last->to == offset && digest_equal(&last->source.server_key, &from->server_key);
+    return last->to == offset && !last->is_kept &&
+           digest_equal(&last->source.server_key, &from->server_key);
+}
+
+void blob_sources_kept(struct blob_sources *s, uint64_t bytes, uint64_t print)
+{
+    ASSERT(s->piece_count == 0);
+    s->pieces[s->piece_count++] =
+        (struct source_piece){.is_kept = true, .to = bytes, .print = print};
 }
 
 void blob_sources_took(struct blob_sources *s, uint64_t offset, size_t len, uint32_t crc32c)
@@ -138,7 +146,7 @@ void blob_sources_took(struct blob_sources *s, uint64_t offset, size_t len, uint
     }
     struct source_piece *piece = &s->pieces[s->piece_count - 1];
     piece->to = offset + len;
-    piece->print = print_add(piece->print, crc32c);
+    piece->print = blob_sources_print(piece->print, crc32c);
 }
 
 static bool is_peer(const struct source_piece *piece)
@@ -160,11 +168,10 @@ static size_t accuse(struct blob_sources *s, const struct source_piece *piece,
 size_t blob_sources_mismatch(struct blob_sources *s, struct source culprits[SOURCES_PIECES_MAX + 1],
                              bool *may_retry)
 {
-    size_t peers = 0;
+    *may_retry = false;
     for (size_t i = 0; i < s->piece_count; i++)
-        peers += is_peer(&s->pieces[i]);
-    *may_retry = peers > 0;
-    if (peers == 0)
+        *may_retry |= is_peer(&s->pieces[i]) || s->pieces[i].is_kept;
+    if (!*may_retry)
         return 0;
     size_t count = 0;
     if (s->piece_count == 1) {
@@ -198,12 +205,15 @@ static bool sent_the_same(const struct blob_sources *s, const struct source_piec
 size_t blob_sources_whole(struct blob_sources *s, struct source culprits[SOURCES_PIECES_MAX + 1])
 {
     size_t count = 0;
+    bool kept_differs = false;
     for (size_t i = 0; i < s->suspect_count; i++) {
-        if (!sent_the_same(s, &s->suspects[i]))
-            count = accuse(s, &s->suspects[i], culprits, count);
+        if (sent_the_same(s, &s->suspects[i]))
+            continue;
+        kept_differs |= s->suspects[i].is_kept;
+        count = accuse(s, &s->suspects[i], culprits, count);
     }
     /* The digest differed, so somebody lied in a way that the fingerprints do not show. */
-    const bool nobody_differs = count == 0;
+    const bool nobody_differs = count == 0 && !kept_differs;
     for (size_t i = 0; i < s->suspect_count && nobody_differs; i++)
         count = accuse(s, &s->suspects[i], culprits, count);
     s->suspect_count = 0;

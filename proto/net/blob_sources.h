@@ -40,6 +40,7 @@ struct source {
 /* Consecutive bytes from one source. */
 struct source_piece {
     struct source source; /* endpoint empty: the coordinator */
+    bool is_kept;         /* from our own disk: a former process fetched it, nobody knows whence */
     uint64_t from, to;
     uint64_t print; /* of its chunks' checksums */
 };
@@ -77,12 +78,17 @@ enum source_choice blob_sources_choose(struct blob_sources *s);
 void blob_sources_busy(struct blob_sources *s);
 void blob_sources_failed(struct blob_sources *s);
 
+/* The first `bytes` were here already: they come first. `print` is that of their chunks. */
+void blob_sources_kept(struct blob_sources *s, uint64_t bytes, uint64_t print);
+/* The fingerprint of a piece with one chunk more; that of none is 0. */
+uint64_t blob_sources_print(uint64_t print, uint32_t crc32c);
 /* The current source sent a chunk, [offset, offset + len). */
 void blob_sources_took(struct blob_sources *s, uint64_t offset, size_t len, uint32_t crc32c);
 
 /* The whole does not match its digest, and begins anew. Returns how many culprits are known, named
  * in `culprits` and banned; 0: the coordinator is asked alone and blob_sources_whole() tells. False
- * in *may_retry: the coordinator itself sent all of it, so trying again is no use. */
+ * in *may_retry: the coordinator itself sent all of it, so trying again is no use. What was kept is
+ * never trusted a second time, and blames nobody. */
 size_t blob_sources_mismatch(struct blob_sources *s, struct source culprits[SOURCES_PIECES_MAX + 1],
                              bool *may_retry);
 /* The whole is right. Returns who sent other bytes in a former try, now banned. */

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # One checkpoint and many who evaluate it: workers fetch it from each other, and the coordinator sends next to
-# nothing; a serving worker killed in the middle of a blob is left at the same byte; a revoked key is named to
+# nothing; a worker killed while it fetches a blob goes on where it was when it comes again; a serving worker killed in
+# the middle of a blob is left at the same byte; a revoked key is named to
 # nobody any more; with --shared-store nothing at all goes over the sockets. Every table is that of the calm run.
 . "$(dirname "$0")/lib.sh"
 
@@ -60,25 +61,42 @@ wait_for 20 reaches origin served_bytes "$size"
 kill "$one" "$two"
 for pid in "$one" "$two"; do wait_for 30 has_ended "$pid"; done
 
-note "the one that serves is killed in the middle of the blob"
+note "a worker killed while it fetches goes on where it was"
 triad submit "$work/peers.yaml" 2>/dev/null
-# In the middle: a part of it has come, and the one that sends it is stopped before the rest does.
-stopped_in_the_middle() {
+part_bytes() { # of the blob that is on its way
     local part
-    part=$(find "$state/workers/late/cache" -name '*.part.*' -size +4M 2>/dev/null | head -n 1)
-    [ -n "$part" ] && kill -STOP "$origin"
+    part=$(find "$state/workers/late/cache" -name '*.part' 2>/dev/null | head -n 1)
+    [ -z "$part" ] && echo 0 || stat -c %s "$part" 2>/dev/null || echo 0
+}
+# until BYTES of it are here; then who sends it is stopped before the rest comes.
+stop_origin_at() {
+    local deadline=$((SECONDS + 60))
+    until [ "$(part_bytes)" -ge "$1" ]; do [ "$SECONDS" -lt "$deadline" ] || fail "nothing arrives"; done
+    kill -STOP "$origin"
 }
 start_worker "$state" late --label fetch "${far[@]}"
+stop_origin_at 4000000
+kill_hard "$worker"
+kept=$(($(part_bytes) / 262144 * 262144)) # whole chunks
+kill -CONT "$origin"
+start_worker "$state" late --label fetch "${far[@]}"
 late=$worker
-deadline=$((SECONDS + 60))
-until stopped_in_the_middle; do [ "$SECONDS" -lt "$deadline" ] || fail "nothing arrives"; done
+
+note "the one that serves is killed in the middle of the blob"
+stop_origin_at $((kept + 4000000))
 kill_hard "$origin"
 expect_status 0 triad watch peers --timeout 200s
 grep -q 'peer_left worker=origin' "$work/late.log" || fail "the transfer was over before it could be disturbed"
 moved=$(sed -n 's/.*peer_left worker=origin.*moved=\([0-9]*\).*/\1/p' "$work/late.log" | head -n 1)
-[ "$moved" -ge 4000000 ] || fail "it was left after $moved bytes, not in the middle"
+[ "$moved" -ge $((kept + 4000000)) ] || fail "it was left after $moved bytes, not in the middle"
+grep -q "fetch_resumed .* kept=$kept of=$size" "$work/late.log" || fail "it did not go on with $kept bytes"
 wait_for 40 reaches late coordinator_bytes $((size - moved))
 [ "$(traffic late coordinator_bytes)" -lt $((size - moved + 2000000)) ] || fail "more than the rest was sent again"
+# The two parts and the kept one are the blob; small files come beside it.
+both=$(($(traffic late coordinator_bytes) + $(traffic late peer_bytes)))
+[ "$both" -ge $((size - kept)) ] && [ "$both" -lt $((size - kept + 2000000)) ] ||
+    fail "$both bytes were sent to it after it was killed, not $((size - kept))"
+echo "a blob of $size bytes: $kept were kept by the killed worker, $both sent to the one that came again"
 same_report peers
 
 note "a worker whose key is revoked is named to nobody"

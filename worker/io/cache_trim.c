@@ -11,13 +11,15 @@
 #include <unistd.h>
 
 #include "blob_cache.h"
+#include "blob_part.h"
 #include "check.h"
+#include "clock.h"
 #include "hash.h"
 #include "log.h"
 
 struct usage {
-    char name[DIGEST_HEX_SIZE];
-    bool is_linked; /* elsewhere, too: removing it here gives nothing back */
+    char name[DIGEST_HEX_SIZE + 16]; /* of a blob, or of a part */
+    bool is_linked;                  /* elsewhere, too: removing it here gives nothing back */
     int64_t used_s;
     uint64_t bytes;
 };
@@ -37,24 +39,32 @@ static int by_use(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
-/* All blobs, oldest use first; the caller frees the list. */
+/* All blobs and parts, oldest use first; the caller frees the list. Parts that nobody goes on with
+ * are removed. */
 static struct usage *cache_usage(DIR *dir, size_t *count_out)
 {
     struct usage *list = NULL;
     size_t count = 0;
     struct dirent *entry;
+    const int64_t now_s = clock_time_ms() / 1000;
     while ((entry = readdir(dir)) != NULL) {
         struct digest digest;
         struct stat st;
-        if (!digest_from_hex(entry->d_name, &digest) ||
+        const bool is_part = blob_part_is_name(entry->d_name);
+        if ((!is_part && !digest_from_hex(entry->d_name, &digest)) ||
+            strlen(entry->d_name) >= sizeof list->name ||
             fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
             !S_ISREG(st.st_mode))
             continue;
+        if (is_part && blob_part_is_old(entry->d_name, now_s - st.st_mtime)) {
+            unlinkat(dirfd(dir), entry->d_name, 0);
+            continue;
+        }
         struct usage *grown = realloc(list, (count + 1) * sizeof *list);
         ASSERT(grown);
         list = grown;
         struct usage *u = &list[count++];
-        digest_hex(&digest, u->name);
+        memcpy(u->name, entry->d_name, strlen(entry->d_name) + 1);
         u->is_linked = st.st_nlink > 1;
         u->used_s = st.st_mtime;
         u->bytes = (uint64_t)st.st_size;

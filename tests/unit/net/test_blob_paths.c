@@ -3,9 +3,11 @@
  * the way, the blob arrives whole, and the coordinator sends no more than what was missing. */
 #include "cmocka_all.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -58,10 +60,22 @@ static struct digest raw_key(const struct net_public_key *key)
     return raw;
 }
 
+static void open_client(struct fixture *f)
+{
+    struct err err;
+    const struct blob_client_options options = {.net = f->pair.client_net,
+                                                .loop = &f->pair.loop,
+                                                .endpoint = net_endpoint(f->coordinator.router),
+                                                .server = &f->pair.server.public_key,
+                                                .own = &f->pair.worker,
+                                                .cache = f->cache,
+                                                .worker = "fetcher"};
+    assert_int_equal(blob_client_new(&options, &f->client, &err), ERR_OK);
+}
+
 static int set_up(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
-    struct err err;
     assert_non_null(f);
     *state = f;
     net_pair_open(&f->pair);
@@ -77,14 +91,7 @@ static int set_up(void **state)
         .keys_version = 1, .has_keys = true, .keys = f->keys, .key_count = 1, .store_folder = ""};
     f->coordinator.welcome = &f->welcome;
     f->coordinator.sources = f->sources;
-    const struct blob_client_options options = {.net = f->pair.client_net,
-                                                .loop = &f->pair.loop,
-                                                .endpoint = net_endpoint(f->coordinator.router),
-                                                .server = &f->pair.server.public_key,
-                                                .own = &f->pair.worker,
-                                                .cache = f->cache,
-                                                .worker = "fetcher"};
-    assert_int_equal(blob_client_new(&options, &f->client, &err), ERR_OK);
+    open_client(f);
     struct rng rng = rng_new(1, "paths");
     f->bytes = test_malloc(LEN);
     for (size_t i = 0; i < LEN; i += 4) {
@@ -156,10 +163,9 @@ static void end_well(struct fixture *f, struct ending *e)
     arena_release(&arena);
 }
 
-static void test_a_blob_comes_from_another_worker(void **state)
+/* A real server that has the blob and lets our worker's key read it, named as the only source. */
+static void serve_it(struct fixture *f)
 {
-    struct fixture *f = *state;
-    struct ending e;
     struct digest digest;
     struct err err;
     const struct blob_serve_options options = {
@@ -170,6 +176,13 @@ static void test_a_blob_comes_from_another_worker(void **state)
     f->sources[0] =
         (struct blob_source){"server", blob_serve_endpoint(f->serve), blob_serve_key(f->serve)};
     f->coordinator.source_count = 1;
+}
+
+static void test_a_blob_comes_from_another_worker(void **state)
+{
+    struct fixture *f = *state;
+    struct ending e;
+    serve_it(f);
     begin(f, &e);
     end_well(f, &e);
     assert_int_equal(f->coordinator.reads, 0);
@@ -184,16 +197,7 @@ static void test_a_revoked_key_reads_no_further(void **state)
 {
     struct fixture *f = *state;
     struct ending e;
-    struct digest digest;
-    struct err err;
-    const struct blob_serve_options options = {
-        .net = f->pair.server_net, .loop = &f->pair.loop, .cache = f->other, .listen = "127.0.0.1"};
-    assert_int_equal(blob_cache_add_bytes(f->other, f->bytes, LEN, &digest, &err), ERR_OK);
-    assert_int_equal(blob_serve_new(&options, &f->serve, &err), ERR_OK);
-    f->sources[0] =
-        (struct blob_source){"server", blob_serve_endpoint(f->serve), blob_serve_key(f->serve)};
-    f->coordinator.source_count = 1;
-    blob_serve_allow(f->serve, f->keys, 1);
+    serve_it(f);
     begin(f, &e);
     while (blob_serve_bytes(f->serve) < LEN / 4)
         uv_run(&f->pair.loop, UV_RUN_ONCE);
@@ -299,6 +303,155 @@ static void test_a_damaged_chunk_bans_its_sender(void **state)
     net_pair_run_until_count(&f->pair, &f->coordinator.accused_count, 1);
 }
 
+/* ---- a process ends in the middle ---- */
+
+static char *part_path(struct fixture *f, struct arena *arena)
+{
+    return arena_printf(arena, "%s.part", blob_cache_path(f->cache, &f->digest, arena));
+}
+
+/* The process ends when so many chunks were read, and another begins with what it left. */
+static size_t end_after(struct fixture *f, struct ending *e, const size_t *reads, size_t count)
+{
+    struct arena arena = {0};
+    struct stat status;
+    begin(f, e);
+    net_pair_run_until_count(&f->pair, reads, count);
+    blob_client_free(f->client);
+    assert_false(e->is_over);
+    assert_int_equal(stat(part_path(f, &arena), &status), 0);
+    arena_release(&arena);
+    open_client(f);
+    return (size_t)status.st_size / BLOB_CHUNK_BYTES;
+}
+
+/* Bytes of the part that was left, changed: a disk that lost power. */
+static void spoil_part(struct fixture *f)
+{
+    struct arena arena = {0};
+    FILE *file = fopen(part_path(f, &arena), "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, BLOB_CHUNK_BYTES + 5, SEEK_SET), 0);
+    assert_int_equal(fwrite("lost", 1, 4, file), 4);
+    assert_int_equal(fclose(file), 0);
+    arena_release(&arena);
+}
+
+static void test_another_process_goes_on_with_a_part(void **state)
+{
+    struct fixture *f = *state;
+    struct ending e;
+    struct arena arena = {0};
+    const size_t kept = end_after(f, &e, &f->coordinator.reads, CHUNKS / 2);
+    assert_in_range(kept, CHUNKS / 2 - BLOB_CHUNKS_IN_FLIGHT, CHUNKS / 2);
+    const size_t before = f->coordinator.reads;
+    begin(f, &e);
+    end_well(f, &e);
+    assert_int_equal(f->coordinator.reads - before, CHUNKS - kept);
+    assert_int_equal(blob_client_traffic(f->client).coordinator_bytes,
+                     (CHUNKS - kept) * BLOB_CHUNK_BYTES);
+    assert_false(file_exists(part_path(f, &arena)));
+    arena_release(&arena);
+}
+
+/* Nobody answered for too long, or the attempt was given up: whoever asks again goes on. */
+static void test_a_cancelled_transfer_is_gone_on_with(void **state)
+{
+    struct fixture *f = *state;
+    struct ending e;
+    begin(f, &e);
+    net_pair_run_until_count(&f->pair, &f->coordinator.reads, CHUNKS / 2);
+    blob_client_cancel(f->client, &e);
+    begin(f, &e);
+    end_well(f, &e);
+    assert_in_range(f->coordinator.reads, CHUNKS, CHUNKS + 2 * BLOB_CHUNKS_IN_FLIGHT);
+}
+
+static void test_a_spoilt_part_is_fetched_anew(void **state)
+{
+    struct fixture *f = *state;
+    struct ending e;
+    const size_t kept = end_after(f, &e, &f->coordinator.reads, CHUNKS / 2);
+    const size_t before = f->coordinator.reads;
+    spoil_part(f);
+    begin(f, &e);
+    end_well(f, &e);
+    assert_in_range(f->coordinator.reads - before, 2 * CHUNKS - kept,
+                    2 * CHUNKS - kept + 2 * BLOB_CHUNKS_IN_FLIGHT);
+    assert_int_equal(f->coordinator.accused_count, 0);
+}
+
+static void test_a_spoilt_part_blames_no_worker(void **state)
+{
+    struct fixture *f = *state;
+    struct ending e;
+    struct test_store *peer = add_peer(f);
+    end_after(f, &e, &peer->reads, CHUNKS / 2);
+    spoil_part(f);
+    begin(f, &e);
+    end_well(f, &e);
+    assert_in_range(f->coordinator.reads, CHUNKS, CHUNKS + 2 * BLOB_CHUNKS_IN_FLIGHT);
+    for (int i = 0; i < 200; i++)
+        uv_run(&f->pair.loop, UV_RUN_NOWAIT);
+    assert_int_equal(f->coordinator.accused_count, 0);
+}
+
+/* A liar is found also when another sent the beginning, to another process. */
+static void test_a_liar_after_a_part_is_found(void **state)
+{
+    struct fixture *f = *state;
+    struct ending e;
+    end_after(f, &e, &f->coordinator.reads, CHUNKS / 2);
+    add_peer(f)->lies = true;
+    const struct digest key = f->sources[0].server_key;
+    begin(f, &e);
+    end_well(f, &e);
+    net_pair_run_until_count(&f->pair, &f->coordinator.accused_count, 1);
+    assert_true(digest_equal(&f->coordinator.accused[0], &key));
+}
+
+/* Another process writes it: ours goes its own way, and disturbs nobody. */
+static void test_a_part_of_another_process_is_left_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct ending e;
+    struct arena arena = {0};
+    struct stat status;
+    const char *path = part_path(f, &arena);
+    const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    assert_int_equal(ftruncate(fd, 3 * BLOB_CHUNK_BYTES), 0);
+    begin(f, &e);
+    end_well(f, &e);
+    assert_in_range(f->coordinator.reads, CHUNKS, CHUNKS + BLOB_CHUNKS_IN_FLIGHT);
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_size, 3 * BLOB_CHUNK_BYTES);
+    assert_int_equal(close(fd), 0);
+    arena_release(&arena);
+}
+
+/* Nothing of it stays behind the blob's end, also where less than a chunk goes beyond. */
+static void test_a_part_that_is_too_long_is_cut(void **state)
+{
+    struct fixture *f = *state;
+    struct ending e;
+    struct arena arena = {0};
+    struct err err;
+    static const size_t beyond[] = {5, BLOB_CHUNK_BYTES};
+    for (size_t i = 0; i < sizeof beyond / sizeof *beyond; i++) {
+        uint8_t *bytes = test_calloc(1, LEN + beyond[i]);
+        memcpy(bytes, f->bytes, LEN);
+        assert_int_equal(
+            file_write_atomic(part_path(f, &arena), bytes, LEN + beyond[i], 0600, &err), ERR_OK);
+        test_free(bytes);
+        begin(f, &e);
+        end_well(f, &e);
+        assert_int_equal(unlink(blob_cache_path(f->cache, &f->digest, &arena)), 0);
+    }
+    arena_release(&arena);
+}
+
 /* ---- what a worker serves ---- */
 
 struct asked {
@@ -356,15 +509,10 @@ static struct net_socket *connect_to(struct fixture *f, struct asked *asked)
 static void test_what_a_worker_serves(void **state)
 {
     struct fixture *f = *state;
-    struct err err;
-    struct digest digest;
+    const struct digest digest = f->digest;
     struct arena arena = {0};
     struct asked asked[BLOB_SERVE_UPLOADS_MAX + 1] = {{.is_there = false}};
-    const struct blob_serve_options options = {
-        .net = f->pair.server_net, .loop = &f->pair.loop, .cache = f->other, .listen = "127.0.0.1"};
-    assert_int_equal(blob_cache_add_bytes(f->other, f->bytes, LEN, &digest, &err), ERR_OK);
-    assert_int_equal(blob_serve_new(&options, &f->serve, &err), ERR_OK);
-    blob_serve_allow(f->serve, f->keys, 1);
+    serve_it(f);
     struct net_socket *dealer = connect_to(f, &asked[0]);
     ask(f, dealer, &asked[0], digest, LEN - 5);
     assert_int_equal(asked[0].answer.kind, MSG_BLOB_CHUNK);
@@ -558,6 +706,13 @@ static void test_what_cannot_be_placed_is_sent(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_another_process_goes_on_with_a_part),
+        TEST(test_a_cancelled_transfer_is_gone_on_with),
+        TEST(test_a_spoilt_part_is_fetched_anew),
+        TEST(test_a_spoilt_part_blames_no_worker),
+        TEST(test_a_liar_after_a_part_is_found),
+        TEST(test_a_part_of_another_process_is_left_alone),
+        TEST(test_a_part_that_is_too_long_is_cut),
         TEST(test_a_blob_comes_from_another_worker),
         TEST(test_a_revoked_key_reads_no_further),
         TEST(test_a_worker_that_breaks_off_is_left_at_the_same_byte),

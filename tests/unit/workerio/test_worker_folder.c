@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "attempt_log.h"
@@ -78,6 +79,28 @@ static void test_the_cache_forgets_what_was_used_longest_ago(void **state)
     assert_int_equal(file_remove_tree(folder, NULL), ERR_OK);
 }
 
+/* What is on its way counts, and what nobody went on with for a day is removed. */
+static void test_the_cache_forgets_parts(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/triad-cache-XXXXXX", blob[256], path[256], old[300], young[300];
+    assert_non_null(mkdtemp(folder));
+    put_blob(folder, "0123456789", time(NULL) - 100, blob);
+    put_blob(folder, "old", time(NULL) - 90000, path);
+    snprintf(old, sizeof old, "%s.part", path);
+    assert_int_equal(rename(path, old), 0);
+    put_blob(folder, "young", time(NULL) - 80000, path);
+    snprintf(young, sizeof young, "%s.part", path);
+    assert_int_equal(rename(path, young), 0);
+    cache_trim(folder, 15, INT64_MAX);
+    assert_false(file_exists(old));
+    assert_true(file_exists(young));
+    cache_trim(folder, 14, INT64_MAX);
+    assert_false(file_exists(young));
+    assert_true(file_exists(blob));
+    assert_int_equal(file_remove_tree(folder, NULL), ERR_OK);
+}
+
 static void test_a_flood_of_lines_is_bounded_and_its_end_kept(void **state)
 {
     (void)state;
@@ -105,6 +128,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_folder_has_one_process_and_one_name),
         cmocka_unit_test(test_the_cache_forgets_what_was_used_longest_ago),
+        cmocka_unit_test(test_the_cache_forgets_parts),
         cmocka_unit_test(test_a_flood_of_lines_is_bounded_and_its_end_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
