@@ -13,6 +13,7 @@
 #define RUNNING_SHOWN_MAX   16
 #define LABEL_WIDTH_MAX     44
 #define TERMINAL_WIDTH_ELSE 80
+#define SAID_BYTES_MAX      4096
 
 void progress_begin(struct progress *p, bool quiet, int64_t now_ms)
 {
@@ -32,7 +33,8 @@ static uint64_t job_count(const struct experiment_row *row)
 void progress_summary(const struct experiment_row *row, int64_t elapsed_ms, struct strbuf *out)
 {
     char text[HUMAN_SIZE];
-    strbuf_printf(out, "%s: %" PRIu64 " of %" PRIu64 " jobs done", row->name, row->counts[JOB_DONE],
+    strbuf_append_clean(out, row->name, strlen(row->name));
+    strbuf_printf(out, ": %" PRIu64 " of %" PRIu64 " jobs done", row->counts[JOB_DONE],
                   job_count(row));
     const uint64_t running = row->counts[JOB_RUNNING] + row->counts[JOB_LEASED];
     if (running)
@@ -54,12 +56,18 @@ void progress_running(const struct running_row *row, int label_width, struct str
     char share[48] = "";
     if (row->total)
         snprintf(share, sizeof share, "%" PRIu64 "/%" PRIu64, row->done, row->total);
-    strbuf_printf(out, "  %-*s  %11s", label_width, row->label, share);
+    const int label_len = (int)strlen(row->label);
+    strbuf_puts(out, "  ");
+    strbuf_append_clean(out, row->label, (size_t)label_len);
+    strbuf_printf(out, "%*s  %11s", label_width > label_len ? label_width - label_len : 0, "",
+                  share);
     if (isfinite(row->loss_nats) || row->done)
         strbuf_printf(out, "  loss %-6.4g", row->loss_nats);
     if (row->tokens_per_s > 0)
         strbuf_printf(out, "  %s tokens/s", human_count(row->tokens_per_s, text));
-    strbuf_printf(out, "  (%s)", row->worker);
+    strbuf_puts(out, "  (");
+    strbuf_append_clean(out, row->worker, strlen(row->worker));
+    strbuf_putc(out, ')');
 }
 
 static int terminal_width(void)
@@ -146,15 +154,19 @@ void progress_show(struct progress *p, const struct msg_status *status, int64_t 
 
 void progress_say(struct progress *p, const char *format, ...)
 {
+    char text[SAID_BYTES_MAX];
     if (!p->out)
         return;
     erase(p);
     va_list args;
     va_start(args, format);
-    vfprintf(p->out, format, args);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    fputc('\n', p->out);
+    struct strbuf line = {0};
+    strbuf_append_clean(&line, text, strlen(text));
+    fprintf(p->out, "%s\n", strbuf_text(&line));
     fflush(p->out);
+    strbuf_release(&line);
 }
 
 void progress_job_ended(struct progress *p, const struct job_row *row)

@@ -241,3 +241,12 @@ void rows_print(const struct rows *r, const struct cli *cli)
         return;
     }
 }
+
+const char *rows_clean(struct arena *arena, const char *text)
+{
+    struct strbuf clean = {0};
+    strbuf_append_clean(&clean, text, strlen(text));
+    const char *copy = arena_strdup(arena, strbuf_text(&clean));
+    strbuf_release(&clean);
+    return copy;
+}

@@ -58,4 +58,7 @@ void rows_print_document(json_t *root);
 /* Print on stdout in the output format of `cli`. */
 void rows_print(const struct rows *r, const struct cli *cli);
 
+/* Text that somebody else wrote, in the arena: nothing in it steers a terminal. */
+const char *rows_clean(struct arena *arena, const char *text);
+
 #endif

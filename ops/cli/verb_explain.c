@@ -89,8 +89,10 @@ static enum err_code print_attempt(struct connection *c, const struct digest *jo
 {
     char memory[HUMAN_SIZE], wall[HUMAN_SIZE];
     const char *lines = "";
-    printf("\nattempt %u on %s (%s): %s%s%s\n", a->epoch, a->worker, *a->node ? a->node : "?",
-           a->ended ? outcome_name(a->outcome) : "under way", *a->reason ? ": " : "", a->reason);
+    printf("\nattempt %u on %s (%s): %s%s%s\n", a->epoch, rows_clean(arena, a->worker),
+           *a->node ? rows_clean(arena, a->node) : "?",
+           a->ended ? outcome_name(a->outcome) : "under way", *a->reason ? ": " : "",
+           rows_clean(arena, a->reason));
     if (!a->ended)
         return ERR_OK;
     printf("  after %s, memory peak %s, exit code %d, signal %u, from step %" PRIu64 "\n",

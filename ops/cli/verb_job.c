@@ -147,7 +147,8 @@ static void print_job_head(const struct msg_job *job, struct arena *arena)
     char hex[DIGEST_HEX_SIZE];
     const struct job_row *row = &job->row;
     printf("job       %s\nlabel     %s\nkind      %s\nstate     %s\n", digest_hex(&row->job, hex),
-           row->label, job_kind_name(row->kind), job_table_state_text(row, arena));
+           rows_clean(arena, row->label), job_kind_name(row->kind),
+           job_table_state_text(row, arena));
     if (row->total)
         printf("progress  %" PRIu64 " of %" PRIu64 "\n", row->done, row->total);
     if (job->resume_step)
@@ -158,7 +159,7 @@ static void print_job_head(const struct msg_job *job, struct arena *arena)
     if (!digest_is_none(&row->records))
         printf("records   %s (%" PRIu64 " items)\n", digest_hex(&row->records, hex), row->items);
     if (*row->numeric_class)
-        printf("numerics  %s\n", row->numeric_class);
+        printf("numerics  %s\n", rows_clean(arena, row->numeric_class));
     printf("spec      %.*s\n\n", (int)job->spec.len, (const char *)job->spec.data);
 }
 

@@ -155,6 +155,30 @@ static void test_progress_lines(void **state)
     strbuf_release(&text);
 }
 
+/* Names and reasons come from whoever has a key: none of them steers the reader's terminal. */
+static void test_progress_shows_no_control_bytes(void **state)
+{
+    const struct experiment_row experiment = {.name = "e\033[2J"};
+    const struct running_row running = {.label = "a\033]0;x\a", .worker = "w\r\033[31m"};
+    const struct job_row ended = {
+        .label = "b\033c", .state = JOB_FAILED, .reason = "worker says\033[1A\n\x9b"};
+    struct strbuf text = {0};
+    char *said = NULL;
+    size_t said_len = 0;
+    (void)state;
+    progress_summary(&experiment, 0, &text);
+    progress_running(&running, 8, &text);
+    struct progress p = {.out = open_memstream(&said, &said_len)};
+    progress_job_ended(&p, &ended);
+    assert_int_equal(fclose(p.out), 0);
+    strbuf_append(&text, said, said_len - 1); /* without the line's end */
+    free(said);
+    for (const char *c = strbuf_text(&text); *c; c++)
+        assert_in_range((unsigned char)*c, 0x20, 0x7e);
+    assert_non_null(strstr(strbuf_text(&text), "worker says?[1A??"));
+    strbuf_release(&text);
+}
+
 /* Two overlapping jobs, one apart, one from before the run, one of another kind. */
 static void test_time_by_stage_counts_overlaps_once(void **state)
 {
@@ -185,6 +209,7 @@ int main(void)
         cmocka_unit_test(test_rows_that_are_not_text),
         cmocka_unit_test(test_quantities),
         cmocka_unit_test(test_progress_lines),
+        cmocka_unit_test(test_progress_shows_no_control_bytes),
         cmocka_unit_test(test_time_by_stage_counts_overlaps_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
