@@ -83,6 +83,24 @@ static enum err_code several(const struct job_table *table, const char *text, bo
     return ERR_INVALID;
 }
 
+static enum err_code nothing_found(const struct job_table *table, const char *text, struct err *err)
+{
+    struct arena arena = {0};
+    const char **labels = arena_array(&arena, table->count, sizeof *labels);
+    for (size_t i = 0; i < table->count; i++)
+        labels[i] = table->rows[i]->label;
+    const char *near = str_did_you_mean(text, labels, table->count);
+    if (near)
+        err_set(err, ERR_NOT_FOUND, "no job '%s'; did you mean '%s'?", text, near);
+    else
+        err_set(err, ERR_NOT_FOUND,
+                "no job '%s': give an identity, its first %d digits or more, or a label; "
+                "'triad job list' shows them",
+                text, JOB_PREFIX_DIGITS_MIN);
+    arena_release(&arena);
+    return ERR_NOT_FOUND;
+}
+
 enum err_code job_table_find(const struct job_table *table, const char *text,
                              const struct job_row **row_out, struct err *err)
 {
@@ -98,10 +116,7 @@ enum err_code job_table_find(const struct job_table *table, const char *text,
     if (match_count > 1)
         return several(table, text, as_prefix, match_count, err);
     if (match_count == 0)
-        return err_set(err, ERR_NOT_FOUND,
-                       "no job '%s': give an identity, its first %d digits or more, or a label; "
-                       "'triad job list' shows them",
-                       text, JOB_PREFIX_DIGITS_MIN);
+        return nothing_found(table, text, err);
     *row_out = found;
     return ERR_OK;
 }

@@ -150,8 +150,14 @@ static enum err_code check_argument_count(const struct cli *cli, struct err *err
     const struct cli_verb *verb = cli->verb;
     if (cli->argument_count >= verb->arguments_min && cli->argument_count <= verb->arguments_max)
         return ERR_OK;
-    return err_set(err, ERR_INVALID, "usage: triad %s%s%s %s", verb->noun ? verb->noun : "",
-                   verb->noun ? " " : "", verb->name, verb->arguments);
+    char usage[160];
+    snprintf(usage, sizeof usage, "usage: triad %s%s%s%s%s%s", verb->noun ? verb->noun : "",
+             verb->noun ? " " : "", verb->name, *verb->arguments ? " " : "", verb->arguments,
+             verb->options ? " [OPTIONS]" : "");
+    if (cli->argument_count > verb->arguments_max)
+        return err_set(err, ERR_INVALID, "'%s' is one word too many; %s",
+                       cli->arguments[verb->arguments_max], usage);
+    return err_set(err, ERR_INVALID, "something is missing; %s", usage);
 }
 
 enum err_code cli_parse(int argc, char **argv, struct cli *out, struct err *err)

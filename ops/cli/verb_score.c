@@ -6,7 +6,7 @@
 
 #include "evaluator.h"
 #include "rows.h"
-#include "sampler.h"
+#include "score_tokens.h"
 #include "verbs.h"
 #include "voice.h"
 
@@ -127,7 +127,7 @@ static enum err_code score_text(struct cli *cli, const struct voice *voice, stru
     double *logprob = arena_array(&cli->arena, ids.count + 1, sizeof *logprob);
     bool *hit = arena_array(&cli->arena, ids.count + 1, sizeof *hit);
     if (rc == ERR_OK)
-        rc = sampler_score(voice->model, ids.ids, ids.count, logprob, hit, err);
+        rc = score_tokens(voice->model, ids.ids, ids.count, logprob, hit, err);
     if (rc == ERR_OK)
         print_tokens(cli, voice, &ids, logprob, hit);
     token_list_release(&ids);

@@ -236,14 +236,6 @@ static enum err_code wait_for(struct wait *wait)
     return wait->rc;
 }
 
-enum err_code client_get(struct client *client, const struct digest *digest, struct err *err)
-{
-    struct wait wait = {.client = client, .err = err};
-    ASSERT(client->blobs != NULL);
-    blob_client_get(client->blobs, digest, on_transferred, &wait);
-    return wait_for(&wait);
-}
-
 enum err_code client_get_tree(struct client *client, const struct digest *digest, struct err *err)
 {
     struct wait wait = {.client = client, .err = err};
@@ -258,13 +250,5 @@ enum err_code client_put_file(struct client *client, const struct digest *digest
     struct wait wait = {.client = client, .err = err};
     ASSERT(client->blobs != NULL);
     blob_client_put_file(client->blobs, digest, path, on_transferred, &wait);
-    return wait_for(&wait);
-}
-
-enum err_code client_put_tree(struct client *client, const struct digest *digest, struct err *err)
-{
-    struct wait wait = {.client = client, .err = err};
-    ASSERT(client->blobs != NULL);
-    blob_client_put_tree(client->blobs, digest, on_transferred, &wait);
     return wait_for(&wait);
 }

@@ -28,13 +28,9 @@ NODISCARD enum err_code client_call(struct client *client, const struct msg *req
                                     struct err *err);
 
 /* Wait for transfers, as blob_client.h describes them. */
-NODISCARD enum err_code client_get(struct client *client, const struct digest *digest,
-                                   struct err *err);
 NODISCARD enum err_code client_get_tree(struct client *client, const struct digest *digest,
                                         struct err *err);
 NODISCARD enum err_code client_put_file(struct client *client, const struct digest *digest,
                                         const char *path, struct err *err);
-NODISCARD enum err_code client_put_tree(struct client *client, const struct digest *digest,
-                                        struct err *err);
 
 #endif

@@ -16,7 +16,7 @@
 #include "kernels.h"
 #include "model.h"
 #include "rng.h"
-#include "sampler.h"
+#include "score_tokens.h"
 
 #define MIB (1024.0 * 1024.0)
 
@@ -52,7 +52,7 @@ static void score(const char *folder, size_t tokens, int threads)
     struct rng rng = rng_new(1, "tokens");
     for (size_t i = 0; i < tokens; i++)
         ids[i] = (int32_t)rng_below(&rng, (uint64_t)model_shape(model)->vocabulary);
-    must(sampler_score(model, ids, tokens, logprob, NULL, &err), &err);
+    must(score_tokens(model, ids, tokens, logprob, NULL, &err), &err);
     double total = 0;
     for (size_t i = 0; i + 1 < tokens; i++)
         total -= logprob[i];

@@ -43,7 +43,7 @@ static void test_jobs_by_identity_prefix_and_label(void **state)
         {"tiny/ST", -1, ERR_INVALID, "means 2 jobs"},
         {"abc", -1, ERR_NOT_FOUND, "its first 4 digits"}, /* too short for a prefix */
         {"tiny", -1, ERR_NOT_FOUND, "no job 'tiny'"},
-        {"tiny/PT/4", -1, ERR_NOT_FOUND, "no job 'tiny/PT/4'"},
+        {"tiny/PT/4", -1, ERR_NOT_FOUND, "no job 'tiny/PT/4'; did you mean 'tiny/PT/42'?"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

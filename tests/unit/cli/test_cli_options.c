@@ -42,8 +42,9 @@ static void test_errors_say_what_to_do(void **state)
                  "unknown option '--zzzzzzz'; 'triad run --help' lists them");
     assert_error("run a.yaml --workers", "option '--workers' wants a value: --workers N");
     assert_error("submit a.yaml --wait=yes", "option '--wait' takes no value");
-    assert_error("run", "usage: triad run MANIFEST");
-    assert_error("run a.yaml b.yaml", "usage: triad run MANIFEST");
+    assert_error("run", "something is missing; usage: triad run MANIFEST [OPTIONS]");
+    assert_error("run a.yaml b.yaml",
+                 "'b.yaml' is one word too many; usage: triad run MANIFEST [OPTIONS]");
 }
 
 /* A wrong value is another exit code than a wrong word, so it is looked at apart. */

@@ -10,6 +10,7 @@
 #include "file.h"
 #include "model.h"
 #include "sampler.h"
+#include "score_tokens.h"
 #include "tokenizer.h"
 
 #define STORIES TRIAD_SOURCE_DIR "/tests/golden/stories260K/"
@@ -74,7 +75,7 @@ static void log_probabilities_agree_with_llama_cpp(void **state)
         bool hit[TOKENS_MAX];
         struct err err = {0};
         size_t count = read_ids(json_object_get(text, "ids"), ids);
-        must(sampler_score(s->model, ids, count, logprob, hit, &err), &err);
+        must(score_tokens(s->model, ids, count, logprob, hit, &err), &err);
         const json_t *expected = json_object_get(text, "logprob_of_next");
         const json_t *best = json_object_get(text, "argmax_of_next");
         assert_int_equal(json_array_size(expected), count - 1);
@@ -124,7 +125,7 @@ static void the_cache_gives_the_logits_of_the_whole(void **state)
     size_t count = read_ids(json_object_get(text, "ids"), ids);
     for (size_t i = count; i < 200; i++) /* over several blocks */
         ids[i] = ids[i - count];
-    must(sampler_score(s->model, ids, 200, logprob, NULL, &err), &err);
+    must(score_tokens(s->model, ids, 200, logprob, NULL, &err), &err);
     must(sampler_new(s->model, &greedy, &sampler, &err), &err);
     must(sampler_feed(sampler, ids, 100, &err), &err); /* a whole block and a part */
     for (size_t i = 100; i < 200; i++) {
@@ -152,7 +153,7 @@ static void a_full_context_and_foreign_ids_are_refused(void **state)
     assert_int_equal(sampler_feed(sampler, &foreign, 1, &err), ERR_INVALID);
     must(sampler_feed(sampler, ids, 512, &err), &err);
     assert_int_equal(sampler_feed(sampler, ids, 1, &err), ERR_LIMIT);
-    assert_int_equal(sampler_score(s->model, &foreign, 1, logprob, NULL, &err), ERR_INVALID);
+    assert_int_equal(score_tokens(s->model, &foreign, 1, logprob, NULL, &err), ERR_INVALID);
     sampler_free(sampler);
 }
 

@@ -1,8 +1,9 @@
-/* Continuing a text token by token, with a cache of keys and values, and scoring a given text. */
-#ifndef TRIAD_SAMPLER_H
-#define TRIAD_SAMPLER_H
+/* Continuing a text token by token, with a cache of keys and values and attention in double: the
+ * plain way, with which the tests compare what the product does with many texts at once (branch.h).
+ */
+#ifndef TRIAD_TEST_SAMPLER_H
+#define TRIAD_TEST_SAMPLER_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "err.h"
@@ -26,10 +27,5 @@ NODISCARD enum err_code sampler_feed(struct sampler *sampler, const int32_t *ids
 int32_t sampler_choose(struct sampler *sampler);
 /* Logits of the next token, `vocabulary` values; borrowed until the next feed. */
 const float *sampler_logits(const struct sampler *sampler);
-
-/* ln p(ids[i] | ids[0 … i - 1]) into logprob[i - 1] for i = 1 … count - 1, and whether it was the
- * most probable token into hit[i - 1] (may be NULL). */
-NODISCARD enum err_code sampler_score(const struct model *model, const int32_t *ids, size_t count,
-                                      double *logprob, bool *hit, struct err *err);
 
 #endif
