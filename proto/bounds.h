@@ -53,9 +53,12 @@
 #define BATCHES_PER_FRAME_MAX 256
 
 /* Heartbeats (orchestration anchors 6.6). A worker is lost after LIVENESS missed beats; a lease it
- * held runs out after LEASE_MS without a beat that lists it. */
+ * held runs out after LEASE_MS without a beat that lists or proves it. */
 #define HEARTBEAT_MS       2000
 #define HEARTBEAT_LIVENESS 5
+/* Leases whose progress one beat tells beside those that are new: a full worker's come round in
+ * 256 / 16 beats, far sooner than a standstill counts (core_options.stall_ms). */
+#define HEARTBEAT_NEWS_MAX 16
 #define LEASE_MS           30000
 #define RECONNECT_MS_MIN   100
 #define RECONNECT_MS_MAX   30000

@@ -72,6 +72,12 @@ static const struct field held_lease_fields[] = {
 };
 PART_SHAPE(held_lease, held_lease_fields);
 
+static const struct field held_set_fields[] = {
+    NUMBER(U32, held_set, count),
+    DIGEST(held_set, digest),
+};
+PART_SHAPE(held_set, held_set_fields);
+
 static const struct field held_verdict_fields[] = {
     PART(held_verdict, lease, lease_key_shape),
     NUMBER(BOOL, held_verdict, keep),
@@ -236,6 +242,8 @@ static const struct field heartbeat_fields[] = {
     NUMBER(U64, msg_heartbeat, session),
     PARTS(msg_heartbeat, held, held_count, LEASES_PER_WORKER_MAX, held_lease_shape),
     NUMBER(BOOL, msg_heartbeat, draining),
+    NUMBER(U64, msg_heartbeat, beat),
+    PART(msg_heartbeat, all, held_set_shape),
 };
 
 static const struct field started_fields[] = {
@@ -327,7 +335,11 @@ static const struct field revoke_fields[] = {
     STRING(msg_revoke, reason, REASON_BYTES_MAX),
 };
 
-static const struct field pulse_fields[] = {NUMBER(U64, msg_pulse, session)};
+static const struct field pulse_fields[] = {
+    NUMBER(U64, msg_pulse, session),
+    NUMBER(U64, msg_pulse, beat),
+    NUMBER(BOOL, msg_pulse, list),
+};
 
 static const struct field drain_fields[] = {
     NUMBER(U64, msg_drain, session),

@@ -15,7 +15,7 @@
 #include "retry_policy.h"
 #include "vocab_data.h"
 
-#define PROTOCOL_VERSION 3
+#define PROTOCOL_VERSION 4
 
 struct bytes {
     const uint8_t *data;
@@ -72,6 +72,12 @@ enum stream_kind { STREAM_METRICS, STREAM_RECORDS, STREAM_LOG, STREAM_COUNT };
 
 enum held_state { HELD_RUNNING, HELD_FINISHED /* the result waits for its acknowledgement */ };
 
+/* All of a worker's leases in short, to be compared: held_set.h. */
+struct held_set {
+    uint32_t count;
+    struct digest digest; /* over job, epoch and state of each; none when there are none */
+};
+
 /* One lease as its worker sees it; in HELLO and HEARTBEAT. */
 struct held_lease {
     struct lease_key lease;
@@ -103,9 +109,11 @@ struct msg_hello {
 
 struct msg_heartbeat {
     uint64_t session;
-    struct held_lease *held;
+    struct held_lease *held; /* those of which there is news; all.count of them: a whole list */
     size_t held_count;
     bool draining;
+    uint64_t beat; /* counts on within the process; PULSE repeats it */
+    struct held_set all;
 };
 
 struct msg_started {
@@ -214,6 +222,8 @@ struct msg_revoke { /* kill the attempt and forget it; its result is not wanted 
 
 struct msg_pulse { /* the answer to every heartbeat */
     uint64_t session;
+    uint64_t beat; /* that it answers: its news has been heard */
+    bool list;     /* what is held is not what it should be: beat again at once, with all of it */
 };
 
 struct msg_drain { /* finish what you hold, then BYE */

@@ -181,8 +181,7 @@ enum err_code core_load_finish(struct core *core, int64_t now_ms, struct err *er
             break;
         }
         if (job->attempt != NULL) {
-            job->attempt->leased_ms = job->attempt->progress_ms = now_ms;
-            timers_set(&core->timers, &job->timer, now_ms + core->options.lease_ms);
+            lease_begin_again(core, job, now_ms);
         }
         job_settle(core, job);
     }
@@ -272,13 +271,6 @@ static void handle(struct core *core, const struct core_event *event)
 
 #define OWNER(timer_pointer, type) ((type *)(void *)((char *)(timer_pointer)-offsetof(type, timer)))
 
-/* The lease of an attempt has run out: whoever held it is told, should it still be there. */
-static void lease_ran_out(struct core *core, struct job *job)
-{
-    lease_revoke(core, job, "the lease ran out");
-    lease_end(core, job, OUTCOME_LOST, "the worker was silent until the lease ran out", NULL);
-}
-
 /* After the event itself: a beat that arrives with the deadline counts. */
 static void expire(struct core *core, int64_t now_ms)
 {
@@ -291,7 +283,7 @@ static void expire(struct core *core, int64_t now_ms)
         struct job *job = OWNER(timer, struct job);
         timers_clear(&core->timers, timer);
         if (job->attempt != NULL) {
-            lease_ran_out(core, job);
+            lease_expire(core, job);
         } else {
             job_settle(core, job); /* its back-off is over */
         }

@@ -55,6 +55,7 @@ enum core_fault {
     CORE_FAULT_DROP_CHECKPOINT,   /* checkpoints are acknowledged, but not remembered */
     CORE_FAULT_IGNORE_PAUSE,      /* paused experiments get new attempts all the same */
     CORE_FAULT_IGNORE_LABELS,     /* any worker does for a job that asks for labels */
+    CORE_FAULT_IGNORE_MISMATCH,   /* any digest of held leases is taken for the right one */
 };
 struct core *core_new_with_fault(const struct core_options *options, uint64_t seed,
                                  enum core_fault fault);

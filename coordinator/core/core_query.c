@@ -9,6 +9,7 @@
 #include "claim.h"
 #include "core_memory.h"
 #include "core_state.h"
+#include "held_set.h"
 #include "job.h"
 
 static int compare_orders(const void *a, const void *b)
@@ -286,8 +287,11 @@ static void check_worker(const struct worker *worker)
     uint32_t threads = 0;
     uint32_t ranks = 0;
     uint64_t memory_bytes = 0;
+    struct held_set held = {0};
     for (const struct job *job = worker->leases; job != NULL; job = job->attempt->next_lease) {
+        const struct lease_key key = {.job = job->identity, .epoch = job->epoch};
         ASSERT(job->attempt->worker == worker);
+        held_set_add(&held, &key, job->attempt->held);
         leases++;
         threads += job->attempt->threads;
         ranks += job->terms->ranks > 1 ? job->terms->ranks : 0;
@@ -295,6 +299,7 @@ static void check_worker(const struct worker *worker)
     }
     ASSERT(worker->memory_busy == memory_bytes);
     ASSERT(worker->lease_count == leases);
+    ASSERT(held_set_equal(&worker->held, &held));
     ASSERT(worker->threads_busy == threads);
     ASSERT(worker->ranks_busy == ranks);
     ASSERT(IMPLIES(worker->live, worker->session != 0 && worker->timer.place > 0));

@@ -83,7 +83,9 @@ struct worker {
     int64_t seen_ms;      /* monotonic */
     int64_t seen_time_ms; /* wall clock */
     uint64_t beat;        /* counts listings (HELLO, HEARTBEAT) */
-    struct digest spot;   /* job whose artifact it holds warm; none: none */
+    struct held_set held; /* what its leases are, as far as it has said */
+    int64_t proven_ms;  /* monotonic: when it last proved, by its digest, that it holds them all */
+    struct digest spot; /* job whose artifact it holds warm; none: none */
     struct job *leases;
     uint32_t lease_count;
     struct timer timer; /* armed while live: when its silence becomes a loss */
@@ -95,6 +97,8 @@ struct attempt {
     struct experiment *payer;                /* whose share of the threads it is */
     struct job *next_lease, *previous_lease; /* other leases of the worker */
     int64_t leased_ms;                       /* monotonic */
+    int64_t renewed_ms;                      /* monotonic: when it was given or last listed */
+    enum held_state held;                    /* as last listed */
     uint64_t memory_bytes;                   /* taken of the worker's */
     uint32_t threads;                        /* likewise */
     uint64_t beat;                           /* latest listing of the worker that names it */
@@ -143,7 +147,7 @@ struct job {
     struct parent_link *children;
 
     struct attempt *attempt; /* leased and running jobs */
-    struct timer timer;      /* waiting: end of the back-off; held: when the lease runs out */
+    struct timer timer;      /* waiting: end of the back-off; held: a look at lease_deadline_ms() */
 
     /* ready.c: place in the set of startable jobs of its shape */
     struct shape *shape; /* NULL: not in the set */

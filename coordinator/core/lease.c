@@ -7,6 +7,7 @@
 #include "claim.h"
 #include "core_memory.h"
 #include "dispatch.h"
+#include "held_set.h"
 #include "host.h"
 #include "job.h"
 #include "retry.h"
@@ -39,6 +40,35 @@ static struct experiment *payer_of(const struct core *core, const struct job *jo
     return payer != NULL ? payer : job->claim->queued_by;
 }
 
+static struct lease_key key_of(const struct job *job)
+{
+    return (struct lease_key){.job = job->identity, .epoch = job->epoch};
+}
+
+/* When its worker has been silent about it for too long. */
+static int64_t silence_end_ms(const struct core *core, const struct attempt *attempt)
+{
+    const int64_t proven_ms = attempt->worker->proven_ms;
+    const int64_t renewed_ms = attempt->renewed_ms > proven_ms ? attempt->renewed_ms : proven_ms;
+    return renewed_ms + core->options.lease_ms;
+}
+
+/* When its computation has stood still for too long; one that has ended only waits for its
+ * delivery. */
+static int64_t stall_end_ms(const struct core *core, const struct attempt *attempt)
+{
+    return attempt->held == HELD_FINISHED ? INT64_MAX
+                                          : attempt->progress_ms + core->options.stall_ms;
+}
+
+/* Both only ever move away, so that the timer may lag behind: it is set anew when it fires. */
+static int64_t lease_deadline_ms(const struct core *core, const struct attempt *attempt)
+{
+    const int64_t silence_ms = silence_end_ms(core, attempt);
+    const int64_t stall_ms = stall_end_ms(core, attempt);
+    return silence_ms < stall_ms ? silence_ms : stall_ms;
+}
+
 /* Give the job an attempt on the worker and take the threads and memory it needs. */
 static void take(struct core *core, struct job *job, struct worker *worker, int64_t now_ms)
 {
@@ -47,6 +77,8 @@ static void take(struct core *core, struct job *job, struct worker *worker, int6
     *attempt = (struct attempt){.worker = worker,
                                 .payer = payer_of(core, job),
                                 .leased_ms = now_ms,
+                                .renewed_ms = now_ms,
+                                .held = HELD_RUNNING,
                                 .progress_ms = now_ms,
                                 .memory_bytes = dispatch_memory_bytes(job, worker),
                                 .threads = dispatch_threads(job, worker),
@@ -64,7 +96,9 @@ static void take(struct core *core, struct job *job, struct worker *worker, int6
     worker->memory_busy += attempt->memory_bytes;
     core->lease_count++;
     job->attempt = attempt;
-    timers_set(&core->timers, &job->timer, now_ms + core->options.lease_ms);
+    const struct lease_key key = key_of(job);
+    held_set_add(&worker->held, &key, attempt->held);
+    timers_set(&core->timers, &job->timer, lease_deadline_ms(core, attempt));
 }
 
 static void release(struct core *core, struct job *job)
@@ -85,6 +119,8 @@ static void release(struct core *core, struct job *job)
     worker->ranks_busy -= own_ranks(job);
     threads_give(attempt, worker, attempt->threads);
     worker->memory_busy -= attempt->memory_bytes;
+    const struct lease_key key = key_of(job);
+    held_set_remove(&worker->held, &key, attempt->held);
     core->lease_count--;
     core_memory_free(attempt);
     job->attempt = NULL;
@@ -134,7 +170,7 @@ void lease_grant(struct core *core, struct job *job, struct worker *worker)
     struct core_op *op = output_op(core, CORE_OP_ATTEMPT_BEGIN);
     op->attempt = (struct core_op_attempt){
         .order = job->order,
-        .lease = {.job = job->identity, .epoch = job->epoch},
+        .lease = key_of(job),
         .worker = output_text(core, worker->name),
         .numeric_class = output_text(core, worker->numeric_class),
         .start_step = job->resume_step,
@@ -147,6 +183,13 @@ void lease_restore(struct core *core, struct job *job, struct worker *worker,
 {
     take(core, job, worker, now_ms);
     memcpy(job->attempt->next, next, sizeof job->attempt->next);
+}
+
+void lease_begin_again(struct core *core, struct job *job, int64_t now_ms)
+{
+    struct attempt *attempt = job->attempt;
+    attempt->leased_ms = attempt->renewed_ms = attempt->progress_ms = now_ms;
+    timers_set(&core->timers, &job->timer, lease_deadline_ms(core, attempt));
 }
 
 void lease_measure(struct worker *worker)
@@ -175,7 +218,7 @@ void lease_send(struct core *core, const struct job *job)
     core->out->sends[core->out->send_count - 1].order = job->order;
     m->lease = (struct msg_lease){
         .session = worker->session,
-        .lease = {.job = job->identity, .epoch = job->epoch},
+        .lease = key_of(job),
         .kind = job->kind,
         .label = "",
         .parents = job->parent_count == 0 ? NULL : parents,
@@ -202,10 +245,23 @@ struct job *lease_find(struct core *core, const struct worker *worker, const str
     return job->epoch == key->epoch && job->attempt->worker == worker ? job : NULL;
 }
 
-void lease_renew(struct core *core, struct job *job)
+void lease_renew(struct core *core, struct job *job, enum held_state state)
 {
-    job->attempt->beat = job->attempt->worker->beat;
-    timers_set(&core->timers, &job->timer, core->event->now_ms + core->options.lease_ms);
+    struct attempt *attempt = job->attempt;
+    attempt->beat = attempt->worker->beat;
+    attempt->renewed_ms = core->event->now_ms;
+    /* An attempt that has ended never runs again: such news is older than what is known. */
+    if (state == HELD_FINISHED && attempt->held != state) {
+        const struct lease_key key = key_of(job);
+        held_set_remove(&attempt->worker->held, &key, attempt->held);
+        held_set_add(&attempt->worker->held, &key, state);
+        attempt->held = state;
+    }
+}
+
+void lease_renew_all(struct core *core, struct worker *worker)
+{
+    worker->proven_ms = core->event->now_ms;
 }
 
 void lease_started(struct core *core, struct job *job)
@@ -219,7 +275,7 @@ void lease_started(struct core *core, struct job *job)
 static void close_attempt(struct core *core, struct job *job, struct core_op_attempt end)
 {
     end.order = job->order;
-    end.lease = (struct lease_key){.job = job->identity, .epoch = job->epoch};
+    end.lease = key_of(job);
     output_op(core, CORE_OP_ATTEMPT_END)->attempt = end;
     job->end_worker = output_text(core, job->attempt->worker->name);
     job->end_numeric_class = output_text(core, job->attempt->worker->numeric_class);
@@ -279,9 +335,25 @@ void lease_revoke(struct core *core, const struct job *job, const char *reason)
         return;
     }
     struct msg *m = output_send(core, worker->peer, MSG_REVOKE);
-    m->revoke = (struct msg_revoke){.session = worker->session,
-                                    .lease = {.job = job->identity, .epoch = job->epoch},
-                                    .reason = reason};
+    m->revoke =
+        (struct msg_revoke){.session = worker->session, .lease = key_of(job), .reason = reason};
+}
+
+void lease_expire(struct core *core, struct job *job)
+{
+    const struct attempt *attempt = job->attempt;
+    const int64_t now_ms = core->event->now_ms;
+    if (lease_deadline_ms(core, attempt) > now_ms) {
+        timers_set(&core->timers, &job->timer, lease_deadline_ms(core, attempt));
+        return;
+    }
+    const bool silent = silence_end_ms(core, attempt) <= now_ms;
+    const char *stalled =
+        output_printf(core, "no progress for %u s", core->options.stall_ms / 1000);
+    /* Whoever held it is told, should it still be there. */
+    lease_revoke(core, job, silent ? "the lease ran out" : stalled);
+    lease_end(core, job, OUTCOME_LOST,
+              silent ? "the worker was silent until the lease ran out" : stalled, NULL);
 }
 
 uint64_t lease_cancel(struct core *core, struct job *job, const char *reason)

@@ -9,6 +9,8 @@ void lease_grant(struct core *core, struct job *job, struct worker *worker);
 /* A loaded job takes up the attempt that its row says is held. */
 void lease_restore(struct core *core, struct job *job, struct worker *worker,
                    const uint32_t next[STREAM_COUNT], int64_t now_ms);
+/* Its time starts when loading is over. */
+void lease_begin_again(struct core *core, struct job *job, int64_t now_ms);
 /* The worker has said how much memory it has: after a restart, that was not known. */
 void lease_measure(struct worker *worker);
 /* Say it (again); the worker ignores what it already holds. */
@@ -17,7 +19,12 @@ void lease_send(struct core *core, const struct job *job);
 /* The fence: the job whose current attempt is `key` and runs on `worker`, or NULL. */
 struct job *lease_find(struct core *core, const struct worker *worker, const struct lease_key *key);
 /* The worker listed it: it runs on for lease_ms from now. */
-void lease_renew(struct core *core, struct job *job);
+void lease_renew(struct core *core, struct job *job, enum held_state state);
+/* The worker proved, by its digest, that it holds just the leases it should: all run on. What that
+ * means for each is only worked out when its timer fires. */
+void lease_renew_all(struct core *core, struct worker *worker);
+/* The timer of a held job has fired: its time is over, or it is looked at again later. */
+void lease_expire(struct core *core, struct job *job);
 /* The worker said or showed that the attempt has started. */
 void lease_started(struct core *core, struct job *job);
 

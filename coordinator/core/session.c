@@ -5,6 +5,7 @@
 
 #include "check.h"
 #include "core_memory.h"
+#include "held_set.h"
 #include "host.h"
 #include "job.h"
 #include "labels.h"
@@ -215,34 +216,22 @@ static void update_from_hello(struct core *core, struct worker *worker,
                                          .labels = hello->labels};
 }
 
-/* Note what a listing says about a lease that stands. */
+/* Note what a listing says about a lease that stands. A frame that was overtaken knows less than is
+ * known; but a new process starts to count anew for what its spool holds. */
 static void note_listed(struct core *core, struct job *job, const struct held_lease *held)
 {
     struct attempt *attempt = job->attempt;
-    lease_renew(core, job);
-    if (held->state == HELD_FINISHED || held->progress > attempt->progress) {
-        lease_started(core, job);
+    lease_renew(core, job, held->state);
+    if (held->state == HELD_RUNNING && held->progress <= attempt->progress) {
+        return;
     }
-    /* A finished one only waits for its delivery. */
-    if (held->state == HELD_FINISHED || held->progress != attempt->progress) {
-        attempt->progress_ms = core->event->now_ms;
-    }
+    lease_started(core, job);
+    attempt->progress_ms = core->event->now_ms;
     attempt->progress = held->progress;
     attempt->done = held->done;
     attempt->total = held->total;
     attempt->loss_nats = held->loss_nats;
     attempt->tokens_per_s = held->tokens_per_s;
-}
-
-/* The worker lives, its computation does not. */
-static void end_if_stalled(struct core *core, struct job *job)
-{
-    if (core->event->now_ms - job->attempt->progress_ms < core->options.stall_ms) {
-        return;
-    }
-    const char *why = output_printf(core, "no progress for %u s", core->options.stall_ms / 1000);
-    lease_revoke(core, job, why);
-    lease_end(core, job, OUTCOME_LOST, why, NULL);
 }
 
 static void answer_hello(struct core *core, struct worker *worker, const struct msg_hello *hello)
@@ -349,6 +338,33 @@ void session_hello(struct core *core, const struct msg_hello *hello)
     settle_unlisted(core, worker, same_instance);
 }
 
+/* A whole list: what is missing although it must have arrived is sent again. */
+static void send_missing(struct core *core, const struct worker *worker)
+{
+    const int64_t settled_ms = core->event->now_ms - 2 * (int64_t)core->options.heartbeat_ms;
+    for (struct job *job = worker->leases; job != NULL; job = job->attempt->next_lease) {
+        if (job->attempt->beat != worker->beat && job->attempt->leased_ms <= settled_ms) {
+            lease_send(core, job);
+        }
+    }
+}
+
+/* Does the worker hold what it should? A beat that lists everything settles that by itself. */
+static bool must_list(struct core *core, struct worker *worker,
+                      const struct msg_heartbeat *heartbeat)
+{
+    if (heartbeat->held_count == heartbeat->all.count) {
+        send_missing(core, worker);
+        return false;
+    }
+    if (held_set_equal(&heartbeat->all, &worker->held) ||
+        core->fault == CORE_FAULT_IGNORE_MISMATCH) {
+        lease_renew_all(core, worker);
+        return false;
+    }
+    return true;
+}
+
 void session_heartbeat(struct core *core, struct worker *worker,
                        const struct msg_heartbeat *heartbeat)
 {
@@ -357,24 +373,18 @@ void session_heartbeat(struct core *core, struct worker *worker,
         core->dispatch_wanted = true;
     }
     worker->draining = heartbeat->draining;
-    struct msg *m = output_send(core, worker->peer, MSG_PULSE);
-    m->pulse.session = worker->session;
     for (size_t i = 0; i < heartbeat->held_count; i++) {
         const struct held_lease *held = &heartbeat->held[i];
         struct job *job = lease_find(core, worker, &held->lease);
         if (job != NULL) {
             note_listed(core, job, held);
-            end_if_stalled(core, job);
         } else {
             lease_refuse(core, worker->session, &held->lease, "the attempt is not current");
         }
     }
-    int64_t settled_ms = core->event->now_ms - 2 * (int64_t)core->options.heartbeat_ms;
-    for (struct job *job = worker->leases; job != NULL; job = job->attempt->next_lease) {
-        if (job->attempt->beat != worker->beat && job->attempt->leased_ms <= settled_ms) {
-            lease_send(core, job);
-        }
-    }
+    const bool list = must_list(core, worker, heartbeat);
+    output_send(core, worker->peer, MSG_PULSE)->pulse =
+        (struct msg_pulse){.session = worker->session, .beat = heartbeat->beat, .list = list};
     if (worker->drain_wanted && !worker->draining) {
         send_drain(core, worker);
     }

@@ -143,8 +143,9 @@ static void on_control(void *ctx, const struct net_peer *peer, enum net_role rol
         s->byes++;
     else if (m.kind == MSG_HEARTBEAT) {
         s->beats++;
-        s->held_count = m.heartbeat.held_count;
-        tell(s, &(struct msg){.kind = MSG_PULSE, .pulse = {.session = s->session}});
+        s->held_count = m.heartbeat.all.count;
+        tell(s, &(struct msg){.kind = MSG_PULSE,
+                              .pulse = {.session = s->session, .beat = m.heartbeat.beat}});
     }
     arena_release(&arena);
 }

@@ -173,6 +173,7 @@ static void on_beat(uv_timer_t *timer)
     struct msg m = {
         .kind = MSG_HEARTBEAT,
         .heartbeat = {.session = w->session, .held = held, .held_count = list_held(w, held)}};
+    m.heartbeat.all.count = (uint32_t)m.heartbeat.held_count; /* always a whole list */
     send_msg(w->worker, &m);
     for (size_t i = 0; i < JOBS; i++) {
         if (w->held[i].active) {

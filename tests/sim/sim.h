@@ -15,6 +15,7 @@
  *   sim_child.c    its child processes
  *   sim_check.c    what must hold in the store and at the end
  *   sim_told.c     what must hold between what is said and what is stored
+ *   sim_beat.c     the same for heartbeats: is what they leave out true?
  *   sim_trace.c    a line per event, for people */
 #ifndef TRIAD_SIM_H
 #define TRIAD_SIM_H
@@ -102,6 +103,11 @@
     X(jobs_shared)                                                                                 \
     X(jobs_reused)                                                                                 \
     X(jobs_requeued)                                                                               \
+    X(beats_with_a_list)                                                                           \
+    X(beats_proven_by_digest)                                                                      \
+    X(beats_that_differ)                                                                           \
+    X(lists_asked_for)                                                                             \
+    X(leases_apart)                                                                                \
     X(leases_begun)                                                                                \
     X(leases_sent_again)                                                                           \
     X(leases_kept_after_hello)                                                                     \
@@ -237,12 +243,19 @@ struct sim_store {
 
 /* ---- processes ---- */
 
+struct sim_held {
+    struct lease_key lease;
+    enum held_state state;
+};
+
 struct sim_frame { /* in flight */
     uint64_t peer; /* the connection it belongs to */
     int worker;
     bool to_server;
     uint8_t *bytes;
     size_t len;
+    struct sim_held *held; /* of a heartbeat: what its worker held as it left; may be NULL */
+    size_t held_count;
 };
 
 enum sim_doom { DOOM_NONE, DOOM_KILL_BEFORE_COMMIT, DOOM_KILL_AFTER_COMMIT, DOOM_DISK };
@@ -266,6 +279,15 @@ struct sim_server {
     int64_t heard_ms[SIM_JOBS_MAX];   /* core's clock: when the lease was given or last listed */
     int64_t leased_ms[SIM_JOBS_MAX];  /* core's clock: when it was given */
     int64_t seen_ms[SIM_WORKERS_MAX]; /* core's clock: a frame of the current session */
+    bool finished[SIM_JOBS_MAX];      /* the holder has said so of the current attempt */
+    struct lease_key given[SIM_JOBS_MAX]; /* to the speaker of a heartbeat, before its step */
+    int given_count;
+    /* Core's clock, in good weather: since when the beats of a lease's holder show that it does not
+     * have it, and those of a worker that it holds an epoch (which) that is over; 0: they do not.
+     */
+    int64_t apart_since_ms[SIM_JOBS_MAX];
+    int64_t stale_since_ms[SIM_WORKERS_MAX][SIM_JOBS_MAX];
+    uint32_t stale_epochs[SIM_WORKERS_MAX][SIM_JOBS_MAX];
     struct digest instances[SIM_WORKERS_MAX];
     bool draining[SIM_WORKERS_MAX];     /* the worker says so */
     bool drain_wanted[SIM_WORKERS_MAX]; /* a person does */
@@ -312,6 +334,8 @@ struct sim_worker {
     int64_t wake_at_ms;
     int64_t heard_ms;                 /* latest frame from the coordinator */
     uint32_t forgotten[SIM_JOBS_MAX]; /* latest epoch that this process has forgotten */
+    uint64_t beat;                    /* its latest … */
+    bool beat_was_list;               /* … and whether that listed everything */
 };
 
 /* ---- the world ---- */

@@ -16,7 +16,7 @@
 
 static const char *const plant_names[] = {
     "none",         "skip-epoch-check", "ack-before-commit", "drop-checkpoint",
-    "ignore-pause", "ignore-labels"};
+    "ignore-pause", "ignore-labels",    "ignore-mismatch"};
 
 struct options {
     uint64_t first, count;
@@ -111,7 +111,7 @@ int main(int argc, char **argv)
         fprintf(stderr,
                 "usage: sim [--seeds N] [--first N | --seed N] [--plant NAME] [--verbose]\n"
                 "NAME: none, skip-epoch-check, ack-before-commit, drop-checkpoint, ignore-pause,\n"
-                "      ignore-labels\n");
+                "      ignore-labels, ignore-mismatch\n");
         return 2;
     }
     struct sim_counters sum = {0};

@@ -14,10 +14,26 @@
 void sim_net_frame_free(struct sim_frame *frame)
 {
     free(frame->bytes);
+    free(frame->held);
     frame->bytes = NULL;
+    frame->held = NULL;
 }
 
-static void launch(struct sim *s, const struct sim_worker *w, bool to_server, int64_t delay_ms)
+/* What a heartbeat speaks of, told or not. */
+static void attach_held(const struct sim_worker *w, struct sim_frame *frame)
+{
+    frame->held_count = agent_held_count(w->agent);
+    frame->held = calloc(frame->held_count + 1, sizeof *frame->held);
+    ASSERT(frame->held != NULL);
+    for (size_t i = 0; i < frame->held_count; i++) {
+        const struct agent_view view = agent_held_at(w->agent, i);
+        frame->held[i].lease = view.lease;
+        frame->held[i].state = view.phase == AGENT_FINISHED ? HELD_FINISHED : HELD_RUNNING;
+    }
+}
+
+static void launch(struct sim *s, const struct sim_worker *w, bool to_server, enum msg_kind kind,
+                   int64_t delay_ms)
 {
     struct sim_event event = {.kind = SIM_FRAME, .worker = w->index};
     event.frame = (struct sim_frame){.peer = w->peer,
@@ -27,6 +43,8 @@ static void launch(struct sim *s, const struct sim_worker *w, bool to_server, in
                                      .len = s->frame.len};
     ASSERT(event.frame.bytes != NULL);
     memcpy(event.frame.bytes, s->frame.data, s->frame.len);
+    if (kind == MSG_HEARTBEAT)
+        attach_held(w, &event.frame);
     sim_schedule(s, delay_ms, event);
 }
 
@@ -56,12 +74,12 @@ static void send(struct sim *s, const struct sim_worker *w, bool to_server, cons
         return;
     }
     const int64_t delay_ms = draw_delay(s);
-    launch(s, w, to_server, delay_ms);
+    launch(s, w, to_server, m->kind, delay_ms);
     if (delay_ms > DELAY_MS_MAX)
         sim_trace_message(s, from, to, m, "late");
     if (sim_mishap(s, s->double_ratio)) {
         s->counters.frames_doubled++;
-        launch(s, w, to_server, draw_delay(s));
+        launch(s, w, to_server, m->kind, draw_delay(s));
     }
 }
 

@@ -64,6 +64,12 @@ int sim_name_index(const struct sim *s, const char *name);
 bool sim_row_is_held(const struct sim_row *row);
 bool sim_row_failed(const struct sim_row *row); /* final, but not done */
 
+/* ---- sim_beat.c ---- */
+/* Before the core hears a heartbeat. */
+void sim_beat_arrives(struct sim *s, const struct sim_frame *frame);
+/* A worker has taken the step that `event` made it take. */
+void sim_beat_check_worker(struct sim *s, struct sim_worker *w, const struct agent_event *event);
+
 /* ---- sim_server.c ---- */
 int64_t sim_server_clock_ms(const struct sim *s);
 void sim_server_start(struct sim *s);

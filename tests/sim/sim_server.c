@@ -40,6 +40,9 @@ static void load_core(struct sim *s)
     memset(server->session_peers, 0, sizeof server->session_peers);
     for (int i = 0; i < s->job_count; i++)
         server->heard_ms[i] = server->leased_ms[i] = sim_server_clock_ms(s);
+    memset(server->finished, 0, sizeof server->finished);
+    memset(server->apart_since_ms, 0, sizeof server->apart_since_ms);
+    memset(server->stale_since_ms, 0, sizeof server->stale_since_ms);
     memset(server->draining, 0, sizeof server->draining);
     memcpy(server->instances, s->store.instances, sizeof server->instances);
     memset(server->drain_wanted, 0, sizeof server->drain_wanted);
@@ -197,6 +200,8 @@ static void take_step(struct sim *s, struct core_event *event, const struct sim_
     begin_turn(s);
     const size_t first_op = server->turn.op_count;
     const size_t first_send = server->turn.send_count;
+    if (m && m->kind == MSG_HEARTBEAT)
+        sim_beat_arrives(s, frame);
     event->now_ms = sim_server_clock_ms(s);
     event->time_ms = s->now_ms + WALL_CLOCK_START + server->wall_jump_ms;
     core_step(server->core, event, &server->turn);

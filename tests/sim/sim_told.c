@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "sim.h"
+#include "sim_told.h"
 
 /* ---- durable before told ---- */
 
@@ -92,14 +93,8 @@ void sim_check_send(struct sim *s, const struct msg *m)
 
 /* ---- what a message may change ---- */
 
-struct step {
-    const struct sim_frame *frame;
-    int name_index; /* of the worker that spoke */
-    size_t first_op, first_send;
-};
-
-static const struct msg *answer(const struct sim *s, const struct step *step, enum msg_kind kind,
-                                const struct lease_key *lease)
+const struct msg *sim_told_answer(const struct sim *s, const struct step *step, enum msg_kind kind,
+                                  const struct lease_key *lease)
 {
     const struct core_output *turn = &s->server.turn;
     for (size_t i = step->first_send; i < turn->send_count; i++) {
@@ -115,14 +110,14 @@ static const struct msg *answer(const struct sim *s, const struct step *step, en
     return NULL;
 }
 
-static bool session_is_current(const struct sim *s, const struct step *step, uint64_t session)
+bool sim_told_session_is_current(const struct sim *s, const struct step *step, uint64_t session)
 {
     return session != 0 && s->server.sessions[step->name_index] == session &&
            s->server.session_peers[step->name_index] == step->frame->peer;
 }
 
-static bool is_holder(const struct sim *s, const struct step *step,
-                      const struct core_job_state *state, uint32_t epoch)
+bool sim_told_is_holder(const struct sim *s, const struct step *step,
+                        const struct core_job_state *state, uint32_t epoch)
 {
     return (state->state == JOB_LEASED || state->state == JOB_RUNNING) && state->epoch == epoch &&
            strcmp(state->worker, s->workers[step->name_index].name) == 0;
@@ -154,11 +149,11 @@ static void check_fence(struct sim *s, const struct step *step, const struct msg
                         const struct core_job_state *before)
 {
     const char *label = s->jobs[sim_job_index(s, &lease->job)].label;
-    const bool no_session = answer(s, step, MSG_NO_SESSION, lease) != NULL;
+    const bool no_session = sim_told_answer(s, step, MSG_NO_SESSION, lease) != NULL;
     if (!no_session)
         s->server.seen_ms[step->name_index] = sim_server_clock_ms(s);
-    if (session_is_current(s, step, session) && !no_session &&
-        is_holder(s, step, before, lease->epoch))
+    if (sim_told_session_is_current(s, step, session) && !no_session &&
+        sim_told_is_holder(s, step, before, lease->epoch))
         return;
     s->counters.messages_not_current++;
     if (took_effect(s, step, &lease->job, before))
@@ -166,9 +161,9 @@ static void check_fence(struct sim *s, const struct step *step, const struct msg
                  msg_kind_name(m->kind), lease->epoch, s->workers[step->name_index].name,
                  before->epoch, job_state_name(before->state), before->worker);
     const bool acknowledged =
-        m->kind == MSG_RESULT && answer(s, step, MSG_RESULT_ACK, lease) != NULL;
+        m->kind == MSG_RESULT && sim_told_answer(s, step, MSG_RESULT_ACK, lease) != NULL;
     s->counters.results_acknowledged_again += acknowledged;
-    if (!no_session && !acknowledged && !answer(s, step, MSG_REVOKE, lease))
+    if (!no_session && !acknowledged && !sim_told_answer(s, step, MSG_REVOKE, lease))
         sim_fail(s, "%s: nobody tells %s that epoch %u is not current", label,
                  s->workers[step->name_index].name, lease->epoch);
 }
@@ -199,10 +194,11 @@ static void check_result(struct sim *s, const struct step *step, const struct ms
 
 /* ---- sessions and listings ---- */
 
-static bool is_current_now(const struct sim *s, const struct step *step,
-                           const struct lease_key *lease)
+bool sim_told_is_current(const struct sim *s, const struct step *step,
+                         const struct lease_key *lease)
 {
-    return is_holder(s, step, sim_server_state(s, sim_job_index(s, &lease->job)), lease->epoch);
+    return sim_told_is_holder(s, step, sim_server_state(s, sim_job_index(s, &lease->job)),
+                              lease->epoch);
 }
 
 static bool begins_now(const struct sim *s, const struct step *step, const struct lease_key *lease)
@@ -218,8 +214,8 @@ static bool begins_now(const struct sim *s, const struct step *step, const struc
 
 /* What a new process of a worker does not list is lost at once; what the same process does not
  * list is sent again: at HELLO, and in a heartbeat once the lease is older than two beats. */
-static void check_unlisted(struct sim *s, const struct step *step, const struct held_lease *held,
-                           size_t held_count, bool new_process, int64_t younger_than_ms)
+void sim_told_check_unlisted(struct sim *s, const struct step *step, const struct held_lease *held,
+                             size_t held_count, bool new_process, int64_t younger_than_ms)
 {
     for (int job = 0; job < s->job_count; job++) {
         const struct core_job_state *state = sim_server_state(s, job);
@@ -228,13 +224,13 @@ static void check_unlisted(struct sim *s, const struct step *step, const struct 
         for (size_t i = 0; i < held_count; i++)
             listed = listed || (held[i].lease.epoch == lease.epoch &&
                                 digest_equal(&held[i].lease.job, &lease.job));
-        if (listed || !is_holder(s, step, state, lease.epoch) ||
+        if (listed || !sim_told_is_holder(s, step, state, lease.epoch) ||
             sim_server_clock_ms(s) - s->server.leased_ms[job] < younger_than_ms)
             continue;
         if (new_process && !begins_now(s, step, &lease))
             sim_fail(s, "%s: epoch %u outlives the process that had it", s->jobs[job].label,
                      lease.epoch);
-        if (!answer(s, step, MSG_LEASE, &lease))
+        if (!sim_told_answer(s, step, MSG_LEASE, &lease))
             sim_fail(s, "%s: epoch %u is not listed by its holder and not sent again",
                      s->jobs[job].label, lease.epoch);
     }
@@ -242,7 +238,7 @@ static void check_unlisted(struct sim *s, const struct step *step, const struct 
 
 static void check_hello(struct sim *s, const struct step *step, const struct msg_hello *hello)
 {
-    const struct msg *m = answer(s, step, MSG_WELCOME, NULL);
+    const struct msg *m = sim_told_answer(s, step, MSG_WELCOME, NULL);
     if (!m) {
         sim_fail(s, "a HELLO is not answered");
         return;
@@ -261,37 +257,19 @@ static void check_hello(struct sim *s, const struct step *step, const struct msg
     for (size_t i = 0; i < m->welcome.verdict_count; i++) {
         const struct held_verdict *v = &m->welcome.verdicts[i];
         const int job = sim_job_index(s, &v->lease.job);
-        if (v->keep != is_current_now(s, step, &v->lease))
+        if (v->keep != sim_told_is_current(s, step, &v->lease))
             sim_fail(s, "%s: WELCOME says %s of epoch %u, the job is %s in epoch %u",
                      s->jobs[job].label, v->keep ? "keep" : "stale", v->lease.epoch,
                      job_state_name(sim_server_state(s, job)->state),
                      sim_server_state(s, job)->epoch);
-        if (v->keep)
+        if (v->keep) {
             s->server.heard_ms[job] = sim_server_clock_ms(s);
+            s->server.finished[job] |= hello->held[i].state == HELD_FINISHED;
+        }
         s->counters.leases_kept_after_hello += v->keep;
         s->counters.leases_stale_after_hello += !v->keep;
     }
-    check_unlisted(s, step, hello->held, hello->held_count, new_process, 0);
-}
-
-static void check_heartbeat(struct sim *s, const struct step *step, const struct msg_heartbeat *m)
-{
-    if (answer(s, step, MSG_NO_SESSION, NULL))
-        return;
-    if (!session_is_current(s, step, m->session))
-        sim_fail(s, "a heartbeat of a former session is taken");
-    s->server.draining[step->name_index] = m->draining;
-    s->server.seen_ms[step->name_index] = sim_server_clock_ms(s);
-    for (size_t i = 0; i < m->held_count; i++) {
-        const struct lease_key *lease = &m->held[i].lease;
-        const int job = sim_job_index(s, &lease->job);
-        if (is_current_now(s, step, lease))
-            s->server.heard_ms[job] = sim_server_clock_ms(s);
-        else if (!answer(s, step, MSG_REVOKE, lease))
-            sim_fail(s, "%s: epoch %u is listed, not current, and not revoked", s->jobs[job].label,
-                     lease->epoch);
-    }
-    check_unlisted(s, step, m->held, m->held_count, false, 2 * HEARTBEAT_MS);
+    sim_told_check_unlisted(s, step, hello->held, hello->held_count, new_process, 0);
 }
 
 /* ---- the life of a lease ---- */
@@ -331,6 +309,8 @@ static void check_lease_begins(struct sim *s, const struct core_op_attempt *op)
     const int64_t clock_ms = sim_server_clock_ms(s);
     const int holder = sim_name_index(s, op->worker);
     server->heard_ms[job] = server->leased_ms[job] = clock_ms;
+    server->finished[job] = false;
+    server->apart_since_ms[job] = 0;
     if (clock_ms - server->seen_ms[holder] >= HEARTBEAT_MS * HEARTBEAT_LIVENESS)
         sim_fail(s, "%s goes to %s, silent for %lld ms", s->jobs[job].label, op->worker,
                  (long long)(clock_ms - server->seen_ms[holder]));
@@ -397,7 +377,7 @@ void sim_check_step(struct sim *s, const struct msg *m, const struct sim_frame *
     if (m && m->kind == MSG_HELLO)
         check_hello(s, &step, &m->hello);
     else if (m && m->kind == MSG_HEARTBEAT)
-        check_heartbeat(s, &step, &m->heartbeat);
+        sim_beat_check(s, &step, &m->heartbeat);
     else if (m && m->kind == MSG_STARTED)
         check_fence(s, &step, m, m->started.session, &m->started.lease, before);
     else if (m && m->kind == MSG_STREAM)

@@ -45,7 +45,8 @@ static void put_from_worker(const struct sim *s, struct strbuf *out, const struc
         return;
     case MSG_HEARTBEAT:
         put_held(s, out, m->heartbeat.held, m->heartbeat.held_count);
-        strbuf_puts(out, m->heartbeat.draining ? " draining" : "");
+        strbuf_printf(out, " %u in all, beat %" PRIu64 "%s", m->heartbeat.all.count,
+                      m->heartbeat.beat, m->heartbeat.draining ? ", draining" : "");
         return;
     case MSG_STARTED:
         put_lease(s, out, &m->started.lease);
@@ -95,6 +96,9 @@ static void put_from_server(const struct sim *s, struct strbuf *out, const struc
     case MSG_REVOKE:
         put_lease(s, out, &m->revoke.lease);
         strbuf_printf(out, ": %s", m->revoke.reason);
+        return;
+    case MSG_PULSE:
+        strbuf_printf(out, " of beat %" PRIu64 "%s", m->pulse.beat, m->pulse.list ? ": list" : "");
         return;
     case MSG_NO_SESSION:
         strbuf_printf(out, " %" PRIx64 ": %s", m->no_session.session, m->no_session.reason);

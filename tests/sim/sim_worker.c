@@ -107,6 +107,7 @@ void sim_worker_start(struct sim *s, struct sim_worker *w)
     w->incarnation++;
     options.instance = sim_tree_of(&s->jobs[0], rng_u64(&s->rng)); /* a random digest */
     memset(w->forgotten, 0, sizeof w->forgotten);
+    w->beat = 0;
     w->agent = agent_new(&options);
     w->left = false;
     w->stalled_until_ms = 0;
@@ -306,6 +307,7 @@ void sim_worker_step(struct sim *s, struct sim_worker *w, struct agent_event *ev
         return;
     event->now_ms = s->now_ms;
     agent_step(w->agent, event, &s->actions);
+    sim_beat_check_worker(s, w, event);
     for (size_t i = 0; i < s->actions.count && !*s->failure; i++)
         perform(s, w, &s->actions.items[i]);
     arm_wake(s, w, s->actions.wake_at_ms);

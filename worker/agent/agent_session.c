@@ -14,26 +14,6 @@ void agent_session_reset(struct agent *agent, int64_t hello_in_ms)
     agent->hello_at_ms = agent->now_ms + hello_in_ms;
 }
 
-static struct held_lease *held_list(const struct agent *agent, struct agent_actions *out)
-{
-    if (agent->attempt_count == 0)
-        return NULL;
-    struct held_lease *held = arena_array(&out->arena, agent->attempt_count, sizeof *held);
-    for (size_t i = 0; i < agent->attempt_count; i++) {
-        const struct attempt *a = agent->attempts[i];
-        held[i] = (struct held_lease){
-            .lease = a->lease,
-            .state = a->phase == AGENT_FINISHED ? HELD_FINISHED : HELD_RUNNING,
-            .progress = a->progress,
-            .done = a->done,
-            .total = a->total,
-            .loss_nats = a->loss_nats,
-            .tokens_per_s = a->tokens_per_s,
-        };
-    }
-    return held;
-}
-
 /* Until it stops for its walltime; 0: it has no end. */
 static uint64_t session_ends_in_ms(const struct agent *agent)
 {
@@ -57,7 +37,7 @@ static void session_hello(struct agent *agent, struct agent_actions *out)
         .memory_bytes = o->memory_bytes,
         .numeric_class = o->numeric_class,
         .version = o->version,
-        .held = held_list(agent, out),
+        .held = agent_beat_list(agent, out),
         .held_count = agent->attempt_count,
         .node = o->node,
         .labels = o->labels,
@@ -98,6 +78,7 @@ static void session_welcome(struct agent *agent, const struct msg_welcome *m,
             agent_delivery_acknowledged(agent, a, (enum stream_kind)s, verdict->next[s], out);
     }
     if (new_session) {
+        agent_beat_restart(agent);
         for (size_t i = 0; i < agent->attempt_count; i++)
             agent_delivery_restart(agent, agent->attempts[i]);
     }
@@ -136,6 +117,8 @@ static void session_order(struct agent *agent, const struct msg *m, struct agent
         a = agent_attempt_find(agent, &m->revoke.lease);
         if (a)
             agent_attempt_forget(agent, a, m->revoke.reason, out);
+    } else if (m->kind == MSG_PULSE) {
+        agent_beat_answered(agent, &m->pulse);
     } else if (m->kind == MSG_DRAIN) {
         agent->draining = true;
         if (m->drain.grace_ms > 0 && m->drain.grace_ms < INT64_MAX / 2)
@@ -184,17 +167,6 @@ void agent_session_message(struct agent *agent, const struct msg *m, struct agen
     session_order(agent, m, out);
 }
 
-static void session_heartbeat(struct agent *agent, struct agent_actions *out)
-{
-    agent_emit_message(agent, out, MSG_HEARTBEAT)->heartbeat = (struct msg_heartbeat){
-        .session = agent->session,
-        .held = held_list(agent, out),
-        .held_count = agent->attempt_count,
-        .draining = agent->draining,
-    };
-    agent->heartbeat_at_ms = agent->now_ms + agent_jitter(agent, agent->heartbeat_ms, 0.2);
-}
-
 static int64_t session_silence_end_ms(const struct agent *agent)
 {
     return agent->heard_ms + HEARTBEAT_LIVENESS * agent->heartbeat_ms;
@@ -226,8 +198,12 @@ void agent_session_pump(struct agent *agent, struct agent_actions *out)
 {
     if (agent->session && agent->now_ms >= session_silence_end_ms(agent))
         agent_session_reset(agent, 0);
-    if (agent->session && agent->now_ms >= agent->heartbeat_at_ms)
-        session_heartbeat(agent, out);
+    if (agent->session && agent->now_ms >= agent->heartbeat_at_ms) {
+        agent_beat_send(agent, out);
+        agent->heartbeat_at_ms = agent->now_ms + agent_jitter(agent, agent->heartbeat_ms, 0.2);
+    } else if (agent->session && agent->list_wanted) {
+        agent_beat_send(agent, out);
+    }
     if (!agent->session && agent->now_ms >= agent->hello_at_ms)
         session_hello(agent, out);
     session_end(agent, out);

@@ -33,6 +33,13 @@ struct checkpoint {
     struct digest tree;
 };
 
+/* What the coordinator knows of a held lease, as far as we know. */
+struct told {
+    bool known;
+    enum held_state state;
+    uint64_t progress;
+};
+
 struct attempt {
     struct arena arena; /* owns what `job` and `outcome` point to */
     struct lease_key lease;
@@ -50,8 +57,10 @@ struct attempt {
     uint32_t started_sends;
     int64_t started_at_ms;
 
-    uint64_t progress, done, total;
+    uint64_t progress, done, total; /* progress grows with every news, its end included */
     double loss_nats, tokens_per_s;
+    struct told said, heard; /* as the latest beat that listed it said, and a PULSE confirmed */
+    uint64_t said_beat;      /* that beat; 0: none in this session */
 
     struct delivery streams[STREAM_COUNT];
     struct checkpoint checkpoint, newer; /* `newer` waits while `checkpoint` is under way */
@@ -81,6 +90,9 @@ struct agent {
 
     uint64_t session; /* 0: none */
     int64_t heartbeat_ms, heartbeat_at_ms, heard_ms, hello_at_ms, hello_wait_ms;
+    uint64_t beat;      /* number of the latest */
+    bool beat_was_list; /* it listed everything */
+    bool list_wanted;   /* the coordinator asked for everything in answer to it */
 
     struct attempt *attempts[LEASES_PER_WORKER_MAX]; /* oldest first */
     size_t attempt_count;
@@ -120,6 +132,14 @@ void agent_session_reset(struct agent *agent, int64_t hello_in_ms);
 void agent_session_message(struct agent *agent, const struct msg *m, struct agent_actions *out);
 void agent_session_pump(struct agent *agent, struct agent_actions *out);
 int64_t agent_session_wake_ms(const struct agent *agent);
+
+/* ---- agent_beat.c ---- */
+/* All that is held, as HELLO lists it; NULL when nothing is. */
+struct held_lease *agent_beat_list(const struct agent *agent, struct agent_actions *out);
+void agent_beat_send(struct agent *agent, struct agent_actions *out);
+void agent_beat_answered(struct agent *agent, const struct msg_pulse *m);
+/* A new session: nothing has been heard in it. */
+void agent_beat_restart(struct agent *agent);
 
 /* ---- agent_attempt.c ---- */
 struct attempt *agent_attempt_find(const struct agent *agent, const struct lease_key *lease);

@@ -49,13 +49,15 @@ static const char *codec_target(enum msg_kind kind)
 static int write_frames(const char *corpus)
 {
     size_t count;
+    size_t of_kind[MSG_KIND_COUNT] = {0}; /* so that an example more renames no other's seed */
     int status = 0;
     const struct msg *examples = msg_examples(&count);
     for (size_t i = 0; i < count; i++) {
         struct strbuf frame = {0};
         struct err err;
         char name[64];
-        snprintf(name, sizeof name, "%s-%zu", msg_kind_name(examples[i].kind), i);
+        snprintf(name, sizeof name, "%s-%zu", msg_kind_name(examples[i].kind),
+                 of_kind[examples[i].kind]++);
         if (codec_encode(&examples[i], FRAME_DATA_BYTES_MAX, &frame, &err) != ERR_OK)
             status = 1;
         else

@@ -7,228 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent.h"
+#include "agent_world.h"
 #include "bounds.h"
 #include "codec.h"
-#include "str.h"
-
-struct world {
-    struct agent *agent;
-    struct agent_actions actions;
-    int64_t now_ms;
-    struct strbuf text; /* actions since the last expect() */
-    bool beats;         /* show heartbeats and HELLOs too */
-};
-
-static struct digest digest_of(uint8_t n)
-{
-    struct digest d = {{0}};
-    d.bytes[0] = n;
-    return d;
-}
-
-static struct lease_key lease_of(uint8_t job, uint32_t epoch)
-{
-    return (struct lease_key){.job = digest_of(job), .epoch = epoch};
-}
-
-static void show_lease(struct strbuf *out, const struct lease_key *lease)
-{
-    strbuf_printf(out, " %u.%u", lease->job.bytes[0], lease->epoch);
-}
-
-static void show_message(struct strbuf *out, const struct msg *m)
-{
-    if (m->kind == MSG_HELLO) {
-        strbuf_puts(out, "hello");
-        for (size_t i = 0; i < m->hello.held_count; i++) {
-            show_lease(out, &m->hello.held[i].lease);
-            strbuf_puts(out, m->hello.held[i].state == HELD_FINISHED ? "f" : "r");
-        }
-    } else if (m->kind == MSG_HEARTBEAT) {
-        strbuf_puts(out, m->heartbeat.draining ? "beat draining" : "beat");
-        for (size_t i = 0; i < m->heartbeat.held_count; i++)
-            show_lease(out, &m->heartbeat.held[i].lease);
-    } else if (m->kind == MSG_STARTED) {
-        strbuf_puts(out, "started");
-        show_lease(out, &m->started.lease);
-    } else if (m->kind == MSG_STREAM) {
-        strbuf_puts(out, "batch");
-        show_lease(out, &m->stream.lease);
-        strbuf_printf(out, " %d:%u", (int)m->stream.stream, m->stream.index);
-    } else if (m->kind == MSG_CHECKPOINT) {
-        strbuf_puts(out, "checkpoint");
-        show_lease(out, &m->checkpoint.lease);
-        strbuf_printf(out, " step %lu", (unsigned long)m->checkpoint.step);
-    } else if (m->kind == MSG_RESULT) {
-        strbuf_puts(out, "result");
-        show_lease(out, &m->result.lease);
-        strbuf_printf(out, " %d %s[%u %u %u]", (int)m->result.outcome, m->result.reason,
-                      m->result.batches[0], m->result.batches[1], m->result.batches[2]);
-    } else if (m->kind == MSG_BYE) {
-        strbuf_puts(out, "bye");
-    }
-}
-
-static void show_action(struct world *w, const struct agent_action *a)
-{
-    struct strbuf *out = &w->text;
-    enum msg_kind kind = a->message.kind;
-    if (!w->beats && a->kind == AGENT_DO_SEND && (kind == MSG_HELLO || kind == MSG_HEARTBEAT))
-        return;
-    static const char *const names[] = {
-        [AGENT_DO_SEND] = "send ",          [AGENT_DO_SEND_BATCH] = "send ",
-        [AGENT_DO_FETCH] = "fetch",         [AGENT_DO_RUN] = "run",
-        [AGENT_DO_STOP_CHILD] = "stop",     [AGENT_DO_UPLOAD] = "upload",
-        [AGENT_DO_SPOOL_RESULT] = "spool ", [AGENT_DO_SPOOL_DROP] = "drop",
-        [AGENT_DO_FORGET] = "forget",       [AGENT_DO_LEAVE] = "leave",
-    };
-    strbuf_puts(out, names[a->kind]);
-    if (kind)
-        show_message(out, &a->message);
-    else if (a->kind != AGENT_DO_STOP_CHILD && a->kind != AGENT_DO_LEAVE)
-        show_lease(out, &a->lease);
-    if (a->child)
-        strbuf_printf(out, " child %u%s%s", a->child, a->fresh ? " fresh" : "",
-                      a->hard ? " hard" : "");
-    if (a->kind == AGENT_DO_UPLOAD)
-        strbuf_printf(out, " tree %u", a->tree.bytes[0]);
-    if (a->kind == AGENT_DO_SPOOL_DROP)
-        strbuf_printf(out, " %d<%u", (int)a->stream, a->below);
-    if (a->kind == AGENT_DO_LEAVE)
-        strbuf_printf(out, "%s: %s", a->refused ? " refused" : "", a->reason);
-    strbuf_putc(out, '\n');
-}
-
-static void step(struct world *w, struct agent_event ev)
-{
-    ev.now_ms = w->now_ms;
-    agent_step(w->agent, &ev, &w->actions);
-    for (size_t i = 0; i < w->actions.count; i++)
-        show_action(w, &w->actions.items[i]);
-}
-
-/* Let time pass, ticking exactly when the agent asks for it. */
-static void pass(struct world *w, int64_t ms)
-{
-    int64_t end_ms = w->now_ms + ms;
-    for (int turns = 0; w->actions.wake_at_ms <= end_ms; turns++) {
-        assert_true(turns < 100000); /* a wake-up that does nothing would loop forever */
-        if (w->actions.wake_at_ms > w->now_ms)
-            w->now_ms = w->actions.wake_at_ms;
-        step(w, (struct agent_event){.kind = AGENT_EV_TICK});
-    }
-    w->now_ms = end_ms;
-}
-
-static void expect_at(struct world *w, const char *expected, int line)
-{
-    if (strcmp(strbuf_text(&w->text), expected) != 0)
-        fail_msg("line %d: expected\n%sgot\n%s", line, expected, strbuf_text(&w->text));
-    strbuf_clear(&w->text);
-}
-#define expect(w, text) expect_at(w, text, __LINE__)
-
-static void say(struct world *w, struct msg m)
-{
-    step(w, (struct agent_event){.kind = AGENT_EV_MESSAGE, .message = &m});
-}
-
-static void welcome(struct world *w, uint64_t session)
-{
-    say(w, (struct msg){.kind = MSG_WELCOME,
-                        .welcome = {.session = session, .heartbeat_ms = 2000, .lease_ms = 30000}});
-}
-
-static void pulse(struct world *w, uint64_t session)
-{
-    say(w, (struct msg){.kind = MSG_PULSE, .pulse = {.session = session}});
-}
-
-static void lease_job(struct world *w, uint8_t job, uint32_t epoch, enum job_kind kind,
-                      uint32_t threads)
-{
-    struct named_digest model = {.name = "model", .digest = digest_of(99)};
-    say(w, (struct msg){.kind = MSG_LEASE,
-                        .lease = {.session = 1,
-                                  .lease = lease_of(job, epoch),
-                                  .kind = kind,
-                                  .label = "x",
-                                  .spec = {(const uint8_t *)"{}", 2},
-                                  .parents = &model,
-                                  .parent_count = 1,
-                                  .threads = threads,
-                                  .memory_bytes = 1}});
-}
-
-static void acknowledge(struct world *w, uint8_t job, enum stream_kind stream, uint32_t next)
-{
-    say(w, (struct msg){
-               .kind = MSG_ACK,
-               .ack = {.session = 1, .lease = lease_of(job, 1), .stream = stream, .next = next}});
-}
-
-static void result_acknowledged(struct world *w, uint8_t job)
-{
-    say(w, (struct msg){.kind = MSG_RESULT_ACK,
-                        .result_ack = {.session = 1, .lease = lease_of(job, 1)}});
-}
-
-static void on(struct world *w, enum agent_event_kind kind, uint8_t job)
-{
-    step(w, (struct agent_event){.kind = kind, .lease = lease_of(job, 1)});
-}
-
-static void batch(struct world *w, uint8_t job, enum stream_kind stream)
-{
-    step(w,
-         (struct agent_event){.kind = AGENT_EV_BATCH, .lease = lease_of(job, 1), .stream = stream});
-}
-
-static void ended(struct world *w, uint8_t job, enum outcome outcome, const char *reason,
-                  uint8_t artifact)
-{
-    step(w,
-         (struct agent_event){
-             .kind = AGENT_EV_RESULT,
-             .lease = lease_of(job, 1),
-             .outcome = {.outcome = outcome, .reason = reason, .artifact = digest_of(artifact)}});
-}
-
-static void exited(struct world *w, uint32_t child, enum outcome outcome, const char *reason)
-{
-    step(w, (struct agent_event){.kind = AGENT_EV_CHILD_EXITED,
-                                 .child = child,
-                                 .outcome = {.outcome = outcome, .reason = reason}});
-}
-
-/* An agent of `threads` threads with session 1. */
-static void begin(struct world *w, uint32_t threads)
-{
-    memset(w, 0, sizeof *w);
-    struct agent_options options = {.worker = "w",
-                                    .host = "h",
-                                    .numeric_class = "blas/f32/any/1",
-                                    .version = "1",
-                                    .instance = digest_of(7),
-                                    .host_cores = 4,
-                                    .threads = threads,
-                                    .memory_bytes = 1000,
-                                    .seed = 3};
-    w->agent = agent_new(&options);
-    w->now_ms = 1000;
-    step(w, (struct agent_event){.kind = AGENT_EV_START});
-    step(w, (struct agent_event){.kind = AGENT_EV_CONNECTED});
-    welcome(w, 1);
-    strbuf_clear(&w->text);
-}
-
-static void end(struct world *w)
-{
-    agent_free(w->agent);
-    agent_actions_release(&w->actions);
-    strbuf_release(&w->text);
-}
 
 static void test_an_evaluation_from_lease_to_acknowledged_result(void **state)
 {
@@ -282,65 +63,6 @@ static void test_streams_go_back_n_with_a_window(void **state)
     pass(&w, AGENT_RESEND_MS); /* silence: from the first unacknowledged one again */
     expect(&w, "send batch 5.1 2:15\nsend batch 5.1 2:16\nsend batch 5.1 2:17\n"
                "send batch 5.1 2:18\n");
-    end(&w);
-}
-
-static void test_silence_ends_the_session_and_hello_backs_off(void **state)
-{
-    (void)state;
-    struct world w;
-    begin(&w, 1);
-    lease_job(&w, 5, 1, JOB_PRETRAIN, 1);
-    on(&w, AGENT_EV_FETCHED, 5);
-    strbuf_clear(&w.text);
-    w.beats = true;
-    pass(&w, HEARTBEAT_LIVENESS * HEARTBEAT_MS - 500);
-    assert_int_equal(agent_session(w.agent), 1);
-    assert_non_null(strstr(strbuf_text(&w.text), "send beat 5.1\n"));
-    strbuf_clear(&w.text);
-    pass(&w, 700);
-    assert_int_equal(agent_session(w.agent), 0);
-    assert_non_null(strstr(strbuf_text(&w.text), "send hello 5.1r\n"));
-    strbuf_clear(&w.text);
-    pass(&w, 300000); /* the child goes on; HELLOs at most every 36 s, at least every 24 */
-    size_t hellos = 0;
-    for (const char *at = strbuf_text(&w.text); (at = strstr(at, "hello")) != NULL; at++)
-        hellos++;
-    assert_in_range(hellos, 10, 25);
-    assert_null(strstr(strbuf_text(&w.text), "stop"));
-    end(&w);
-}
-
-static void test_a_restarted_coordinator_gets_everything_again(void **state)
-{
-    (void)state;
-    struct world w;
-    begin(&w, 2);
-    lease_job(&w, 5, 1, JOB_EVALUATE, 1);
-    on(&w, AGENT_EV_FETCHED, 5);
-    on(&w, AGENT_EV_RUNNING, 5);
-    batch(&w, 5, STREAM_RECORDS);
-    batch(&w, 5, STREAM_RECORDS);
-    lease_job(&w, 6, 1, JOB_INSTRUCT, 1);
-    on(&w, AGENT_EV_FETCHED, 6);
-    strbuf_clear(&w.text);
-    say(&w, (struct msg){.kind = MSG_NO_SESSION, .no_session = {.session = 1, .reason = ""}});
-    w.beats = true;
-    pass(&w, 150);
-    expect(&w, "send hello 5.1r 6.1r\n");
-    struct held_verdict verdicts[] = {
-        {.lease = lease_of(5, 1), .keep = true, .next = {0, 1, 0}},
-        {.lease = lease_of(6, 1), .keep = false},
-    };
-    say(&w, (struct msg){
-                .kind = MSG_WELCOME,
-                .welcome = {
-                    .session = 2, .heartbeat_ms = 2000, .verdicts = verdicts, .verdict_count = 2}});
-    expect(&w, "drop 5.1 1<1\nstop child 2\nforget 6.1\nsend started 5.1\nsend batch 5.1 1:1\n");
-    /* Orders of the former session mean nothing now. */
-    say(&w, (struct msg){.kind = MSG_REVOKE,
-                         .revoke = {.session = 1, .lease = lease_of(5, 1), .reason = ""}});
-    expect(&w, "");
     end(&w);
 }
 
@@ -613,21 +335,6 @@ static void test_a_full_disk_gives_the_attempt_back(void **state)
     end(&w);
 }
 
-static void test_a_refused_hello_ends_the_worker(void **state)
-{
-    (void)state;
-    struct world w;
-    begin(&w, 1);
-    struct msg refused = {.kind = MSG_NO_SESSION,
-                          .no_session = {.refused = true, .reason = "version 2 wanted"}};
-    say(&w, refused); /* late, about another HELLO: the session stands */
-    expect(&w, "");
-    step(&w, (struct agent_event){.kind = AGENT_EV_CONNECTED});
-    say(&w, refused);
-    expect(&w, "leave refused: version 2 wanted\n");
-    end(&w);
-}
-
 static void test_equal_events_give_equal_actions(void **state)
 {
     (void)state;
@@ -781,8 +488,6 @@ int main(void)
         cmocka_unit_test(test_a_drain_with_a_deadline_stops_then),
         cmocka_unit_test(test_an_evaluation_from_lease_to_acknowledged_result),
         cmocka_unit_test(test_streams_go_back_n_with_a_window),
-        cmocka_unit_test(test_silence_ends_the_session_and_hello_backs_off),
-        cmocka_unit_test(test_a_restarted_coordinator_gets_everything_again),
         cmocka_unit_test(test_revoke_kills_and_late_duplicates_stay_dead),
         cmocka_unit_test(test_a_crash_is_a_result_with_its_sentence),
         cmocka_unit_test(test_artifact_before_result_and_uploads_retry),
@@ -794,7 +499,6 @@ int main(void)
         cmocka_unit_test(test_jobs_share_the_threads_and_wait_for_them),
         cmocka_unit_test(test_a_full_disk_gives_the_attempt_back),
         cmocka_unit_test(test_any_reason_fits_a_message),
-        cmocka_unit_test(test_a_refused_hello_ends_the_worker),
         cmocka_unit_test(test_equal_events_give_equal_actions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -149,6 +149,21 @@ uint64_t core_world_hello(struct core_world *w, const char *name, uint64_t peer,
     return welcome == NULL ? 0 : welcome->welcome.session;
 }
 
+struct msg core_world_hello_again(const char *instance, struct held_lease *held, size_t count)
+{
+    return (struct msg){.kind = MSG_HELLO,
+                        .hello = {.protocol_version = PROTOCOL_VERSION,
+                                  .worker = "a",
+                                  .instance = hash_bytes(instance, strlen(instance)),
+                                  .host = "a",
+                                  .host_cores = 2,
+                                  .threads = 2,
+                                  .numeric_class = WORLD_CLASS,
+                                  .version = "",
+                                  .held = held,
+                                  .held_count = count}};
+}
+
 struct msg core_world_bad(uint64_t session, uint64_t job, uint32_t epoch, enum outcome outcome,
                           const char *reason)
 {
@@ -167,8 +182,10 @@ struct msg core_world_ok(uint64_t session, uint64_t job, uint32_t epoch)
 
 struct msg core_world_beat(uint64_t session, struct held_lease *held, size_t count)
 {
-    return (struct msg){.kind = MSG_HEARTBEAT,
-                        .heartbeat = {.session = session, .held = held, .held_count = count}};
+    return (struct msg){
+        .kind = MSG_HEARTBEAT,
+        .heartbeat = {
+            .session = session, .held = held, .held_count = count, .all.count = (uint32_t)count}};
 }
 
 const struct msg *core_world_sent(const struct core_world *w, enum msg_kind kind, size_t nth)

@@ -6,12 +6,14 @@
 #include "core.h"
 
 #define WORLD_JOBS_MAX 32
+#define WORLD_CLASS    "blas/f32/Haswell/1"
 
 struct core_world {
     struct core *core;
     struct arena arena; /* of the latest step */
     struct core_output out;
     int64_t now_ms;
+    uint64_t beat; /* number of the latest heartbeat, for tests that count */
     struct core_job_row rows[WORLD_JOBS_MAX]; /* by order - 1, as the ops left them */
     size_t row_count;
 };
@@ -36,10 +38,14 @@ void core_world_submit(struct core_world *w, const char *experiment, const struc
 /* HELLO with nothing held; the session. */
 uint64_t core_world_hello(struct core_world *w, const char *name, uint64_t peer, uint32_t threads,
                           const char *numeric_class);
+/* HELLO of worker "a" (two threads, WORLD_CLASS) as a process that this names, with what it holds.
+ */
+struct msg core_world_hello_again(const char *instance, struct held_lease *held, size_t count);
 /* RESULT ok of an evaluation without records. */
 struct msg core_world_ok(uint64_t session, uint64_t job, uint32_t epoch);
 struct msg core_world_bad(uint64_t session, uint64_t job, uint32_t epoch, enum outcome outcome,
                           const char *reason);
+/* A beat that lists all that is held. */
 struct msg core_world_beat(uint64_t session, struct held_lease *held, size_t count);
 
 /* The nth message of a kind that the latest step sent, or NULL. */

@@ -9,7 +9,7 @@
 #include "core_world.h"
 #include "job.h"
 
-#define CLASS "blas/f32/Haswell/1"
+#define CLASS WORLD_CLASS
 
 static int set_up(void **state)
 {
@@ -361,97 +361,6 @@ static void test_lost_attempts_cost_nothing_but_end(void **state)
     }
 }
 
-static void test_beats_keep_leases_and_unlisted_ones_are_sent_again(void **state)
-{
-    struct core_world *w = *state;
-    submit_one(w, 1);
-    uint64_t a = core_world_hello(w, "a", 1, 1, CLASS);
-    struct held_lease held = {.lease = key(1, 1), .loss_nats = NAN};
-    for (int i = 0; i < 400; i++) { /* 800 s: far past lease_ms */
-        w->now_ms += HEARTBEAT_MS;
-        held.progress++;
-        struct msg beat = core_world_beat(a, &held, 1);
-        core_world_say(w, 1, &beat);
-        assert_null(core_world_sent(w, MSG_LEASE, 0));
-        assert_null(core_world_sent(w, MSG_REVOKE, 0));
-    }
-    assert_int_equal(core_world_state(w, 1), JOB_RUNNING);
-    struct msg empty = core_world_beat(a, NULL, 0);
-    core_world_say(w, 1, &empty);
-    assert_int_equal(core_world_sent(w, MSG_LEASE, 0)->lease.lease.epoch, 1); /* the same */
-    struct held_lease foreign = {.lease = key(8, 1), .loss_nats = NAN};
-    struct msg beat = core_world_beat(a, &foreign, 1);
-    core_world_say(w, 1, &beat);
-    assert_non_null(core_world_sent(w, MSG_REVOKE, 0));
-}
-
-static void test_attempts_without_progress_are_lost(void **state)
-{
-    struct core_world *w = *state;
-    submit_one(w, 1);
-    uint64_t a = core_world_hello(w, "a", 1, 1, CLASS);
-    struct held_lease held = {.lease = key(1, 1), .progress = 5, .loss_nats = NAN};
-    int beats = 0;
-    for (; core_world_row(w, 1)->epoch == 1 && beats < 1000; beats++) {
-        w->now_ms += HEARTBEAT_MS;
-        struct msg beat = core_world_beat(a, &held, 1);
-        core_world_say(w, 1, &beat);
-    }
-    assert_in_range(beats * HEARTBEAT_MS, 600000, 610000);
-    assert_string_equal(core_world_sent(w, MSG_REVOKE, 0)->revoke.reason, "no progress for 600 s");
-    assert_int_equal(core_world_sent(w, MSG_LEASE, 0)->lease.lease.epoch, 2);
-    /* A finished attempt that waits for its delivery makes no progress, rightly. */
-    held = (struct held_lease){.lease = key(1, 2), .state = HELD_FINISHED, .loss_nats = NAN};
-    for (int i = 0; i < 1000; i++) {
-        w->now_ms += HEARTBEAT_MS;
-        struct msg beat = core_world_beat(a, &held, 1);
-        core_world_say(w, 1, &beat);
-    }
-    assert_int_equal(core_world_row(w, 1)->epoch, 2);
-}
-
-static struct msg hello_again(const char *instance, struct held_lease *held, size_t count)
-{
-    return (struct msg){.kind = MSG_HELLO,
-                        .hello = {.protocol_version = PROTOCOL_VERSION,
-                                  .worker = "a",
-                                  .instance = hash_bytes(instance, strlen(instance)),
-                                  .host = "a",
-                                  .host_cores = 2,
-                                  .threads = 2,
-                                  .numeric_class = CLASS,
-                                  .version = "",
-                                  .held = held,
-                                  .held_count = count}};
-}
-
-static void test_reconciliation_at_hello(void **state)
-{
-    struct core_world *w = *state;
-    struct submit_job jobs[] = {core_world_plan(1), core_world_plan(2)};
-    core_world_submit(w, "e", jobs, 2);
-    core_world_hello(w, "a", 1, 2, CLASS);
-    /* The same process, reconnected: what it lists is kept, what it does not know is said again. */
-    struct held_lease held = {.lease = key(1, 1), .loss_nats = NAN};
-    struct msg hello = hello_again("a", &held, 1);
-    core_world_say(w, 5, &hello);
-    const struct msg *welcome = core_world_sent(w, MSG_WELCOME, 0);
-    assert_true(welcome->welcome.verdicts[0].keep);
-    assert_int_equal(core_world_sent_count(w, MSG_LEASE), 1);
-    assert_int_equal(core_world_row(w, 2)->epoch, 1);
-    /* Another process of that name: what it does not list died with the former one. */
-    hello = hello_again("b", &held, 1);
-    core_world_say(w, 6, &hello);
-    assert_true(core_world_sent(w, MSG_WELCOME, 0)->welcome.verdicts[0].keep);
-    assert_int_equal(core_world_row(w, 1)->epoch, 1);
-    assert_int_equal(core_world_row(w, 2)->epoch, 2);
-    /* And what is not current is stale. */
-    held.lease.epoch = 9;
-    hello = hello_again("b", &held, 1);
-    core_world_say(w, 7, &hello);
-    assert_false(core_world_sent(w, MSG_WELCOME, 0)->welcome.verdicts[0].keep);
-}
-
 static void test_children_wait_for_parents_and_fall_with_them(void **state)
 {
     struct core_world *w = *state;
@@ -548,7 +457,7 @@ static void test_threads_of_a_host_are_shared(void **state)
     core_world_submit(w, "e", jobs, 6);
     size_t leases = 0;
     for (uint64_t peer = 1; peer <= 2; peer++) { /* two workers of three threads on four cores */
-        struct msg m = hello_again(peer == 1 ? "x" : "y", NULL, 0);
+        struct msg m = core_world_hello_again(peer == 1 ? "x" : "y", NULL, 0);
         m.hello.worker = peer == 1 ? "x" : "y";
         m.hello.host = "shared";
         m.hello.host_cores = 4;
@@ -712,27 +621,6 @@ static void test_draining_workers_get_nothing_new(void **state)
     assert_int_equal(core_world_sent(w, MSG_ERROR, 0)->error.code, ERR_NOT_FOUND);
 }
 
-/* Another key does not get the leases of a live worker by its name; of a silent one it does. */
-static void test_a_name_belongs_to_the_key_that_speaks_for_it(void **state)
-{
-    struct core_world *w = *state;
-    submit_one(w, 1);
-    core_world_hello(w, "a", 1, 1, CLASS); /* key 0 */
-    struct held_lease held = {.lease = key(1, 1), .loss_nats = NAN};
-    struct msg hello = hello_again("b", &held, 1);
-    const struct core_message thief = {.msg = &hello, .key = 7};
-    core_world_say_with(w, 5, thief);
-    assert_int_equal(core_world_sent_count(w, MSG_WELCOME), 0);
-    const struct msg *no = core_world_sent(w, MSG_NO_SESSION, 0);
-    assert_non_null(no);
-    assert_non_null(strstr(no->no_session.reason, "another key"));
-    assert_false(no->no_session.refused); /* it may ask again */
-    assert_int_equal(core_world_row(w, 1)->epoch, 1);
-    core_world_pass(w, HEARTBEAT_MS * (HEARTBEAT_LIVENESS + 1));
-    core_world_say_with(w, 5, thief);
-    assert_int_equal(core_world_sent_count(w, MSG_WELCOME), 1);
-}
-
 static void test_planted_faults_do_what_they_say(void **state)
 {
     (void)state;
@@ -775,10 +663,6 @@ int main(void)
         TEST(test_a_long_reason_is_cut_between_characters),
         TEST(test_divergence_is_final),
         TEST(test_lost_attempts_cost_nothing_but_end),
-        TEST(test_beats_keep_leases_and_unlisted_ones_are_sent_again),
-        TEST(test_attempts_without_progress_are_lost),
-        TEST(test_reconciliation_at_hello),
-        TEST(test_a_name_belongs_to_the_key_that_speaks_for_it),
         TEST(test_children_wait_for_parents_and_fall_with_them),
         TEST(test_impossible_plans_change_nothing),
         TEST(test_a_plan_in_parts_is_the_plan),

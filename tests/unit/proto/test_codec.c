@@ -289,6 +289,10 @@ static void test_mutated_frames(void **state)
     strbuf_release(&frame);
 }
 
+/* The version in front of the bytes that are written out below. */
+#define V "\x04"
+_Static_assert(PROTOCOL_VERSION == 4, "V is the version");
+
 static void expect_refused(const void *bytes, size_t len, enum err_code code, const char *text)
 {
     struct arena arena;
@@ -307,22 +311,22 @@ static void test_errors_name_kind_and_field(void **state)
     _Static_assert(MSG_GET_STATUS == 18 && MSG_OK == 36 && MSG_ACK == 10 && MSG_ERROR == 37,
                    "the bytes below");
     EXPECT_REFUSED("", ERR_INVALID, "too short");
-    EXPECT_REFUSED("\x03", ERR_INVALID, "too short");
-    EXPECT_REFUSED("\x02\x12", ERR_VERSION, "version 2");
-    EXPECT_REFUSED("\x03\xff", ERR_INVALID, "kind 255");
-    EXPECT_REFUSED("\x03\x00", ERR_INVALID, "kind 0");
-    EXPECT_REFUSED("\x03\x12\x08", ERR_INVALID, "'get_status' is malformed");
-    EXPECT_REFUSED("\x03\x12\x08\x01", ERR_INVALID, "'get_status.experiment' is missing");
-    EXPECT_REFUSED("\x03\x12\x12\x01q", ERR_INVALID, "'get_status.request' is missing");
-    EXPECT_REFUSED("\x03\x12\x08\x01\x12\x02\xc3(", ERR_INVALID,
+    EXPECT_REFUSED(V, ERR_INVALID, "too short");
+    EXPECT_REFUSED("\x03\x12", ERR_VERSION, "version 3");
+    EXPECT_REFUSED(V "\xff", ERR_INVALID, "kind 255");
+    EXPECT_REFUSED(V "\x00", ERR_INVALID, "kind 0");
+    EXPECT_REFUSED(V "\x12\x08", ERR_INVALID, "'get_status' is malformed");
+    EXPECT_REFUSED(V "\x12\x08\x01", ERR_INVALID, "'get_status.experiment' is missing");
+    EXPECT_REFUSED(V "\x12\x12\x01q", ERR_INVALID, "'get_status.request' is missing");
+    EXPECT_REFUSED(V "\x12\x08\x01\x12\x02\xc3(", ERR_INVALID,
                    "'get_status.experiment' is not UTF-8");
-    EXPECT_REFUSED("\x03\x12\x08\x01\x12\x03q\0r", ERR_INVALID, "one form");
-    EXPECT_REFUSED("\x03\x24\x08\x01\x08\x02\x10\x03", ERR_INVALID, "one form"); /* doubled */
-    EXPECT_REFUSED("\x03\x24\x10\x03\x08\x01", ERR_INVALID, "one form");         /* out of order */
-    EXPECT_REFUSED("\x03\x24\x08\x81\x00\x10\x03", ERR_INVALID, "one form");     /* long varint */
-    EXPECT_REFUSED("\x03\x24\x08\x01\x10\x03\x18\x01", ERR_INVALID, "unknown field 3");
-    EXPECT_REFUSED("\x03\x25\x08\x01\x10\x63\x1a\x00", ERR_INVALID, "'error.code' has no value 99");
-    EXPECT_REFUSED("\x03\x0a\x08\x01\x12\x05\x0a\x01x\x10\x01\x18\x00\x20\x00", ERR_INVALID,
+    EXPECT_REFUSED(V "\x12\x08\x01\x12\x03q\0r", ERR_INVALID, "one form");
+    EXPECT_REFUSED(V "\x24\x08\x01\x08\x02\x10\x03", ERR_INVALID, "one form"); /* doubled */
+    EXPECT_REFUSED(V "\x24\x10\x03\x08\x01", ERR_INVALID, "one form");         /* out of order */
+    EXPECT_REFUSED(V "\x24\x08\x81\x00\x10\x03", ERR_INVALID, "one form");     /* long varint */
+    EXPECT_REFUSED(V "\x24\x08\x01\x10\x03\x18\x01", ERR_INVALID, "unknown field 3");
+    EXPECT_REFUSED(V "\x25\x08\x01\x10\x63\x1a\x00", ERR_INVALID, "'error.code' has no value 99");
+    EXPECT_REFUSED(V "\x0a\x08\x01\x12\x05\x0a\x01x\x10\x01\x18\x00\x20\x00", ERR_INVALID,
                    "'lease_key.job' is a digest of 1 bytes");
 }
 
@@ -394,7 +398,7 @@ static void test_limits_hold_when_receiving(void **state)
     (void)state;
     struct strbuf frame = {0};
     /* get_status with an experiment of 300 bytes */
-    strbuf_append(&frame, "\x03\x12\x08\x01\x12\xac\x02", 7);
+    strbuf_append(&frame, V "\x12\x08\x01\x12\xac\x02", 7);
     for (int i = 0; i < 300; i++)
         strbuf_putc(&frame, 'n');
     expect_refused(frame.data, frame.len, ERR_LIMIT, "'get_status.experiment' has 300 bytes");
@@ -475,7 +479,7 @@ static void test_full_frames_fit_the_budget(void **state)
                                    .worker = "worker-1",
                                    .numeric_class = "blas/f32/SkylakeX/1"};
     const struct msg messages[] = {
-        {.kind = MSG_HEARTBEAT, .heartbeat = {1, held, LEASES_PER_WORKER_MAX, false}},
+        {.kind = MSG_HEARTBEAT, .heartbeat = {1, held, LEASES_PER_WORKER_MAX, false, 1, {0}}},
         {.kind = MSG_BLOB_CHUNK, .blob_chunk = {.data = {chunk, sizeof chunk}}},
         {.kind = MSG_JOBS, .jobs = {1, rows, LIST_ROWS_PER_FRAME, 0}},
     };
