@@ -481,7 +481,7 @@ static void test_no_sum_of_threads_wraps(void **state)
     struct held_lease held = {.loss_nats = NAN};
     struct msg m;
     for (uint64_t peer = 1; peer <= 2; peer++) {
-        m = hello_again(peer == 1 ? "x" : "y", NULL, 0);
+        m = core_world_hello_again(peer == 1 ? "x" : "y", NULL, 0);
         m.hello.worker = m.hello.host = peer == 1 ? "x" : "y";
         m.hello.host_cores = m.hello.threads = UINT32_MAX;
         core_world_say(w, peer, &m);
