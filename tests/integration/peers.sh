@@ -1,40 +1,11 @@
 #!/usr/bin/env bash
 # One checkpoint and many who evaluate it: workers fetch it from each other, and the coordinator sends next to
 # nothing; a worker killed while it fetches a blob goes on where it was when it comes again; a serving worker killed in
-# the middle of a blob is left at the same byte; a revoked key is named to
-# nobody any more; with --shared-store nothing at all goes over the sockets. Every table is that of the calm run.
+# the middle of a blob is left at the same byte; a revoked key is named to nobody any more; with --shared-store nothing at
+# all goes over the sockets. Every table is that of the calm run.
 . "$(dirname "$0")/lib.sh"
-
-# 70 MB of weights that nobody trained for long: it is about moving them. Only workers with the label evaluate.
-cat >"$work/peers.yaml" <<'END'
-experiment: peers
-seeds: [42]
-notes: a test of the machinery, not of the models
-families:
-  toy:
-    architecture: {kind: llama, layers: 2, width: 768, heads: 6, kv_heads: 2, mlp: 3072, context: 512}
-    tokenizer: {train: bpe, vocabulary: 1024}
-    train: {batch_tokens: 1024, sequence_tokens: 256, checkpoint_steps: 1000, learning_rate: 1e-3}
-    variants:
-      PT: {pretrain: {mix: pretrain-small, tokens: 1k}}
-evaluate:
-  - {suite: steerability, tasks: [urn_icl, housevotes, bigfive, flight_small], max_sequences: 3}
-resources: {train: {threads: 1}, evaluate: {threads: 1, labels: fetch}}
-END
-sed 's/, labels: fetch//' "$work/peers.yaml" >"$work/calm.yaml"
+. "$(dirname "$0")/peers_lib.sh"
 calm "$work/calm.yaml"
-# The tasks but one first, so that there is something left to evaluate for a worker that comes later.
-sed 's/, flight_small//' "$work/peers.yaml" >"$work/first.yaml"
-
-traffic() { # WORKER COLUMN
-    triad worker show --output csv >"$work/traffic" 2>/dev/null
-    awk -F, -v worker="$1" -v column="$2" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == column) at = i }
-        $1 == worker { print $at }' "$work/traffic"
-}
-# Reports come every 5 s: until the numbers of a worker reach LEAST.
-reaches() { local is; is=$(traffic "$1" "$2"); [ "${is:-0}" -ge "$3" ]; }
-is() { [ "$(traffic "$1" "$2")" = "$3" ]; }
-trained() { show toy/PT && [ "$(field "$work/show" state)" = done ]; }
 
 note "two workers fetch from the one that trained"
 state=$work/state
@@ -63,27 +34,17 @@ for pid in "$one" "$two"; do wait_for 30 has_ended "$pid"; done
 
 note "a worker killed while it fetches goes on where it was"
 triad submit "$work/peers.yaml" 2>/dev/null
-part_bytes() { # of the blob that is on its way
-    local part
-    part=$(find "$state/workers/late/cache" -name '*.part' 2>/dev/null | head -n 1)
-    [ -z "$part" ] && echo 0 || stat -c %s "$part" 2>/dev/null || echo 0
-}
-# until BYTES of it are here; then who sends it is stopped before the rest comes.
-stop_origin_at() {
-    local deadline=$((SECONDS + 60))
-    until [ "$(part_bytes)" -ge "$1" ]; do [ "$SECONDS" -lt "$deadline" ] || fail "nothing arrives"; done
-    kill -STOP "$origin"
-}
+folder=$state/workers/late
 start_worker "$state" late --label fetch "${far[@]}"
-stop_origin_at 4000000
+stop_at 4000000 "$folder" "$origin"
 kill_hard "$worker"
-kept=$(($(part_bytes) / 262144 * 262144)) # whole chunks
+kept=$(($(part_bytes "$folder") / 262144 * 262144)) # whole chunks
 kill -CONT "$origin"
 start_worker "$state" late --label fetch "${far[@]}"
 late=$worker
 
 note "the one that serves is killed in the middle of the blob"
-stop_origin_at $((kept + 4000000))
+stop_at $((kept + 4000000)) "$folder" "$origin"
 kill_hard "$origin"
 expect_status 0 triad watch peers --timeout 200s
 grep -q 'peer_left worker=origin' "$work/late.log" || fail "the transfer was over before it could be disturbed"
