@@ -127,8 +127,9 @@ static void on_slice(uv_timer_t *timer)
 {
     struct server *server = timer->data;
     turn_finish(server); /* a copy cannot go on within a transaction */
-    if (server->in_trouble) {
-        return; /* the state is loaded again first */
+    if (server->in_trouble || store_is_writing(server->store)) {
+        return; /* the state is loaded again first; what a worker that is gone led to is committed
+                 */
     }
     gc_slice(server);
     backup_slice(server);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "file.h"
+#include "janitor.h"
 #include "net_keys.h"
 #include "server_state.h"
 
@@ -31,8 +32,11 @@ static int set_up(void **state)
     assert_int_equal(file_mkdirs(w->keys, 0700, &err), ERR_OK);
     assert_int_equal(net_server_keys_init(w->keys, &err), ERR_OK);
     uv_loop_init(&w->loop);
-    const struct server_options options = {
-        .state_dir = w->dir, .listen = "127.0.0.1", .keys_dir = w->keys, .version = "test"};
+    const struct server_options options = {.state_dir = w->dir,
+                                           .listen = "127.0.0.1",
+                                           .keys_dir = w->keys,
+                                           .version = "test",
+                                           .core.lease_ms = 1};
     assert_int_equal(server_new(&w->loop, &options, &w->server, &err), ERR_OK);
     *state = w;
     return 0;
@@ -89,11 +93,73 @@ static void test_damage_at_the_end_of_a_turn_ends_the_server(void **state)
     assert_int_equal(run_to_the_end(w, &err), ERR_CORRUPT);
 }
 
+static void submit_one(struct server *server)
+{
+    struct submit_job job = {.identity = hash_bytes("job", 3),
+                             .kind = JOB_EVALUATE,
+                             .label = "job",
+                             .family = "",
+                             .variant = "",
+                             .task = "",
+                             .threads = 1,
+                             .labels = ""};
+    struct core_event event = {.kind = CORE_SUBMIT,
+                               .peer = (uint64_t)SOCKET_CLIENT << 56 | 1,
+                               .submit = {.experiment = "e", .jobs = &job, .job_count = 1}};
+    turn_step(server, &event);
+}
+
+static void say_hello(struct server *server)
+{
+    struct msg hello = {.kind = MSG_HELLO,
+                        .hello = {.protocol_version = PROTOCOL_VERSION,
+                                  .worker = "w",
+                                  .host = "h",
+                                  .host_cores = 1,
+                                  .threads = 1,
+                                  .numeric_class = "c",
+                                  .version = "",
+                                  .node = "",
+                                  .labels = ""}};
+    struct core_event event = {.kind = CORE_MESSAGE,
+                               .peer = (uint64_t)SOCKET_WORKER << 56 | 1,
+                               .message = {.msg = &hello}};
+    turn_step(server, &event);
+}
+
+/* What a slice of a copy ends may begin another turn: its worker is gone, a lease runs out. */
+static void test_a_copy_waits_for_the_turn_after_a_turn(void **state)
+{
+    struct world *w = *state;
+    struct err err;
+    struct msg_backup_state copy;
+    char folder[96];
+    snprintf(folder, sizeof folder, "%s/copy", w->dir);
+    uv_timer_stop(&w->server->tick);
+    turn_begin(w->server);
+    assert_int_equal(janitor_backup(w->server, &(struct msg_backup){.folder = folder}, &copy, &err),
+                     ERR_OK);
+    submit_one(w->server);
+    say_hello(w->server);
+    assert_int_equal(core_counts(w->server->core).leases, 1);
+    usleep(20000); /* the lease is over, a slice due */
+    while (!copy.complete) {
+        uv_run(&w->loop, UV_RUN_ONCE);
+        assert_int_equal(
+            janitor_backup(w->server, &(struct msg_backup){.folder = folder}, &copy, &err), ERR_OK);
+    }
+    assert_int_equal(core_counts(w->server->core).leases, 0);
+    server_stop(w->server);
+    assert_int_equal(run_to_the_end(w, &err), ERR_OK);
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_turn_that_ends_early_does_not_undo_a_stop, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_a_copy_waits_for_the_turn_after_a_turn, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_damage_at_the_end_of_a_turn_ends_the_server, set_up,
                                         tear_down),
