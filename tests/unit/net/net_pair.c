@@ -137,3 +137,10 @@ struct net_socket *net_pair_dealer(struct net_pair *pair, const struct net_socke
         fail_msg("%s", err.text);
     return socket;
 }
+
+void net_pair_send(struct net_socket *dealer, const void *bytes, size_t len)
+{
+    struct err err = {0};
+    if (net_dealer_send(dealer, bytes, len, &err) != ERR_OK)
+        fail_msg("%s", err.text);
+}

@@ -48,5 +48,7 @@ struct net_socket *net_pair_router(struct net_pair *pair, unsigned roles, size_t
 struct net_socket *net_pair_dealer(struct net_pair *pair, const struct net_socket *router,
                                    const struct net_key_pair *own, size_t frame_bytes_max,
                                    struct net_seen *seen);
+/* Send a frame; a failure ends the test. */
+void net_pair_send(struct net_socket *dealer, const void *bytes, size_t len);
 
 #endif
