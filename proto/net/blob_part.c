@@ -1,5 +1,6 @@
 #include "blob_part.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -89,6 +90,22 @@ void blob_part_leave(const char *path, bool is_wanted)
                            status.st_size >= BLOB_CHUNK_BYTES;
     if (!is_of_use)
         unlink(path);
+}
+
+void blob_part_drop_idle(const char *cache)
+{
+    DIR *dir = opendir(cache);
+    for (struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir)) {
+        if (!can_be_found(e->d_name))
+            continue;
+        const int fd = openat(dirfd(dir), e->d_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+            unlinkat(dirfd(dir), e->d_name, 0);
+        if (fd >= 0)
+            close(fd);
+    }
+    if (dir)
+        closedir(dir);
 }
 
 bool blob_part_is_name(const char *name)

@@ -34,6 +34,9 @@ uint64_t blob_part_read(int fd, uint64_t len, struct hash_state *hash, uint64_t 
 /* Its writer stops: what the next one can use stays if it is wanted. */
 void blob_part_leave(const char *path, bool is_wanted);
 
+/* Remove those that nobody writes at the moment: room is worth more. */
+void blob_part_drop_idle(const char *cache);
+
 /* Is this the name of a part, and does nobody need it any more? */
 bool blob_part_is_name(const char *name);
 bool blob_part_is_old(const char *name, int64_t age_s);

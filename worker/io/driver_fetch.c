@@ -5,6 +5,7 @@
 #include <sys/statvfs.h>
 
 #include "blob_cache.h"
+#include "blob_part.h"
 #include "cache_trim.h"
 #include "check.h"
 #include "clock.h"
@@ -73,15 +74,27 @@ static bool failure_is_final(enum err_code code, const struct err *err)
            !err_is_disk_full(err);
 }
 
-/* An attempt that begins without room to work in would only fail: it waits, and is tried again. */
-static enum err_code check_room(const struct driver *d, struct err *err)
+static enum err_code free_bytes_of(const char *folder, uint64_t *out, struct err *err)
 {
     struct statvfs room;
-    if (statvfs(d->folder.path, &room) != 0)
-        return err_os(err, errno, "look at the disk of '%s'", d->folder.path);
-    const uint64_t free_bytes = (uint64_t)room.f_bavail * room.f_frsize;
-    if (free_bytes >= DISK_RESERVE_BYTES)
-        return ERR_OK;
+    if (statvfs(folder, &room) != 0)
+        return err_os(err, errno, "look at the disk of '%s'", folder);
+    *out = (uint64_t)room.f_bavail * room.f_frsize;
+    return ERR_OK;
+}
+
+/* An attempt that begins without room to work in would only fail: it waits, and is tried again.
+ * What was kept of broken-off transfers gives way first. */
+static enum err_code check_room(const struct driver *d, struct err *err)
+{
+    uint64_t free_bytes = 0;
+    enum err_code code = free_bytes_of(d->folder.path, &free_bytes, err);
+    if (!code && free_bytes < DISK_RESERVE_BYTES) {
+        blob_part_drop_idle(d->cache);
+        code = free_bytes_of(d->folder.path, &free_bytes, err);
+    }
+    if (code || free_bytes >= DISK_RESERVE_BYTES)
+        return code;
     return err_os(err, ENOSPC, "begin an attempt in '%s' with %llu MiB left", d->folder.path,
                   (unsigned long long)(free_bytes >> 20));
 }

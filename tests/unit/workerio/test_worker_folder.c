@@ -6,12 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "attempt_log.h"
+#include "blob_part.h"
 #include "cache_trim.h"
 #include "file.h"
 #include "hash.h"
@@ -101,6 +103,31 @@ static void test_the_cache_forgets_parts(void **state)
     assert_int_equal(file_remove_tree(folder, NULL), ERR_OK);
 }
 
+/* What gives way when the disk is full: not what somebody writes, and no blob. */
+static void test_idle_parts_give_way(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/triad-cache-XXXXXX", blob[256], path[256], idle[300], written[300];
+    assert_non_null(mkdtemp(folder));
+    put_blob(folder, "whole", time(NULL), blob);
+    put_blob(folder, "idle", time(NULL), path);
+    snprintf(idle, sizeof idle, "%s.part", path);
+    assert_int_equal(rename(path, idle), 0);
+    put_blob(folder, "written", time(NULL), path);
+    snprintf(written, sizeof written, "%s.part", path);
+    assert_int_equal(rename(path, written), 0);
+    const int fd = open(written, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    blob_part_drop_idle(folder);
+    assert_true(file_exists(blob));
+    assert_true(file_exists(written));
+    assert_false(file_exists(idle));
+    assert_int_equal(close(fd), 0);
+    blob_part_drop_idle("/nowhere");
+    assert_int_equal(file_remove_tree(folder, NULL), ERR_OK);
+}
+
 static void test_a_flood_of_lines_is_bounded_and_its_end_kept(void **state)
 {
     (void)state;
@@ -129,6 +156,7 @@ int main(void)
         cmocka_unit_test(test_a_folder_has_one_process_and_one_name),
         cmocka_unit_test(test_the_cache_forgets_what_was_used_longest_ago),
         cmocka_unit_test(test_the_cache_forgets_parts),
+        cmocka_unit_test(test_idle_parts_give_way),
         cmocka_unit_test(test_a_flood_of_lines_is_bounded_and_its_end_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
