@@ -2,6 +2,7 @@
  * and answered when that is committed. */
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "alloc_drive.h"
@@ -126,26 +127,51 @@ static void act_frame(struct server *server, uint64_t from, enum net_role role, 
 static void hold(struct server *server, const struct net_peer *peer, enum net_role role,
                  const char *user, const uint8_t *bytes, size_t len)
 {
-    struct held_request *held = &server->held;
-    ASSERT(!held->is_there);
-    held->is_there = true;
-    held->peer = *peer;
-    held->role = role;
+    struct held_request *held = malloc(sizeof *held + len);
+    ASSERT(held != NULL);
+    *held = (struct held_request){.peer = *peer, .role = role, .len = len};
     snprintf(held->user, sizeof held->user, "%s", user);
-    strbuf_append(&held->frame, bytes, len);
-    net_socket_pause(server->sockets[SOCKET_CLIENT], true);
+    memcpy(held->frame, bytes, len);
+    *server->held_end = held;
+    server->held_end = &held->next;
+    server->held_bytes += sizeof *held + len;
+    if (server->held_bytes > TURN_BYTES_MAX) {
+        net_socket_pause(server->sockets[SOCKET_CLIENT], true);
+    }
     turn_begin(server); /* at the end of which it is done */
+}
+
+static struct held_request *take_list(struct server *server)
+{
+    struct held_request *first = server->held;
+    server->held = NULL;
+    server->held_end = &server->held;
+    server->held_bytes = 0;
+    return first;
 }
 
 void client_take_held(struct server *server)
 {
-    if (server->held.is_there) {
-        struct held_request held = server->held; /* while it is done another may come to be held */
-        server->held = (struct held_request){0};
+    struct held_request *held = take_list(server); /* more may come while these are done */
+    if (held != NULL) {
         net_socket_pause(server->sockets[SOCKET_CLIENT], false);
-        client_frame(server, &held.peer, held.role, held.user, (const uint8_t *)held.frame.data,
-                     held.frame.len);
-        strbuf_release(&held.frame);
+    }
+    while (held != NULL) {
+        struct held_request *next = held->next;
+        if (!server->stopping) {
+            act_frame(server, server_peer_number(SOCKET_CLIENT, &held->peer), held->role,
+                      held->user, held->frame, held->len);
+        }
+        free(held);
+        held = next;
+    }
+}
+
+void client_drop_held(struct server *server)
+{
+    for (struct held_request *held = take_list(server), *next; held != NULL; held = next) {
+        next = held->next;
+        free(held);
     }
 }
 
@@ -179,7 +205,7 @@ void client_frame(void *ctx, const struct net_peer *peer, enum net_role role, co
     }
     if (kind < MSG_KIND_COUNT && client_questions[kind] != NULL) {
         question_frame(server, from, user, bytes, len);
-    } else if (server->is_looking) {
+    } else if (server->is_looking || server->held != NULL) {
         hold(server, peer, role, user, bytes, len);
     } else {
         act_frame(server, from, role, user, bytes, len);

@@ -207,6 +207,7 @@ enum err_code server_new(uv_loop_t *loop, const struct server_options *options, 
     ASSERT(server != NULL);
     server->loop = loop;
     server->core_options = options->core;
+    server->held_end = &server->held;
     server->state_dir = strdup(options->state_dir);
     server->version = strdup(options->version);
     ASSERT(server->state_dir != NULL && server->version != NULL);
@@ -285,7 +286,7 @@ enum err_code server_free(struct server *server, struct err *err)
     data_peers_free(server);
     arena_release(&server->frames);
     arena_release(&server->answers);
-    strbuf_release(&server->held.frame);
+    client_drop_held(server);
     free(server->state_dir);
     free(server->version);
     free(server);

@@ -37,11 +37,12 @@ struct janitor;
 
 /* A request that would change something, come at a moment when only questions are answered. */
 struct held_request {
+    struct held_request *next;
     struct net_peer peer;
     enum net_role role;
     char user[64];
-    struct strbuf frame;
-    bool is_there;
+    size_t len;
+    uint8_t frame[];
 };
 
 struct reply {
@@ -84,8 +85,9 @@ struct server {
     /* Questions are answered within a turn, too (client_look()). */
     bool is_looking;
     int64_t looked_ns;
-    struct held_request held; /* the socket is paused until it is done */
-    uint64_t gone_peer;       /* a worker's connection that a send found closed; 0: none */
+    struct held_request *held, **held_end; /* in the order in which they came */
+    size_t held_bytes;  /* from TURN_BYTES_MAX on the socket is paused until they are done */
+    uint64_t gone_peer; /* a worker's connection that a send found closed; 0: none */
 
     /* The state could not be written: no core, no work, errors for clients, until it can again. */
     bool in_trouble;
@@ -153,8 +155,9 @@ void turn_retry(struct server *server);
 void client_look(struct server *server);
 /* Answer those that come in, until `fd` can be read. */
 void client_look_until(struct server *server, int fd);
-/* A request that a look found and that is no question. */
+/* What looks found and that is no question: do it; or forget it. */
 void client_take_held(struct server *server);
+void client_drop_held(struct server *server);
 
 /* ---- data_frames.c, data_peers.c, placing.c ---- */
 

@@ -171,7 +171,7 @@ void turn_finish(struct server *server)
         turn_begin(server);
         turn_step(server, &(struct core_event){.kind = CORE_PEER_GONE, .peer = gone_peer});
     }
-    if (server->held.is_there) {
+    if (server->held != NULL) {
         turn_begin(server);
     }
 }
