@@ -68,7 +68,7 @@ static enum err_code check_sequence(const struct corpus *c, uint32_t sequence, i
                            c->examples[i], example);
         item_tokens = c->examples[i] == example ? item_tokens + 1 : 1;
         if (item_tokens > UINT16_MAX)
-            return err_set(err, ERR_LIMIT, "example %d has more than %d tokens with a loss",
+            return err_set(err, ERR_INVALID, "example %d has more than %d tokens with a loss",
                            c->examples[i], UINT16_MAX);
         example = c->examples[i];
     }

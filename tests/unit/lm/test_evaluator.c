@@ -295,6 +295,16 @@ static void odd_corpora_are_refused_by_name(void **state)
     g.corpus.ids[last] = -5;
     assert_int_equal(evaluate(model, &g.corpus, 60, 0, got, &err), ERR_INVALID);
     assert_non_null(strstr(err.text, "outside the vocabulary"));
+    /* More tokens than a record counts: the data's fault, which no memory mends. */
+    static int32_t ids[UINT16_MAX + 2], examples[UINT16_MAX + 2];
+    static uint8_t losses[UINT16_MAX + 2];
+    size_t starts[2] = {0, UINT16_MAX + 2};
+    memset(losses + 1, LOSS_CONTENT, UINT16_MAX + 1);
+    struct corpus huge = g.corpus;
+    huge.ids = ids, huge.examples = examples, huge.losses = losses, huge.starts = starts;
+    huge.sequence_count = 1;
+    assert_int_equal(evaluate(model, &huge, 60, 0, got, &err), ERR_INVALID);
+    assert_non_null(strstr(err.text, "example 0 has more than 65535 tokens with a loss"));
     assert_int_equal(got->count, 0);
     free(got);
     model_free(model);
