@@ -200,7 +200,7 @@ static void test_a_part_that_changed_is_read_again(void **state)
     struct artifacts_progress p;
     char path[128];
     char hex[DIGEST_HEX_SIZE];
-    char other[16];
+    char other[32];
     struct digest d = hash_bytes("hello world", 11);
     for (int round = 0; round < 2; round++) {
         snprintf(path, sizeof path, "%s/blobs/partial/%s", f->dir, digest_hex(&d, hex));
