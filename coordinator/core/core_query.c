@@ -109,7 +109,7 @@ size_t core_workers(const struct core *core, struct worker_row *out, size_t work
                                      .labels = worker->labels,
                                      .ends_ms = worker->ends_time_ms,
                                      .threads = worker->threads,
-                                     .threads_busy = worker->threads_busy,
+                                     .threads_busy = (uint32_t)worker->threads_busy,
                                      .leases = worker->lease_count,
                                      .seen_ms = worker->seen_time_ms,
                                      .memory_bytes = worker->memory_bytes};
@@ -284,7 +284,7 @@ static void check_hosts(const struct core *core)
 static void check_worker(const struct worker *worker)
 {
     uint32_t leases = 0;
-    uint32_t threads = 0;
+    uint64_t threads = 0;
     uint32_t ranks = 0;
     uint64_t memory_bytes = 0;
     struct held_set held = {0};

@@ -66,7 +66,8 @@ struct worker {
     uint64_t name_digest; /* short form, for failure_worker */
     struct digest instance;
     struct host *host;
-    uint32_t threads, threads_busy;
+    uint32_t threads;
+    uint64_t threads_busy;
     uint64_t memory_bytes, memory_busy;
     uint32_t ranks, ranks_busy; /* of jobs with more than one */
     uint32_t rank_threads;      /* of each, outside its own threads; 0: they share these */

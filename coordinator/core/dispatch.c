@@ -39,8 +39,9 @@ static bool same_class(const struct experiment *experiment, const struct worker 
 uint32_t dispatch_free_threads(const struct worker *worker)
 {
     const struct host *host = worker->host;
-    uint32_t own =
-        worker->threads > worker->threads_busy ? worker->threads - worker->threads_busy : 0;
+    uint32_t own = worker->threads > worker->threads_busy
+                       ? worker->threads - (uint32_t)worker->threads_busy
+                       : 0;
     uint32_t shared =
         host->cores > host->threads_busy ? host->cores - (uint32_t)host->threads_busy : 0;
     return own < shared ? own : shared;

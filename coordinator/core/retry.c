@@ -67,12 +67,16 @@ void retry_advanced(struct job *job)
     }
 }
 
+/* Beyond this nothing grows: no machine has it, and the number still fits. */
+#define GROWN_MAX 1e17
+
 uint64_t retry_memory_bytes(uint64_t asked, const struct terms *terms, uint64_t failures)
 {
     double grown = (double)asked;
-    for (uint32_t i = failures_of(failures, FAILURE_MEMORY); i > 0 && grown < 1e17; i--) {
+    for (uint32_t i = failures_of(failures, FAILURE_MEMORY); i > 0 && grown < GROWN_MAX; i--) {
         grown *= 1.0 + terms->retry.memory_growth_percent / 100.0;
     }
+    grown = grown < GROWN_MAX ? grown : GROWN_MAX;
     return grown > (double)asked ? (uint64_t)grown : asked;
 }
 

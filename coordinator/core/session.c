@@ -11,6 +11,9 @@
 #include "labels.h"
 #include "lease.h"
 
+/* A century: whatever a worker says, sums of times do not overflow. */
+#define ENDS_IN_MS_MAX INT64_C(3155760000000)
+
 /* ---- workers and hosts ---- */
 
 static void set_name(char out[NAME_BYTES_MAX + 1], const char *name)
@@ -194,9 +197,10 @@ static void update_from_hello(struct core *core, struct worker *worker,
     set_name(worker->version, hello->version);
     set_name(worker->node, hello->node);
     set_name(worker->labels, hello->labels);
-    worker->ends_ms = hello->ends_in_ms == 0 ? 0 : core->event->now_ms + (int64_t)hello->ends_in_ms;
-    worker->ends_time_ms =
-        hello->ends_in_ms == 0 ? 0 : core->event->time_ms + (int64_t)hello->ends_in_ms;
+    const int64_t ends_in_ms =
+        hello->ends_in_ms < ENDS_IN_MS_MAX ? (int64_t)hello->ends_in_ms : ENDS_IN_MS_MAX;
+    worker->ends_ms = ends_in_ms == 0 ? 0 : core->event->now_ms + ends_in_ms;
+    worker->ends_time_ms = ends_in_ms == 0 ? 0 : core->event->time_ms + ends_in_ms;
     worker->draining = false;
     if (!digest_equal(&worker->instance, &hello->instance)) {
         struct digest none = {{0}};

@@ -498,6 +498,38 @@ static void test_no_sum_of_threads_wraps(void **state)
     core_check(w->core);
 }
 
+/* Nor that of a worker whose jobs need more threads of it than when they were given out. */
+static void test_no_sum_of_ranks_threads_wraps(void **state)
+{
+    struct core_world *w = *state;
+    struct submit_job jobs[] = {core_world_plan(1), core_world_plan(2)};
+    jobs[0].threads = jobs[1].threads = INT32_MAX;
+    jobs[0].ranks = jobs[1].ranks = 2;
+    core_world_submit(w, "e", jobs, 2);
+    struct msg m = core_world_hello_again("a", NULL, 0);
+    m.hello.host_cores = m.hello.threads = m.hello.ranks = m.hello.rank_threads = UINT32_MAX;
+    core_world_say(w, 1, &m);
+    assert_int_equal(core_world_sent_count(w, MSG_LEASE), 2);
+    m.hello.rank_threads = 0;
+    core_world_say(w, 1, &m);
+    const struct msg bye = {.kind = MSG_BYE,
+                            .bye.session = core_world_sent(w, MSG_WELCOME, 0)->welcome.session};
+    core_world_say(w, 1, &bye);
+    assert_int_equal(core_counts(w->core).leases, 0);
+}
+
+/* An end of an allocation that only a liar names. */
+static void test_no_time_of_a_worker_overflows(void **state)
+{
+    struct core_world *w = *state;
+    struct worker_row row;
+    struct msg hello = core_world_hello_again("a", NULL, 0);
+    hello.hello.ends_in_ms = INT64_MAX;
+    core_world_say(w, 1, &hello);
+    assert_int_equal(core_workers(w->core, &row, 1), 1);
+    assert_true(row.ends_ms > 1700000000000 + w->now_ms);
+}
+
 static void test_priority_then_warm_models_then_order(void **state)
 {
     struct core_world *w = *state;
@@ -669,6 +701,8 @@ int main(void)
         TEST(test_numeric_class_is_fixed_by_the_first_lease),
         TEST(test_threads_of_a_host_are_shared),
         TEST(test_no_sum_of_threads_wraps),
+        TEST(test_no_sum_of_ranks_threads_wraps),
+        TEST(test_no_time_of_a_worker_overflows),
         TEST(test_priority_then_warm_models_then_order),
         TEST(test_checkpoints_are_remembered),
         TEST(test_cancel_and_retry),

@@ -140,6 +140,27 @@ static void test_memory_grows_as_far_as_a_worker_has_it(void **state)
     }
 }
 
+/* By the greatest factor that can be said, twice: more than a number holds. */
+static void test_grown_memory_fits_its_number(void **state)
+{
+    struct core_world *w = *state;
+    struct submit_job job = core_world_plan(1);
+    job.memory_bytes = GIB;
+    job.attempts_max = 5;
+    job.retry = (struct retry_policy){
+        .again = {9, 9, 9, 9, 9, 9, 9, 9}, .backoff_ms = 100, .memory_growth_percent = UINT32_MAX};
+    submit_job(w, "e", job);
+    struct msg hello = hello_msg("a", "node-a", 1);
+    hello.hello.memory_bytes = 7 * GIB;
+    const uint64_t a = say_hello(w, 1, &hello);
+    for (uint32_t epoch = 1; epoch <= 2; epoch++) {
+        struct msg bad = core_world_bad(a, 1, epoch, OUTCOME_MEMORY, "killed");
+        core_world_say(w, 1, &bad);
+        core_world_pass(w, 1000);
+        assert_int_equal(core_world_sent(w, MSG_LEASE, 0)->lease.memory_bytes, 7 * GIB);
+    }
+}
+
 /* A long training on workers that come and go is not given up while it advances. */
 static void test_a_checkpoint_forgives_lost_attempts(void **state)
 {
@@ -495,6 +516,7 @@ int main(void)
         cmocka_unit_test(test_each_class_has_its_own_tries),
         cmocka_unit_test(test_label_sets),
         TEST(test_memory_grows_as_far_as_a_worker_has_it),
+        TEST(test_grown_memory_fits_its_number),
         TEST(test_a_checkpoint_forgives_lost_attempts),
         TEST(test_labels_choose_the_worker),
         TEST(test_ranks_need_a_worker_that_starts_them),
