@@ -254,6 +254,16 @@ static bool starts_untouched(const struct family_plan *f, const struct manifest_
     return true;
 }
 
+/* Are rows copied into matrices that the adapter does not hold? */
+static bool adapter_lacks_rows(const struct family_plan *f, const struct manifest_variant *v)
+{
+    const struct jobspec_lora *lora = &v->stage.train.lora;
+    const bool both =
+        f->model.tied ? lora->embeddings || lora->head : lora->embeddings && lora->head;
+    return v->origin == ORIGIN_SPECTRUM && lora->rank > 0 && !both &&
+           strcmp(v->stage.embeddings_from, "none") != 0;
+}
+
 /* Keep the description of a job's data and say what deserves a warning. */
 static void keep_data(struct family_plan *f, const struct manifest_variant *v,
                       const struct plan_data *data)
@@ -270,6 +280,11 @@ static void keep_data(struct family_plan *f, const struct manifest_variant *v,
         plan_warn(p,
                   "%s/%s: embeddings_from is none, so its turn tokens start from rows that no "
                   "training has touched",
+                  f->family->name, v->name);
+    if (adapter_lacks_rows(f, v))
+        plan_warn(p,
+                  "%s/%s: an adapter that does not train the embedding and the head cannot hold "
+                  "the rows of embeddings_from: only the merged model is kept",
                   f->family->name, v->name);
 }
 

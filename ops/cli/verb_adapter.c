@@ -80,7 +80,9 @@ enum cli_exit verb_model_adapter(struct cli *cli)
     enum err_code rc = refuse_taken(cli, to, "adapter_model.safetensors", &err);
     if (rc == ERR_OK && !file_exists(tensors))
         rc = err_set(&err, ERR_NOT_FOUND,
-                     "'%s' holds no adapter: only trainings with 'lora' leave one there", from);
+                     "'%s' holds no adapter: only trainings with 'lora' leave one there, and not "
+                     "those that could not hold the rows of 'embeddings_from'",
+                     from);
     if (rc == ERR_OK)
         rc = file_mkdirs(to, 0755, &err);
     if (rc == ERR_OK)

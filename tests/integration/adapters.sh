@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 
 sed -e 's/instruct: {mix/instruct: {lora: {rank: 2, targets: [q_proj, o_proj, up_proj], dropout: 0.1}, mix/' \
-    -e '/instruct:/s/steps: 6/steps: 60/' -e 's/spectrum: {tasks/spectrum: {saved_as: bf16, tasks/' "$manifest" >"$work/lora.yaml" # long enough for checkpoints to arrive
+    -e '/instruct:/s/steps: 6/steps: 60/' -e 's/spectrum: {tasks/spectrum: {saved_as: bf16, lora: {rank: 1, embeddings: false, head: false}, tasks/' "$manifest" >"$work/lora.yaml" # long enough for checkpoints to arrive
 grep -q 'rank: 2' "$work/lora.yaml" && grep -q saved_as "$work/lora.yaml" || fail "tiny.yaml has another form"
 export TRIAD_STATE=$work/state
 expect_status 0 triad run "$work/lora.yaml" --quiet
@@ -36,6 +36,10 @@ expect_status 4 triad model adapter "$work/pt" "$work/none"
 expect_status 0 triad model get toy/ST "$work/st"
 grep -q '"torch_dtype": "bfloat16"' "$work/st/config.json" || fail "config.json does not say bfloat16"
 [ "$(stat -c %s "$work/st/model.safetensors")" -lt $(($(stat -c %s "$work/pt/model.safetensors") * 6 / 10)) ] || fail "not half the size"
+# An adapter without the embedding's rows from IT would make another model: there is none.
+expect_status 4 triad model adapter "$work/st" "$work/none"
+expect_status 0 triad plan "$work/lora.yaml"
+said "cannot hold the rows of embeddings_from"
 expect_status 0 triad score "$work/st" --text "A bird is an animal."
 # What it would have resumed from: the adapter alone.
 expect_status 0 triad model get toy/IT "$work/checkpoint" --checkpoint

@@ -81,17 +81,28 @@ static enum err_code write_model(struct training *t, const char *folder, enum te
     return code;
 }
 
+/* Does the adapter on the parent make this model? Not without rows that were copied into matrices
+ * which it does not hold. */
+static bool adapter_says_all(const struct training *t)
+{
+    const struct adapter_config *a = &t->adapter.config;
+    const bool both =
+        model_shape(t->model)->head_tied ? a->embeddings || a->head : a->embeddings && a->head;
+    return both || !exec_parent_path(t->context->job, "embeddings_from");
+}
+
 /* What is loaded after this job: a whole model. An adapter is merged into it, for good, and laid
  * beside it under names that nobody takes for one to be applied on top. */
 static enum err_code save_result(struct training *t, const char *folder, struct err *err)
 {
-    if (t->has_adapter) {
-        enum err_code code =
+    enum err_code code = ERR_OK;
+    if (t->has_adapter && adapter_says_all(t))
+        code =
             peft_write(folder, "lora_", &t->adapter, model_shape(t->model)->head_tied, NULL, err);
-        if (code)
-            return code;
+    if (code)
+        return code;
+    if (t->has_adapter)
         adapter_merge(&t->adapter, model_params(t->model));
-    }
     const char *saved_as = t->context->spec->train.saved_as;
     const bool is_half = saved_as && strcmp(saved_as, "bf16") == 0;
     return write_model(t, folder, is_half ? TENSOR_BF16 : TENSOR_F32, err);
