@@ -100,8 +100,14 @@ void worker_frame(void *ctx, const struct net_peer *peer, enum net_role role, co
     }
     turn_begin(server);
     struct msg *msg = arena_alloc(&server->answers, sizeof *msg);
-    if (server_decode(server, bytes, len, "W", msg, &err) != ERR_OK) {
+    const enum err_code code = server_decode(server, bytes, len, "W", msg, &err);
+    if (code != ERR_OK) {
         server_refuse_frame(server, from, user, &err);
+        if (code == ERR_VERSION) {
+            /* It cannot read this, but sees of which version it is, and can say so in its log. */
+            turn_reply(server, from, MSG_NO_SESSION)->no_session =
+                (struct msg_no_session){.reason = arena_strdup(&server->answers, err.text)};
+        }
         return;
     }
     const struct digest key = digest_of_text(user);

@@ -90,8 +90,14 @@ static void on_receive(void *ctx, const struct net_peer *peer, enum net_role rol
     if (client->is_over)
         return;
     enum err_code rc = codec_decode(bytes, len, "R", client->arena, &reply, client->err);
-    if (rc != ERR_OK) {
+    if (rc == ERR_VERSION)
+        err_wrap(client->err,
+                 "the coordinator at %s is of another version of Triad than this program; end its "
+                 "process and start the one of this version",
+                 client->endpoint);
+    else if (rc != ERR_OK)
         err_wrap(client->err, "call %s: read the reply", client->endpoint);
+    if (rc != ERR_OK) {
         end_call(client, rc == ERR_VERSION ? rc : ERR_CORRUPT);
         return;
     }

@@ -199,6 +199,7 @@ void world_on_worker_frame(void *ctx, const struct net_peer *peer, enum net_role
         }
     } else if (m.kind == MSG_NO_SESSION) {
         assert_false(m.no_session.refused);
+        snprintf(w->no_session, sizeof w->no_session, "%s", m.no_session.reason);
         w->session = 0;
     } else if (m.kind == MSG_LEASE) {
         take_lease(w, &m.lease);

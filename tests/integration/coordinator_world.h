@@ -34,6 +34,7 @@ struct world {
     struct msg reply;
     bool replied;
     uint64_t request;
+    char no_session[256]; /* why, the latest time */
     bool stranger_connected;
     char stranger_text[256];
 };

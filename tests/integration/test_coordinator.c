@@ -252,6 +252,11 @@ static void test_garbage_is_counted_and_survived(void **state)
         refused = world_ask(w, &info)->info.frames_refused - before;
     }
     assert_int_equal(refused, 50);
+    /* Who is of another version gets to know. */
+    for (int i = 0; i < 1200 && !strstr(w->no_session, "protocol version 49"); i++) {
+        world_run_for(w, 5);
+    }
+    assert_non_null(strstr(w->no_session, "frame has protocol version 49, we speak"));
 }
 
 static void say_hello_as(struct world *w, int number)

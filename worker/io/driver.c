@@ -67,8 +67,11 @@ static void on_receive(void *ctx, const struct net_peer *peer, enum net_role rol
     struct msg m;
     struct err err;
     arena_init(&arena, DECODE_BUDGET_BYTES);
-    if (codec_decode(bytes, len, "S", &arena, &m, &err)) {
-        log_event(LOG_WARN, "frame_refused", "text=\"%s\"", err.text);
+    const enum err_code code = codec_decode(bytes, len, "S", &arena, &m, &err);
+    if (code) {
+        log_event(LOG_WARN, "frame_refused", "text=\"%s%s\"",
+                  code == ERR_VERSION ? "the coordinator is of another version of Triad: " : "",
+                  err.text);
     } else {
         log_event(LOG_DEBUG, "received", "kind=%s", msg_kind_name(m.kind));
         if (m.kind == MSG_NO_SESSION)

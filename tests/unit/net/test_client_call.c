@@ -62,6 +62,9 @@ static void on_request(void *ctx, const struct net_peer *peer, enum net_role rol
     if (m.kind == MSG_STOP) {
         const uint8_t no_such_kind[] = {PROTOCOL_VERSION, 255};
         assert_int_equal(net_router_send(s->control, peer, no_such_kind, 2, &err), ERR_OK);
+    } else if (m.kind == MSG_GC) {
+        const uint8_t former_version[] = {PROTOCOL_VERSION - 1, MSG_OK};
+        assert_int_equal(net_router_send(s->control, peer, former_version, 2, &err), ERR_OK);
     } else {
         reply_with(s, peer, &stale);
         reply_with(s, peer, m.kind == MSG_ACT ? &error : &ok);
@@ -171,6 +174,7 @@ static void test_errors_keep_their_code(void **state)
     struct err err = {0};
     const struct msg act = {.kind = MSG_ACT, .act = {.experiment = "e", .reason = "r"}};
     const struct msg stop = {.kind = MSG_STOP};
+    const struct msg gc = {.kind = MSG_GC};
     static char long_name[NAME_BYTES_MAX + 2];
     memset(long_name, 'n', sizeof long_name - 1);
     const struct msg too_long = {.kind = MSG_GET_STATUS, .get_status = {.experiment = long_name}};
@@ -180,6 +184,8 @@ static void test_errors_keep_their_code(void **state)
     assert_string_equal(err.text, "it is finished already");
     assert_int_equal(client_call(client, &stop, 0, &arena, &reply, &err), ERR_CORRUPT);
     assert_non_null(strstr(err.text, "read the reply"));
+    assert_int_equal(client_call(client, &gc, 0, &arena, &reply, &err), ERR_VERSION);
+    assert_non_null(strstr(err.text, "of another version of Triad"));
     assert_int_equal(client_call(client, &too_long, 0, &arena, &reply, &err), ERR_LIMIT);
     arena_release(&arena);
     client_close(client);
