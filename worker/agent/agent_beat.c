@@ -79,8 +79,11 @@ void agent_beat_answered(struct agent *agent, const struct msg_pulse *m)
 {
     if (m->beat != agent->beat)
         return;
-    for (size_t i = 0; i < agent->attempt_count; i++)
-        agent->attempts[i]->heard = agent->attempts[i]->said;
+    for (size_t i = 0; i < agent->attempt_count; i++) {
+        struct attempt *a = agent->attempts[i];
+        if (a->said_beat == m->beat)
+            a->heard = a->said;
+    }
     agent->list_wanted = m->list && !agent->beat_was_list;
 }
 

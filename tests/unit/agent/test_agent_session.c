@@ -206,6 +206,35 @@ static void test_a_full_worker_tells_its_progress_in_turn(void **state)
     end(&w);
 }
 
+/* More moved than a beat tells, and that beat was lost: its news comes again, though a later beat
+ * that tells others is answered. */
+static void test_an_answer_confirms_only_what_its_beat_told(void **state)
+{
+    (void)state;
+    enum { JOBS = HEARTBEAT_NEWS_MAX + 1 };
+    struct world w;
+    begin(&w, JOBS);
+    for (uint8_t job = 0; job < JOBS; job++) {
+        lease_job(&w, job, 1, JOB_EVALUATE, 1);
+        on(&w, AGENT_EV_FETCHED, job);
+        on(&w, AGENT_EV_RUNNING, job);
+    }
+    next_beat(&w);
+    pulse(&w, 1);
+    for (uint8_t job = 0; job < JOBS; job++)
+        on(&w, AGENT_EV_PROGRESS, job);
+    next_beat(&w); /* lost: all but one */
+    next_beat(&w); /* that one, and all but one of the others */
+    assert_int_equal(w.news_count, HEARTBEAT_NEWS_MAX);
+    pulse(&w, 1);
+    next_beat(&w);
+    assert_int_equal(w.news_count, 1);
+    pulse(&w, 1);
+    next_beat(&w);
+    assert_int_equal(w.news_count, 0);
+    end(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +244,7 @@ int main(void)
         cmocka_unit_test(test_a_beat_tells_what_is_new),
         cmocka_unit_test(test_a_list_is_given_at_once_and_once),
         cmocka_unit_test(test_a_full_worker_tells_its_progress_in_turn),
+        cmocka_unit_test(test_an_answer_confirms_only_what_its_beat_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
