@@ -24,8 +24,8 @@ struct store {
     sqlite3 *db;
     int lock_fd;
     bool in_transaction;
-    uint64_t commits;
-    uint64_t records_committed, records_pending;
+    _Atomic uint64_t commits, records_committed; /* told while a thread commits */
+    uint64_t records_pending;
     char *path;
     struct store_counts *counts; /* changes of the turn under way (store_counts.c) */
     struct store_backup *backup; /* under way, or NULL (store_backup.c) */
