@@ -306,8 +306,9 @@ static int ranks_show(void)
         printf("no ranks: %s\n", err.text);
         return EXIT_FAILED;
     }
-    printf("%u ranks by %s, %.60s\n", found.ranks,
-           found.launcher == RANK_LAUNCH_SRUN ? "srun" : "mpiexec", rank_mpi_name(&mpi));
+    char name[RANK_MPI_NAME_SIZE];
+    printf("%u ranks by %s, %s\n", found.ranks,
+           found.launcher == RANK_LAUNCH_SRUN ? "srun" : "mpiexec", rank_mpi_name(&mpi, name));
     return 0;
 }
 

@@ -64,3 +64,15 @@ daemon_on() {
 
 # host_of PID: the name of the host it runs on.
 host_of() { ip netns identify "$1"; }
+
+# start_coordinator_on HOST STATE [OPTION…]: as start_coordinator(), for workers of all hosts.
+start_coordinator_on() {
+    local host=$1 state=$2
+    shift 2
+    mkdir -p "$state"
+    triad keys init --state "$state" 2>/dev/null
+    daemon_on "$host" "$work/coordinator.log" "$TRIAD_BIN/triad-coordinator" --state "$state" --keys "$state/keys" \
+        --listen 0.0.0.0 --advertise "$host" "$@"
+    coordinator=${pids[-1]}
+    wait_for 60 triad coordinator info --state "$state"
+}

@@ -17,10 +17,7 @@ plug_host second 10.79.0.12
 plug_host late 10.79.0.13
 state=$work/state
 export TRIAD_STATE=$state
-mkdir "$state"
-triad keys init 2>/dev/null
-daemon_on head "$work/coordinator.log" "$TRIAD_BIN/triad-coordinator" --state "$state" --keys "$state/keys" --listen 0.0.0.0 --advertise head
-wait_for 60 triad coordinator info
+start_coordinator_on head "$state"
 # worker_on HOST [OPTION…]: of the host's name, with a folder where no other looks.
 worker_on() {
     local host=$1
@@ -80,4 +77,4 @@ is late shared_bytes 0 || fail "it found a folder that it must not see"
 grep -q peer_banned "$work/late.log" && fail "a cut was taken for a lie"
 same_report peers
 triad coordinator stop 2>/dev/null || true
-wait_for 60 has_ended "${pids[0]}"
+wait_for 60 has_ended "$coordinator"

@@ -41,12 +41,9 @@ if [ "$nodes" = 1 ]; then
     start_slurm 4 "MpiDefault=${protocols[$mpi]}"
     start_coordinator "$state" --heartbeat-ms 500 --lease-ms 6000
 else
-    unseen=$state start_slurm_on_hosts 2 "MpiDefault=${protocols[$mpi]}"
-    triad keys init 2>/dev/null
-    daemon_on head "$work/coordinator.log" "$TRIAD_BIN/triad-coordinator" --state "$state" --keys "$state/keys" \
-        --listen 0.0.0.0 --advertise head --heartbeat-ms 500 --lease-ms 6000
-    coordinator=${pids[-1]}
-    wait_for 60 triad coordinator info
+    unseen[n2]=$state
+    start_slurm_on_hosts 2 "MpiDefault=${protocols[$mpi]}"
+    start_coordinator_on head "$state" --heartbeat-ms 500 --lease-ms 6000
 fi
 four_at_work() { ranks_are 4 && pairs_are_apart; }
 # With two nodes there are two of them on each; who is where is told by its network.

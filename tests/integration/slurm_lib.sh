@@ -67,8 +67,10 @@ start_slurm() {
 }
 
 # start_slurm_on_hosts CPUS [LINE…]: the controller on a host "head", and nodes "n1" and "n2" of so many processors, each a
-# host with its own name, address, /tmp and shared memory. They share the test's folder, but n2 does not see $unseen.
+# host with its own name, address, /tmp and shared memory. They share the test's folder, but do not see those in
+# ${unseen[n1]} and ${unseen[n2]}.
 # hosts_lib.sh must be loaded.
+declare -A unseen=()
 start_slurm_on_hosts() {
     local cores=$1 node
     shift
@@ -91,14 +93,14 @@ mount -t tmpfs tmpfs /dev/shm
 chmod 1777 /tmp /dev/shm
 mkdir -p "$work"
 mount --move /mnt "$work"
-[ "$unseen" = - ] || mount -t tmpfs tmpfs "$unseen"
+[ -z "$unseen" ] || mount -t tmpfs tmpfs "$unseen"
 exec "$@"
 SH
     chmod +x "$work/node"
     daemon_on head "$slurm/ctld.log" slurmctld -D -c
     for node in n1 n2; do
         daemon_on $node "$slurm/slurmd-$node.log" unshare --mount "$work/node" "$work" \
-            "$([ $node = n1 ] && echo - || echo "$unseen")" slurmd -D -N $node
+            "${unseen[$node]:-}" slurmd -D -N $node
     done
     wait_for 60 idle_nodes 2
 }

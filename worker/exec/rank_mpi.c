@@ -70,9 +70,18 @@ enum err_code rank_mpi_load(struct rank_mpi *mpi, struct err *err)
     return ERR_OK;
 }
 
-const char *rank_mpi_name(const struct rank_mpi *mpi)
+const char *rank_mpi_name(const struct rank_mpi *mpi, char out[RANK_MPI_NAME_SIZE])
 {
-    return mpi->name();
+    const char *text = mpi->name();
+    size_t len = strcspn(text, ",\n");
+    if (len >= RANK_MPI_NAME_SIZE)
+        len = RANK_MPI_NAME_SIZE - 1;
+    for (size_t i = 0; i < len; i++)
+        out[i] = text[i];
+    out[len] = '\0';
+    for (char *tab = strchr(out, '\t'); tab; tab = strchr(tab, '\t'))
+        *tab = ' ';
+    return out;
 }
 
 enum err_code rank_mpi_probe(struct err *err)
@@ -121,15 +130,16 @@ static enum err_code exchange(void *ctx, uint32_t peer, const void *out, size_t 
 enum err_code rank_mpi_begin(struct rank_mpi *mpi, uint32_t ranks, struct train_group *group_out,
                              struct err *err)
 {
+    char name[RANK_MPI_NAME_SIZE];
     int rank = 0, count = 0;
     if (mpi->begin(&rank, &count) != 0)
-        return err_set(err, ERR_UNAVAILABLE, "MPI did not start (%.100s)", mpi->name());
+        return err_set(err, ERR_UNAVAILABLE, "MPI did not start (%s)", rank_mpi_name(mpi, name));
     if (count != (int)ranks)
         return err_set(err, ERR_UNAVAILABLE,
                        "%u ranks were started, MPI sees %d: what starts them is of another MPI "
-                       "(%.60s); under Slurm, 'srun --mpi=list' shows what there is, and "
+                       "(%s); under Slurm, 'srun --mpi=list' shows what there is, and "
                        "SLURM_MPI_TYPE chooses",
-                       ranks, count, mpi->name());
+                       ranks, count, rank_mpi_name(mpi, name));
     *group_out = (struct train_group){
         .rank = (uint32_t)rank, .count = ranks, .link = {.ctx = mpi, .exchange = exchange}};
     return ERR_OK;
