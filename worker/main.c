@@ -218,7 +218,8 @@ static int settings_parse(struct settings *s, int argc, char **argv)
         if (id == '?')
             return EXIT_USAGE; /* getopt has said what */
         if (!option_take(s, id, optarg)) {
-            fprintf(stderr, "triad-worker: --%s: '%s' is not a possible value\n",
+            fprintf(stderr,
+                    "triad-worker: --%s: '%s' is not a possible value ('--help' says what is)\n",
                     options[index].name, optarg);
             return EXIT_USAGE;
         }

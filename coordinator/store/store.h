@@ -143,9 +143,9 @@ NODISCARD enum err_code store_get_experiment(struct store *store,
                                              struct err *err);
 /* An experiment's work in the planner's unit (submit_job.work). */
 struct store_work {
-    double all, unfinished; /* of all its jobs; of those without a final state */
-    double done_since;      /* of the jobs done since the latest submission */
-    int64_t submitted_ms;   /* wall clock, of that submission */
+    double all, done, unfinished; /* of all its jobs; of the done; of those without a final state */
+    double done_since;            /* of the jobs done since the latest submission */
+    int64_t submitted_ms;         /* wall clock, of that submission */
 };
 /* Experiments with their counts, newest submission first; ratio and time left are for
  * store_work_show(). */

@@ -286,6 +286,7 @@ static enum err_code count_states(struct store *store, int64_t id, struct experi
         if (state >= 0 && state < JOB_STATE_COUNT) {
             row->counts[state] = count;
             work->unfinished += job_state_is_final((enum job_state)state) ? 0 : sum;
+            work->done += state == JOB_DONE ? sum : 0;
         }
         work->all += sum;
         code = query_next(&q, &more, err);
@@ -300,7 +301,7 @@ void store_work_show(const struct store_work *work, double running, int64_t time
     const double left = work->unfinished > running ? work->unfinished - running : 0;
     const double since = work->done_since + running;
     const double elapsed_ms = (double)(time_ms - work->submitted_ms);
-    row->work_done_ratio = work->all > 0 ? (work->all - left) / work->all : 1.0;
+    row->work_done_ratio = work->all > 0 ? (work->done + work->unfinished - left) / work->all : 1.0;
     row->eta_ms = -1;
     if (work->unfinished <= 0) {
         row->eta_ms = 0;

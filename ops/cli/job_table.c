@@ -121,12 +121,20 @@ enum err_code job_table_find(const struct job_table *table, const char *text,
     return ERR_OK;
 }
 
-enum err_code job_table_resolve(struct connection *c, const char *text, struct arena *arena,
-                                const struct job_row **row_out, struct err *err)
+enum err_code job_table_resolve(struct connection *c, const char *experiment, const char *text,
+                                struct arena *arena, const struct job_row **row_out,
+                                struct err *err)
 {
     struct job_table table;
-    enum err_code rc = job_table_fetch(c, "", 0, arena, &table, err);
-    return rc == ERR_OK ? job_table_find(&table, text, row_out, err) : rc;
+    const bool is_chosen = experiment && *experiment;
+    enum err_code rc = is_chosen ? connection_check_experiment(c, experiment, arena, err) : ERR_OK;
+    if (rc == ERR_OK)
+        rc = job_table_fetch(c, is_chosen ? experiment : "", 0, arena, &table, err);
+    if (rc == ERR_OK)
+        rc = job_table_find(&table, text, row_out, err);
+    if (rc == ERR_INVALID && experiment && !is_chosen)
+        rc = err_wrap(err, "say which, by its digits or with --experiment NAME");
+    return rc;
 }
 
 const char *job_table_state_text(const struct job_row *row, struct arena *arena)

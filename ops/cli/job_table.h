@@ -25,10 +25,11 @@ NODISCARD enum err_code job_table_fetch(struct connection *c, const char *experi
 NODISCARD enum err_code job_table_find(const struct job_table *table, const char *text,
                                        const struct job_row **row_out, struct err *err);
 
-/* Fetch all and find one. */
-NODISCARD enum err_code job_table_resolve(struct connection *c, const char *text,
-                                          struct arena *arena, const struct job_row **row_out,
-                                          struct err *err);
+/* Fetch those of an experiment ("": all; NULL: all, and the command takes no experiment) and find
+ * one. */
+NODISCARD enum err_code job_table_resolve(struct connection *c, const char *experiment,
+                                          const char *text, struct arena *arena,
+                                          const struct job_row **row_out, struct err *err);
 
 /* How a job stands, for people: its state, and why ("aborted: parent 'model' …"), in `arena`. */
 const char *job_table_state_text(const struct job_row *row, struct arena *arena);

@@ -71,7 +71,8 @@ static enum err_code read_job(struct cli *cli, struct connection *c, const char 
                               struct curves *curves, struct err *err)
 {
     const struct job_row *row = NULL;
-    enum err_code rc = job_table_resolve(c, name, &cli->arena, &row, err);
+    enum err_code rc =
+        job_table_resolve(c, cli_value(cli, "experiment"), name, &cli->arena, &row, err);
     if (rc != ERR_OK)
         return rc;
     curves->label = row->label;

@@ -170,7 +170,8 @@ enum cli_exit verb_job_explain(struct cli *cli)
     struct msg shown, explained;
     enum err_code rc = connection_open(cli, CONNECTION_STATE, &c, &err);
     if (rc == ERR_OK)
-        rc = job_table_resolve(&c, cli->arguments[0], arena, &row, &err);
+        rc = job_table_resolve(&c, cli_value(cli, "experiment"), cli->arguments[0], arena, &row,
+                               &err);
     if (rc == ERR_OK) {
         const struct msg request = {.kind = MSG_SHOW_JOB, .show_job = {.job = row->job}};
         rc = connection_call(&c, &request, MSG_JOB, arena, &shown, &err);

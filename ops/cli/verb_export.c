@@ -118,7 +118,8 @@ enum cli_exit verb_metrics_export(struct cli *cli)
     rows_init(&rows, &cli->arena, "triad.metrics/1", metric_columns, METRIC_COLUMNS);
     enum err_code rc = connection_open(cli, CONNECTION_STATE, &c, &err);
     if (rc == ERR_OK)
-        rc = job_table_resolve(&c, cli->arguments[0], &cli->arena, &row, &err);
+        rc = job_table_resolve(&c, cli_value(cli, "experiment"), cli->arguments[0], &cli->arena,
+                               &row, &err);
     struct msg request = {.kind = MSG_READ_STREAM, .read_stream = {.stream = STREAM_METRICS}};
     bool is_over = rc != ERR_OK;
     while (!is_over) {

@@ -191,7 +191,8 @@ enum cli_exit verb_job_show(struct cli *cli)
     struct msg reply;
     enum err_code rc = connection_open(cli, CONNECTION_STATE, &c, &err);
     if (rc == ERR_OK)
-        rc = job_table_resolve(&c, cli->arguments[0], &cli->arena, &row, &err);
+        rc = job_table_resolve(&c, cli_value(cli, "experiment"), cli->arguments[0], &cli->arena,
+                               &row, &err);
     if (rc == ERR_OK) {
         const struct msg request = {.kind = MSG_SHOW_JOB, .show_job = {.job = row->job}};
         rc = connection_call(&c, &request, MSG_JOB, &cli->arena, &reply, &err);
@@ -232,7 +233,8 @@ enum cli_exit verb_job_logs(struct cli *cli)
     if (rc == ERR_OK)
         rc = connection_open(cli, CONNECTION_STATE, &c, &err);
     if (rc == ERR_OK)
-        rc = job_table_resolve(&c, cli->arguments[0], &cli->arena, &row, &err);
+        rc = job_table_resolve(&c, cli_value(cli, "experiment"), cli->arguments[0], &cli->arena,
+                               &row, &err);
     struct msg request = {.kind = MSG_READ_STREAM,
                           .read_stream = {.epoch = (uint32_t)epoch, .stream = STREAM_LOG}};
     bool is_over = rc != ERR_OK;
@@ -280,7 +282,7 @@ static enum cli_exit act(struct cli *cli, enum job_action action, const char *do
     enum err_code rc = connection_open(cli, CONNECTION_STATE, &c, &err);
     if (rc == ERR_OK && has_job) {
         const struct job_row *row = NULL;
-        rc = job_table_resolve(&c, cli->arguments[0], &cli->arena, &row, &err);
+        rc = job_table_resolve(&c, NULL, cli->arguments[0], &cli->arena, &row, &err);
         if (rc == ERR_OK)
             request.act.job = row->job;
     } else if (rc == ERR_OK) {
@@ -331,7 +333,8 @@ enum cli_exit verb_job_priority(struct cli *cli)
     if (rc == ERR_OK)
         rc = connection_open(cli, CONNECTION_STATE, &c, &err);
     if (rc == ERR_OK)
-        rc = job_table_resolve(&c, cli->arguments[0], &cli->arena, &row, &err);
+        rc = job_table_resolve(&c, cli_value(cli, "experiment"), cli->arguments[0], &cli->arena,
+                               &row, &err);
     if (rc == ERR_OK) {
         request.act.job = row->job;
         rc = connection_call(&c, &request, MSG_OK, &cli->arena, &reply, &err);

@@ -15,6 +15,11 @@ static enum err_code choose_tree(struct cli *cli, const struct msg_job *job, str
         return ERR_OK;
     if (checkpoint)
         return err_set(err, ERR_NOT_FOUND, "job '%s' has no checkpoint", job->row.label);
+    if (job->row.kind == JOB_EVALUATE)
+        return err_set(err, ERR_NOT_FOUND,
+                       "job '%s' is an evaluation: it leaves records, not a model ('triad records "
+                       "export')",
+                       job->row.label);
     return err_set(err, ERR_NOT_FOUND, "job '%s' has no model: it is %s%s", job->row.label,
                    job_table_state_text(&job->row, &cli->arena),
                    digest_is_none(&job->resume) ? "" : "; --checkpoint gets its last checkpoint");
@@ -48,7 +53,8 @@ enum cli_exit verb_model_get(struct cli *cli)
     const char *folder = cli->arguments[1];
     enum err_code rc = connection_open(cli, CONNECTION_STATE, &c, &err);
     if (rc == ERR_OK)
-        rc = job_table_resolve(&c, cli->arguments[0], &cli->arena, &row, &err);
+        rc = job_table_resolve(&c, cli_value(cli, "experiment"), cli->arguments[0], &cli->arena,
+                               &row, &err);
     if (rc == ERR_OK) {
         const struct msg request = {.kind = MSG_SHOW_JOB, .show_job = {.job = row->job}};
         rc = connection_call(&c, &request, MSG_JOB, &cli->arena, &reply, &err);

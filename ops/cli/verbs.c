@@ -89,7 +89,25 @@ static const struct cli_option job_list_options[] = {
     END_OF_OPTIONS,
 };
 
+/* Several experiments may have jobs of one label. */
+#define OF_EXPERIMENT                                                                              \
+    {                                                                                              \
+        "experiment", "NAME", "", "the experiment whose job it is"                                 \
+    }
+
+static const struct cli_option job_options[] = {
+    OF_EXPERIMENT,
+    END_OF_OPTIONS,
+};
+
+static const struct cli_option job_priority_options[] = {
+    {"priority", "N", NULL, "any whole number; 0 is usual, higher goes first"},
+    OF_EXPERIMENT,
+    END_OF_OPTIONS,
+};
+
 static const struct cli_option job_logs_options[] = {
+    OF_EXPERIMENT,
     {"epoch", "N", "0", "which attempt (0: the committed one, else the latest)"},
     END_OF_OPTIONS,
 };
@@ -161,6 +179,7 @@ static const struct cli_option coordinator_start_options[] = {
 };
 
 static const struct cli_option model_get_options[] = {
+    OF_EXPERIMENT,
     {"checkpoint", NULL, NULL, "the last checkpoint instead, also of a job that did not succeed"},
     END_OF_OPTIONS,
 };
@@ -171,6 +190,7 @@ static const struct cli_option adapter_options[] = {
 };
 
 static const struct cli_option curves_options[] = {
+    OF_EXPERIMENT,
     {"rows", "N", "0", "about so many rows a job (0: 40 in a table, all in JSON and CSV)"},
     {"plot", "FILE", NULL, "draw instead, into a .svg, .png or .pdf, with gnuplot"},
     END_OF_OPTIONS,
@@ -375,8 +395,8 @@ const struct cli_verb cli_verbs[] = {
     {"job", "list", "", 0, 0, "jobs, their states and why they wait", "", job_list_options,
      verb_job_list},
     {"job", "show", "JOB", 1, 1, "one job: its spec and every attempt",
-     "JOB is an identity or its first digits, or a label such as llama-tiny/ST/flight.", NULL,
-     verb_job_show},
+     "JOB is an identity or its first digits, or a label such as llama-tiny/ST/flight.",
+     job_options, verb_job_show},
     {"job", "logs", "JOB", 1, 1, "what an attempt wrote", "", job_logs_options, verb_job_logs},
     {"job", "cancel", "[JOB]", 0, 1, "stop a job for good (its checkpoint is kept)", "",
      job_act_options, verb_job_cancel},
@@ -385,11 +405,11 @@ const struct cli_verb cli_verbs[] = {
     {"job", "release", "[JOB]", 0, 1, "let quarantined jobs wait anew", "", job_act_options,
      verb_job_release},
     {"job", "priority", "JOB", 1, 1,
-     "let a waiting job go before or after others of its experiment", "", priority_options,
+     "let a waiting job go before or after others of its experiment", "", job_priority_options,
      verb_job_priority},
     {"job", "explain", "JOB", 1, 1, "why a job waits, worker by worker, or what happened to it",
      "For a job that failed: every attempt's end with its evidence, and the last lines it wrote.",
-     NULL, verb_job_explain},
+     job_options, verb_job_explain},
     {"experiment", "pause", "EXPERIMENT", 1, 1, "start none of its jobs; what runs goes on", "",
      NULL, verb_experiment_pause},
     {"experiment", "resume", "EXPERIMENT", 1, 1, "start its jobs again", "", NULL,
@@ -465,7 +485,7 @@ const struct cli_verb cli_verbs[] = {
      "figure. MIB is what the training held in memory; JSON and CSV also say what it planned.",
      curves_options, verb_curves},
     {"metrics", "export", "JOB", 1, 1, "a training job's curves",
-     "Columns: step, time, name, value.", NULL, verb_metrics_export},
+     "Columns: step, time, name, value.", job_options, verb_metrics_export},
     {"worker", "start", "", 0, 0, "run a worker here until it is stopped", "", worker_start_options,
      verb_worker_start},
     {"worker", "list", "", 0, 0, "workers and what they hold", "", NULL, verb_worker_list},

@@ -85,6 +85,10 @@ expect_status 3 triad status --output xml
 note "cancel and retry"
 sed 's/^experiment: tiny/experiment: other/; s/tokens: 60k/tokens: 5000k/' "$manifest" >"$work/other.yaml"
 expect_status 0 triad submit "$work/other.yaml"
+expect_status 3 triad job show toy/PT # one of each experiment
+said 'with --experiment NAME: .toy/PT. means 2 jobs'
+expect_status 0 triad job show toy/PT --experiment other --output json
+[ "$(field "$work/out" state | head -n 1)" != done ] || fail "the job of another experiment is shown"
 expect_status 0 triad job cancel --experiment other --reason "not today"
 said "^[79] jobs cancelled, counting"
 expect_status 6 triad watch other --timeout 60s

@@ -644,13 +644,15 @@ static void test_time_left_follows_the_work(void **state)
     assert_true(fabs(row.work_done_ratio - 0.25) < 1e-12);
     assert_int_equal(row.eta_ms, 30000);
     work.unfinished = 20;
+    work.done = 80;
     work.done_since = 40; /* 40 more were done before this submission */
     store_work_show(&work, 0, 11000, &row);
     assert_true(fabs(row.work_done_ratio - 0.8) < 1e-12);
     assert_int_equal(row.eta_ms, 5000);
-    work.unfinished = 0;
+    work.unfinished = 0; /* the rest was cancelled */
     store_work_show(&work, 0, 11000, &row);
     assert_int_equal(row.eta_ms, 0);
+    assert_true(fabs(row.work_done_ratio - 0.8) < 1e-12);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
