@@ -96,12 +96,11 @@ static void take_listed(struct alloc_step_state *s, struct alloc_queue *queue,
     }
 }
 
-/* Gone from the batch system's memory: it ended a while ago, how is not known. One listing may have
- * overtaken the submission, two have not. */
+/* Gone from the batch system's memory: it ended a while ago, how is not known. */
 static void take_missing(struct alloc_step_state *s, struct alloc_queue *queue,
                          struct alloc_job *job)
 {
-    if (++job->missed < 2) {
+    if (++job->missed < ALLOC_MISSED_MAX) {
         return;
     }
     if (job->state == ALLOC_SUBMITTING) {
@@ -109,6 +108,22 @@ static void take_missing(struct alloc_step_state *s, struct alloc_queue *queue,
     } else {
         alloc_job_end(s, queue, job, end_of(job, ALLOC_END_DONE),
                       "gone from the batch system's list");
+    }
+}
+
+/* It was judged and cancelled, and has to be gone, too. */
+static void take_given_up(struct alloc_step_state *s, struct alloc_job *job,
+                          const struct alloc_listed *listed)
+{
+    const struct batch_state *state = listed != NULL ? batch_state_find(listed->state) : NULL;
+    s->out->changed = true;
+    if (listed == NULL) {
+        job->missed++;
+    } else if (state != NULL && state->means == SAYS_ENDED) {
+        job->missed = ALLOC_MISSED_MAX;
+    } else {
+        job->missed = 0;
+        alloc_job_cancel(s, job); /* the first one got lost */
     }
 }
 
@@ -120,7 +135,7 @@ void alloc_take_listing(struct alloc_step_state *s)
         for (size_t k = 0; k < queue->job_count; k++) {
             struct alloc_job *job = &queue->jobs[k];
             const struct alloc_listed *found = NULL;
-            if (!alloc_job_is_open(job)) {
+            if (!alloc_job_is_listed(job)) {
                 continue;
             }
             alloc_job_name(s->alloc, queue, job->number, name);
@@ -128,7 +143,9 @@ void alloc_take_listing(struct alloc_step_state *s)
                 const struct alloc_listed *row = &s->event->listed[n];
                 found = strcmp(row->name, name) == 0 ? row : NULL;
             }
-            if (found != NULL) {
+            if (!alloc_job_is_open(job)) {
+                take_given_up(s, job, found);
+            } else if (found != NULL) {
                 take_listed(s, queue, job, found);
             } else {
                 take_missing(s, queue, job);

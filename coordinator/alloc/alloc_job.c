@@ -45,6 +45,12 @@ bool alloc_job_is_open(const struct alloc_job *job)
     return job->state != ALLOC_ENDED;
 }
 
+bool alloc_job_is_listed(const struct alloc_job *job)
+{
+    const bool is_given_up = job->end == ALLOC_END_NEVER_REGISTERED && job->cancel_wanted;
+    return alloc_job_is_open(job) || (is_given_up && job->missed < ALLOC_MISSED_MAX);
+}
+
 void alloc_forget_old(struct alloc *alloc)
 {
     size_t ended = 0;

@@ -20,6 +20,9 @@ struct alloc_job *alloc_job_add(struct alloc_queue *queue, const struct alloc_jo
 /* Cut to what a text field holds, on a character boundary. */
 void alloc_text(char out[ALLOC_TEXT_BYTES], const char *format, ...) PRINTF(2, 3);
 
+/* One listing may have overtaken the submission, two have not. */
+#define ALLOC_MISSED_MAX 2
+
 /* One step under way. */
 struct alloc_step_state {
     struct alloc *alloc;
@@ -36,6 +39,8 @@ void alloc_decide(struct alloc_step_state *s, struct alloc_queue *queue, bool is
                   const char *text);
 void alloc_pause(struct alloc_step_state *s, struct alloc_queue *queue, const char *why);
 bool alloc_job_is_open(const struct alloc_job *job);
+/* What the batch system is asked about: what is open, and what was given up until it is gone. */
+bool alloc_job_is_listed(const struct alloc_job *job);
 void alloc_job_end(struct alloc_step_state *s, struct alloc_queue *queue, struct alloc_job *job,
                    enum alloc_end end, const char *text);
 void alloc_job_cancel(struct alloc_step_state *s, struct alloc_job *job);

@@ -195,7 +195,7 @@ static void ask_for_listing(struct alloc_step_state *s)
     for (size_t i = 0; i < s->alloc->queue_count; i++) {
         for (size_t k = 0; k < s->alloc->queues[i]->job_count; k++) {
             const struct alloc_job *job = &s->alloc->queues[i]->jobs[k];
-            if (alloc_job_is_open(job)) {
+            if (alloc_job_is_listed(job)) {
                 alloc_job_name(s->alloc, s->alloc->queues[i], job->number, name);
                 strbuf_printf(&names, "%s%s", names.len > 0 ? "," : "", name);
             }

@@ -357,6 +357,32 @@ static void test_a_silent_allocation_is_given_up(void **state)
     assert_int_equal(job_of(w, 0)->end, ALLOC_END_NEVER_REGISTERED);
 }
 
+/* Where scancel did not work the nodes would be held until the time limit, by nobody's order. */
+static void test_a_silent_allocation_is_cancelled_until_it_is_gone(void **state)
+{
+    struct world *w = *state;
+    add_queue(w, "q", 1, 10, 10);
+    tick(w, 1, 0);
+    accept_all(w);
+    list(w, 1, "RUNNING");
+    w->now_ms += ALLOC_REGISTER_MS;
+    tick(w, 0, 0);
+    for (size_t cancelled = 1; cancelled < 4; cancelled++) {
+        assert_int_equal(w->cancelled_count, cancelled);
+        w->now_ms += ALLOC_LIST_MS;
+        tick(w, 0, 0);
+        assert_int_equal(w->out.count, 1);
+        assert_int_equal(w->out.items[0].kind, ALLOC_DO_LIST);
+        list(w, 1, "RUNNING");
+    }
+    list(w, 1, "CANCELLED");
+    assert_int_equal(w->cancelled_count, 4);
+    assert_int_equal(job_of(w, 0)->end, ALLOC_END_NEVER_REGISTERED);
+    w->now_ms += ALLOC_LIST_MS;
+    tick(w, 0, 0);
+    assert_int_equal(w->out.count, 0); /* nothing more is asked about it */
+}
+
 static void test_refused_submissions_back_off(void **state)
 {
     struct world *w = *state;
@@ -490,6 +516,7 @@ int main(void)
         TEST(test_ordinary_ends_never_stop_a_queue),
         TEST(test_workers_that_never_come_stop_it),
         TEST(test_a_silent_allocation_is_given_up),
+        TEST(test_a_silent_allocation_is_cancelled_until_it_is_gone),
         TEST(test_refused_submissions_back_off),
         TEST(test_the_next_queue_serves_who_must_wait),
         TEST(test_a_lost_answer_is_found_again),
