@@ -4,7 +4,7 @@
 # usage: check_core_pure.sh LIBRARY     prints each symbol it has no use for; status 1 when there is one
 set -eu
 own=$(nm --defined-only "$1" | awk '$2 == "T" {print $3}' | sort -u)
-allowed='arena_[a-z_]*|rng_[a-z0-9_]*|hash_[a-z0-9_]*|digest_[a-z_]*|str_[a-z0-9_]*|strbuf_[a-z_]*|labels_[a-z]*|err_set|check_failed'
+allowed='arena_[a-z_]*|rng_[a-z0-9_]*|hash_[a-z0-9_]*|digest_[a-z_]*|str_[a-z0-9_]*|strbuf_[a-z_]*|labels_[a-z]*|held_set_[a-z]*|err_set|check_failed'
 allowed="$allowed|[a-z]*_[a-z]*_name|job_state_is_final"
 allowed="$allowed|calloc|realloc|free|qsort|memcpy|memmove|memset|memcmp|strcmp|strlen|snprintf|vsnprintf"
 allowed="$allowed|outcome_name|__[a-z_]*chk[a-z_]*|__stack_chk_fail|__asan_.*|__ubsan_.*|__tsan_.*|__gcov_.*"
