@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,8 @@
 #include "check.h"
 #include "codec.h"
 #include "file.h"
+
+#define LARGE_FILE_BYTES ((uint64_t)4 << 20)
 
 void staging_open(struct staging *staging, const char *folder)
 {
@@ -24,6 +27,25 @@ static void path_of(const struct staging *staging, uint64_t number, char path[PA
     snprintf(path, PATH_BYTES_MAX, "%s/%llu", staging->folder, (unsigned long long)number);
 }
 
+static void *close_beside(void *fd)
+{
+    close((int)(intptr_t)fd);
+    return NULL;
+}
+
+/* The last one to close a removed file waits for the file system to give back its blocks: tens of
+ * milliseconds for a million jobs, in which the loop would stand still. */
+static void close_file(const struct staged_plan *plan)
+{
+    pthread_t thread;
+    if (plan->bytes < LARGE_FILE_BYTES ||
+        pthread_create(&thread, NULL, close_beside, (void *)(intptr_t)plan->fd) != 0) {
+        close(plan->fd);
+    } else {
+        pthread_detach(thread);
+    }
+}
+
 static void forget(struct staged_plan *plan)
 {
     free(plan->experiment);
@@ -31,7 +53,7 @@ static void forget(struct staged_plan *plan)
     strbuf_release(&plan->plan_json);
     digest_map_release(&plan->planned);
     if (plan->fd >= 0 && plan->state != STAGED_FREE) {
-        close(plan->fd);
+        close_file(plan);
     }
     *plan = (struct staged_plan){.fd = -1};
 }
