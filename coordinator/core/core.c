@@ -86,6 +86,7 @@ void core_free(struct core *core)
         core_memory_free(core->shapes[i]);
     }
     core_memory_free(core->workers);
+    core_memory_free(core->roomy);
     core_memory_free(core->experiment_list);
     core_memory_free(core->shapes);
     core_memory_free(core->terms);

@@ -281,7 +281,7 @@ static void check_hosts(const struct core *core)
     }
 }
 
-static void check_worker(const struct worker *worker)
+static void check_worker(const struct core *core, const struct worker *worker)
 {
     uint32_t leases = 0;
     uint64_t threads = 0;
@@ -302,6 +302,9 @@ static void check_worker(const struct worker *worker)
     ASSERT(held_set_equal(&worker->held, &held));
     ASSERT(worker->threads_busy == threads);
     ASSERT(worker->ranks_busy == ranks);
+    ASSERT(core->workers[worker->place] == worker);
+    ASSERT((core->roomy[worker->place / 64] >> worker->place % 64 & 1) ==
+           (worker->threads > worker->threads_busy));
     ASSERT(IMPLIES(worker->live, worker->session != 0 && worker->timer.place > 0));
 }
 
@@ -344,7 +347,7 @@ void core_check(const struct core *core)
     ASSERT(leases == core->lease_count);
     core_memory_free(jobs);
     for (size_t i = 0; i < core->worker_count; i++) {
-        check_worker(core->workers[i]);
+        check_worker(core, core->workers[i]);
     }
     check_hosts(core);
 }

@@ -66,6 +66,7 @@ struct worker {
     uint64_t name_digest; /* short form, for failure_worker */
     struct digest instance;
     struct host *host;
+    size_t place; /* among the core's workers */
     uint32_t threads;
     uint64_t threads_busy;
     uint64_t memory_bytes, memory_busy;
@@ -193,6 +194,7 @@ struct core {
     struct digest_map worker_sessions; /* number → struct worker */
     struct worker **workers;           /* in order of arrival */
     size_t worker_count;
+    uint64_t *roomy;         /* a bit for each: it has threads of its own to spare */
     struct digest_map hosts; /* digest of name → struct host; those in quarantine stay */
     struct digest_map spots; /* job identity → number of workers that hold its artifact warm */
     uint32_t session_last;

@@ -244,6 +244,19 @@ static struct job *choose(const struct core *core, const struct worker *worker)
     return best.job;
 }
 
+/* The next worker with threads of its own to spare; most of thousands have none, and a walk past
+ * all of them for each message would cost more than the rest of the step. */
+static size_t next_roomy(const struct core *core, size_t from)
+{
+    for (size_t i = from; i < core->worker_count; i = (i / 64 + 1) * 64) {
+        const uint64_t word = core->roomy[i / 64] >> i % 64;
+        if (word != 0) {
+            return i + (size_t)__builtin_ctzll(word);
+        }
+    }
+    return core->worker_count;
+}
+
 /* Workers take turns, one job each, so that a first comer does not empty the queue. */
 void dispatch_run(struct core *core)
 {
@@ -254,7 +267,8 @@ void dispatch_run(struct core *core)
     bool progress = true;
     while (progress && core->ready_count > 0) {
         progress = false;
-        for (size_t i = 0; i < core->worker_count && core->ready_count > 0; i++) {
+        for (size_t i = next_roomy(core, 0); i < core->worker_count && core->ready_count > 0;
+             i = next_roomy(core, i + 1)) {
             struct worker *worker = core->workers[i];
             if (dispatch_free_threads(worker) == 0 || worker_obstacle(worker) != OBSTACLE_NONE) {
                 continue;

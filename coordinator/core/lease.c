@@ -93,6 +93,7 @@ static void take(struct core *core, struct job *job, struct worker *worker, int6
     worker->lease_count++;
     worker->ranks_busy += own_ranks(job);
     threads_take(attempt, worker, attempt->threads);
+    worker_note_room(core, worker);
     worker->memory_busy += attempt->memory_bytes;
     core->lease_count++;
     job->attempt = attempt;
@@ -118,6 +119,7 @@ static void release(struct core *core, struct job *job)
     worker->lease_count--;
     worker->ranks_busy -= own_ranks(job);
     threads_give(attempt, worker, attempt->threads);
+    worker_note_room(core, worker);
     worker->memory_busy -= attempt->memory_bytes;
     const struct lease_key key = key_of(job);
     held_set_remove(&worker->held, &key, attempt->held);

@@ -21,6 +21,13 @@ static void set_name(char out[NAME_BYTES_MAX + 1], const char *name)
     snprintf(out, NAME_BYTES_MAX + 1, "%s", name != NULL ? name : "");
 }
 
+void worker_note_room(struct core *core, const struct worker *worker)
+{
+    uint64_t *word = &core->roomy[worker->place / 64];
+    const uint64_t bit = UINT64_C(1) << worker->place % 64;
+    *word = worker->threads > worker->threads_busy ? *word | bit : *word & ~bit;
+}
+
 void worker_move(struct core *core, struct worker *worker, const char *host)
 {
     if (strcmp(worker->host->name, host) != 0) {
@@ -43,7 +50,13 @@ struct worker *worker_known(struct core *core, const char *name)
     host_join(core, worker, "");
     core->workers =
         core_memory_grow(core->workers, core->worker_count + 1, sizeof(struct worker *));
+    core->roomy = core_memory_grow(core->roomy, core->worker_count / 64 + 1, sizeof(uint64_t));
+    if (core->worker_count % 64 == 0) {
+        core->roomy[core->worker_count / 64] = 0;
+    }
+    worker->place = core->worker_count;
     core->workers[core->worker_count++] = worker;
+    worker_note_room(core, worker);
     digest_map_put(&core->worker_names, &key, worker);
     return worker;
 }
@@ -91,13 +104,12 @@ void worker_free(struct core *core, struct worker *worker)
     core_memory_free(worker->drain_reason);
     struct digest key = digest_of_text(worker->name);
     digest_map_remove(&core->worker_names, &key);
-    size_t i = 0;
-    while (core->workers[i] != worker) {
-        i++;
-    }
     core->worker_count--;
-    memmove(&core->workers[i], &core->workers[i + 1],
-            (core->worker_count - i) * sizeof(struct worker *));
+    for (size_t i = worker->place; i < core->worker_count; i++) {
+        core->workers[i] = core->workers[i + 1];
+        core->workers[i]->place = i;
+        worker_note_room(core, core->workers[i]);
+    }
     core_memory_free(worker);
 }
 
@@ -193,6 +205,7 @@ static void update_from_hello(struct core *core, struct worker *worker,
     worker->ranks = hello->ranks;
     worker->rank_threads = hello->rank_threads;
     lease_measure(worker);
+    worker_note_room(core, worker);
     set_name(worker->numeric_class, hello->numeric_class);
     set_name(worker->version, hello->version);
     set_name(worker->node, hello->node);

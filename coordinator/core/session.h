@@ -23,6 +23,8 @@ bool session_drain(struct core *core, const struct core_drain *drain);
 
 /* A worker that a stored row names; it has no session until it says HELLO. */
 struct worker *worker_known(struct core *core, const char *name);
+/* After a change of its threads, or of how many are busy. */
+void worker_note_room(struct core *core, const struct worker *worker);
 /* The worker shares this host's cores from now on. */
 void worker_move(struct core *core, struct worker *worker, const char *host);
 /* The job whose artifact the worker now holds warm. */
