@@ -218,28 +218,58 @@ static void test_batches_are_stored_once_and_in_order(void **state)
     assert_int_equal(core_world_row(w, 1)->items, 4);
 }
 
-/* Each contradiction alone turns a success into a failed attempt; without any it stands. */
+/* How the latest step ended an attempt. */
+static const char *end_reason(const struct core_world *w)
+{
+    for (size_t i = 0; i < w->out.op_count; i++) {
+        if (w->out.ops[i].kind == CORE_OP_ATTEMPT_END) {
+            return w->out.ops[i].attempt.reason;
+        }
+    }
+    return "it has not ended";
+}
+
+/* One batch of two records is stored. Each contradiction alone, in either direction, turns a
+ * success into a failed attempt that names it; without any it stands. */
 static void test_results_that_contradict_the_store_fail(void **state)
 {
-    for (int wrong = 0; wrong <= 5; wrong++) {
+    static const struct {
+        const char *why; /* NULL: nothing is wrong */
+        uint64_t planned, said;
+        uint32_t batches;
+        const char *records;
+        enum job_kind kind;
+    } cases[] = {
+        {NULL, 2, 2, 1, "one", JOB_EVALUATE},
+        {NULL, 0, 2, 1, "one", JOB_EVALUATE},
+        {"the plan wants 3", 3, 2, 1, "one", JOB_EVALUATE},
+        {"the plan wants 1", 1, 2, 1, "one", JOB_EVALUATE},
+        {"the result counts 1 records, the store has 2", 0, 1, 1, "one", JOB_EVALUATE},
+        {"the result counts 3 records, the store has 2", 0, 3, 1, "one", JOB_EVALUATE},
+        {"the result counts 0 batches of records, the store has 1", 0, 2, 0, "one", JOB_EVALUATE},
+        {"the digest of the stored records", 0, 2, 1, "two", JOB_EVALUATE},
+        {"the result names no artifact", 0, 2, 1, "one", JOB_PRETRAIN},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct core_world *w = core_world_new();
         struct submit_job job = core_world_plan(1);
-        job.items_expected = wrong == 1 ? 3 : 2;
-        job.kind = wrong == 4 ? JOB_PRETRAIN : JOB_EVALUATE;
+        job.items_expected = cases[i].planned;
+        job.kind = cases[i].kind;
         job.attempts_max = 1;
         core_world_submit(w, "e", &job, 1);
         uint64_t a = core_world_hello(w, "a", 1, 1, CLASS);
         assert_int_equal(deliver(w, a, 0, "one"), 1);
         struct msg result = core_world_ok(a, 1, 1);
-        result.result.batches[STREAM_RECORDS] = wrong == 5 ? 0 : 1;
-        result.result.items = wrong == 2 ? 1 : 2;
-        result.result.records = wrong == 3 ? hash_bytes("two", 3) : hash_bytes("one", 3);
+        result.result.batches[STREAM_RECORDS] = cases[i].batches;
+        result.result.items = cases[i].said;
+        result.result.records = hash_bytes(cases[i].records, 3);
         core_world_say(w, 1, &result);
-        assert_int_equal(core_world_state(w, 1), wrong == 0 ? JOB_DONE : JOB_FAILED);
+        assert_int_equal(core_world_state(w, 1), cases[i].why == NULL ? JOB_DONE : JOB_FAILED);
+        assert_non_null(strstr(end_reason(w), cases[i].why == NULL ? "" : cases[i].why));
         assert_non_null(core_world_sent(w, MSG_RESULT_ACK, 0));
         core_world_free(w);
     }
-    (void)state;
 }
 
 static void test_damaged_batches_end_the_attempt(void **state)
