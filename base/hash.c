@@ -38,7 +38,7 @@ struct digest hash_bytes(const void *bytes, size_t len)
 
 enum err_code hash_file(const char *path, struct digest *out, struct err *err)
 {
-    FILE *file = fopen(path, "rb");
+    FILE *file = fopen(path, "rbe");
     if (!file)
         return err_os(err, errno, "open '%s'", path);
     struct hash_state state;

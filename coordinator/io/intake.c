@@ -1,6 +1,7 @@
 #include "intake.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -282,7 +283,7 @@ static void begin_sync(struct server *server, const struct staged_plan *plan)
     sync->server = server;
     sync->number = plan->number;
     snprintf(sync->folder, sizeof sync->folder, "%s", server->staging.folder);
-    sync->fd = dup(plan->fd);
+    sync->fd = fcntl(plan->fd, F_DUPFD_CLOEXEC, 0);
     sync->work.data = sync;
     uv_queue_work(server->loop, &sync->work, sync_file, on_synced);
 }

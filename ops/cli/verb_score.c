@@ -64,7 +64,7 @@ static enum err_code read_text(const struct cli *cli, struct strbuf *out, struct
         strbuf_puts(out, given);
         return ERR_OK;
     }
-    FILE *file = path ? fopen(path, "rb") : stdin;
+    FILE *file = path ? fopen(path, "rbe") : stdin;
     if (!file)
         return err_set(err, ERR_NOT_FOUND, "score: '%s' cannot be opened", path);
     enum err_code rc = read_stream(file, path ? path : "standard input", out, err);
