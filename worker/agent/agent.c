@@ -200,6 +200,9 @@ static void agent_handle(struct agent *agent, const struct agent_event *ev,
         return;
     case AGENT_EV_TICK:
         return;
+    case AGENT_EV_FETCHING:
+        agent_attempts_fetch(agent);
+        return;
     case AGENT_EV_FETCHED:
     case AGENT_EV_FETCH_FAILED:
     case AGENT_EV_RUNNING:

@@ -288,6 +288,13 @@ static void attempt_child_event(struct agent *agent, struct attempt *a,
     }
 }
 
+/* Transfers take turns: while one moves, those behind it do not stand still. */
+void agent_attempts_fetch(struct agent *agent)
+{
+    for (size_t i = 0; i < agent->attempt_count; i++)
+        agent->attempts[i]->progress += agent->attempts[i]->phase == AGENT_FETCHING;
+}
+
 static void attempt_fetch_event(struct agent *agent, struct attempt *a,
                                 const struct agent_event *ev, struct agent_actions *out)
 {

@@ -153,6 +153,8 @@ void agent_attempt_stop(struct agent *agent, struct attempt *a, const struct age
                         int64_t grace_ms, struct agent_actions *out);
 void agent_attempt_forget(struct agent *agent, struct attempt *a, const char *why,
                           struct agent_actions *out);
+/* Bytes of transfers came in. */
+void agent_attempts_fetch(struct agent *agent);
 void agent_attempt_event(struct agent *agent, const struct agent_event *ev,
                          struct agent_actions *out);
 /* Fetch, place on a child, upload: whatever is due now. */

@@ -370,8 +370,20 @@ void driver_kill_children(struct driver *d)
     }
 }
 
+/* A checkpoint of many gigabytes takes longer than an attempt may stand still. */
+static void tell_fetching(struct driver *d)
+{
+    const struct blob_traffic traffic = blob_client_traffic(d->blobs);
+    const uint64_t bytes = traffic.coordinator_bytes + traffic.peer_bytes + traffic.shared_bytes;
+    if (bytes == d->fetched_bytes)
+        return;
+    d->fetched_bytes = bytes;
+    driver_post(d, &(struct agent_event){.kind = AGENT_EV_FETCHING});
+}
+
 void driver_second(struct driver *d)
 {
+    tell_fetching(d);
     for (struct driver_job *job = d->jobs, *next; job; job = next) {
         next = job->next;
         struct driver_child *c = job->child;

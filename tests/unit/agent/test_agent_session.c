@@ -206,6 +206,28 @@ static void test_a_full_worker_tells_its_progress_in_turn(void **state)
     end(&w);
 }
 
+/* Bytes that come in are progress of all that wait for theirs, and of nobody else. */
+static void test_a_long_fetch_does_not_stand_still(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w, 3);
+    for (uint8_t job = 0; job < 3; job++)
+        lease_job(&w, job, 1, JOB_EVALUATE, 1);
+    on(&w, AGENT_EV_FETCHED, 2);
+    on(&w, AGENT_EV_RUNNING, 2);
+    next_beat(&w);
+    pulse(&w, 1);
+    next_beat(&w);
+    assert_int_equal(w.news_count, 0);
+    pulse(&w, 1);
+    step(&w, (struct agent_event){.kind = AGENT_EV_FETCHING});
+    next_beat(&w);
+    assert_int_equal(w.news_count, 2);
+    assert_int_equal(w.news[0] + w.news[1], 0 + 1);
+    end(&w);
+}
+
 /* More moved than a beat tells, and that beat was lost: its news comes again, though a later beat
  * that tells others is answered. */
 static void test_an_answer_confirms_only_what_its_beat_told(void **state)
@@ -244,6 +266,7 @@ int main(void)
         cmocka_unit_test(test_a_beat_tells_what_is_new),
         cmocka_unit_test(test_a_list_is_given_at_once_and_once),
         cmocka_unit_test(test_a_full_worker_tells_its_progress_in_turn),
+        cmocka_unit_test(test_a_long_fetch_does_not_stand_still),
         cmocka_unit_test(test_an_answer_confirms_only_what_its_beat_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
