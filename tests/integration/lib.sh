@@ -25,8 +25,11 @@ left_over() {
 
 nothing_left_over() { [ -z "$(left_over)" ]; }
 
+shell=$BASHPID
 cleanup() {
     local status=$? pid
+    # A child that is killed right after its fork, before it has become its program, comes here too.
+    [ "$BASHPID" = "$shell" ] || exit "$status"
     trap '' INT TERM
     for pid in "${pids[@]}"; do kill -CONT "$pid" 2>/dev/null || true; kill "$pid" 2>/dev/null || true; done
     for pid in "${pids[@]}"; do
