@@ -116,6 +116,11 @@ static enum err_code save_weights(struct training *t, const char *folder, struct
     return write_model(t, folder, TENSOR_F32, err);
 }
 
+static void checkpoint_path(const struct training *t, int64_t step, char *out, size_t size)
+{
+    snprintf(out, size, "%s/checkpoint-%lld", t->context->job->work_folder, (long long)step);
+}
+
 /* Save a resume folder and hand it to the agent, which moves its files into the cache. */
 static enum err_code save_checkpoint(void *ctx, struct trainer *trainer, struct err *err)
 {
@@ -125,7 +130,7 @@ static enum err_code save_checkpoint(void *ctx, struct trainer *trainer, struct 
     if (t->checkpoint_step > 0 && t->checkpoint_step == trainer_step(trainer))
         return ERR_OK;
     snprintf(name, sizeof name, "checkpoint-%lld", (long long)trainer_step(trainer));
-    snprintf(folder, sizeof folder, "%s/%s", t->context->job->work_folder, name);
+    checkpoint_path(t, trainer_step(trainer), folder, sizeof folder);
     enum err_code code = file_remove_tree(folder, err);
     if (!code)
         code = save_weights(t, folder, err);
@@ -142,6 +147,16 @@ static enum err_code save_checkpoint(void *ctx, struct trainer *trainer, struct 
     if (!code)
         t->checkpoint_step = trainer_step(trainer);
     return code;
+}
+
+/* On a slow disk the agent may be at the last one yet: a newer one follows, and a training that
+ * saves faster than its folders are taken must not fill the disk with them. */
+static enum err_code save_on_the_way(void *ctx, struct trainer *trainer, struct err *err)
+{
+    const struct training *t = ctx;
+    char last[4096];
+    checkpoint_path(t, t->checkpoint_step, last, sizeof last);
+    return file_exists(last) ? ERR_OK : save_checkpoint(ctx, trainer, err);
 }
 
 /* One sentence for a job that went wrong. Its last checkpoint stays with the job. */
@@ -190,7 +205,7 @@ static enum err_code run(struct training *t, struct arena *arena, struct exec_re
                          struct err *err)
 {
     struct train_hooks hooks = {
-        .ctx = t, .on_step = on_step, .should_stop = should_stop, .checkpoint = save_checkpoint};
+        .ctx = t, .on_step = on_step, .should_stop = should_stop, .checkpoint = save_on_the_way};
     struct train_result end;
     /* These lines are the attempt's log (`triad job logs`). */
     struct strbuf memory = {0};

@@ -39,9 +39,9 @@ static void on_thread(uv_work_t *request)
     struct work *w = request->data;
     if (w->folder)
         w->code = blob_cache_add_folder(w->cache, w->folder, &w->tree, &w->err);
-    /* A checkpoint is the cache's from now on; its child does not look at it again. */
+    /* A checkpoint is the cache's from now on, or lost: its child saves no other one before. */
     struct err ignored;
-    if (w->folder && !w->has_outcome && !w->code)
+    if (w->folder && !w->has_outcome)
         (void)!file_remove_tree(w->folder, &ignored);
     for (size_t i = 0; i < w->tree_count && !w->code; i++) {
         w->code = file_remove_tree(w->trees[i].folder, &w->err); /* of a try that failed */
