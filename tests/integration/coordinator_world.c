@@ -249,18 +249,21 @@ void world_run_for(struct world *w, uint64_t ms)
     uv_run(&w->loop, UV_RUN_NOWAIT);
 }
 
+static void ask_again(struct world *w, const struct msg *m, int tries)
+{
+    if (tries % 20 == 0) {
+        world_send(w->client, m);
+    }
+    world_run_for(w, AWAIT_TICK_MS);
+}
+
 /* Ask until answered; the request id is the first member of every request. */
 const struct msg *world_ask(struct world *w, struct msg *m)
 {
     m->get_info.request = ++w->request;
     w->replied = false;
-    for (int tries = 0; tries < 1200 && !w->replied; tries++) {
-        if (tries % 20 == 0) {
-            world_send(w->client, m);
-        }
-        world_run_for(w, 25);
-    }
-    assert_true(w->replied);
+    int tries = 0;
+    AWAIT_BY(ask_again(w, m, tries++), w->replied);
     return &w->reply;
 }
 

@@ -8,6 +8,7 @@
 #include <uv.h>
 
 #include "arena.h"
+#include "await.h"
 #include "net.h"
 #include "vocab.h"
 

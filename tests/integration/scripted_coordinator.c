@@ -318,21 +318,6 @@ void scripted_revoke(struct scripted *s, const struct scripted_job *job)
 
 /* ---- beginning and end ---- */
 
-static void on_tick(uv_timer_t *timer)
-{
-    (void)timer; /* wakes the loop, so that scripted_until() looks at the time */
-}
-
-void scripted_until(struct scripted *s, bool (*done)(struct scripted *s), int seconds)
-{
-    uint64_t end = uv_hrtime() + (uint64_t)seconds * 1000000000;
-    while (!done(s)) {
-        if (uv_hrtime() > end)
-            fail_msg("waited %d s for nothing", seconds);
-        uv_run(&s->loop, UV_RUN_ONCE);
-    }
-}
-
 static void router(struct scripted *s, const struct net_key_pair *server, size_t frame_bytes_max,
                    net_receive_f *receive, struct net_socket **out)
 {
@@ -376,8 +361,7 @@ void scripted_begin(struct scripted *s)
     router(s, &server, FRAME_BYTES_MAX, on_control, &s->control);
     router(s, &server, FRAME_DATA_BYTES_MAX, on_data, &s->data);
     access_save(s, &server, &worker);
-    uv_timer_init(&s->loop, &s->ticker);
-    uv_timer_start(&s->ticker, on_tick, 20, 20);
+    await_tick(&s->loop, &s->ticker);
 }
 
 void scripted_end(struct scripted *s)
@@ -422,8 +406,7 @@ int scripted_worker_stop(struct scripted *s, int signal_number)
     int status = 0;
     if (signal_number)
         kill(s->worker, signal_number);
-    while (waitpid(s->worker, &status, WNOHANG) == 0)
-        uv_run(&s->loop, UV_RUN_ONCE);
+    AWAIT(&s->loop, waitpid(s->worker, &status, WNOHANG) != 0);
     s->worker = 0;
     return status;
 }

@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "arena.h"
+#include "await.h"
 #include "net.h"
 #include "str.h"
 #include "vocab.h"
@@ -78,8 +79,5 @@ struct scripted_job *scripted_lease(struct scripted *s, enum job_kind kind, cons
 /* Send a lease (again), as a further attempt with this epoch; what is known of it is forgotten. */
 void scripted_lease_again(struct scripted *s, struct scripted_job *job, uint32_t epoch);
 void scripted_revoke(struct scripted *s, const struct scripted_job *job);
-
-/* Run the loop until `done` is true; the test fails after `seconds`. */
-void scripted_until(struct scripted *s, bool (*done)(struct scripted *s), int seconds);
 
 #endif

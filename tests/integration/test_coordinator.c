@@ -86,19 +86,12 @@ static void test_jobs_survive_a_killed_coordinator(void **state)
 {
     struct world *w = *state;
     submit(w);
-    for (int i = 0; i < 6000 && w->results_acked < 7; i++) {
-        world_run_for(w, 10);
-    }
+    AWAIT_BY(world_run_for(w, 10), w->results_acked >= 7);
     assert_in_range(w->results_acked, 7, JOBS - 1);
     kill(w->coordinator, SIGKILL);
     assert_int_equal(WTERMSIG(world_wait_for(w->coordinator)), SIGKILL);
     world_start(w);
-    uint64_t done = 0;
-    for (int i = 0; i < 1200 && done < JOBS; i++) {
-        world_run_for(w, 50);
-        done = count_done(w);
-    }
-    assert_int_equal(done, JOBS);
+    AWAIT_BY(world_run_for(w, AWAIT_TICK_MS), count_done(w) == JOBS);
     check_records(w);
 
     /* No attempt was wasted: the worker kept its leases over the restart. */
@@ -151,18 +144,12 @@ static void test_an_unwritable_state_is_said_and_survived(void **state)
     world_run_for(w, 1500); /* it has tried again meanwhile, in vain */
     assert_int_equal(world_ask(w, &info)->kind, MSG_ERROR);
     assert_int_equal(prlimit(w->coordinator, RLIMIT_FSIZE, &former, NULL), 0);
-    for (int i = 0; i < 1200 && world_ask(w, &info)->kind != MSG_INFO; i++) {
-        world_run_for(w, 50);
-    }
-    assert_int_equal(w->reply.kind, MSG_INFO);
+    AWAIT_BY(world_run_for(w, AWAIT_TICK_MS), world_ask(w, &info)->kind == MSG_INFO);
     assert_int_equal(w->reply.info.jobs_finished, JOBS);
     assert_int_equal(w->reply.info.jobs_unfinished, 0); /* the refused plan left nothing */
     reply = world_ask(w, &m);
     assert_int_equal(reply->kind, MSG_SUBMITTED);
-    for (int i = 0; i < 1200 && world_ask(w, &info)->info.jobs_finished < JOBS + 1; i++) {
-        world_run_for(w, 50);
-    }
-    assert_int_equal(w->reply.info.jobs_finished, JOBS + 1);
+    AWAIT_BY(world_run_for(w, AWAIT_TICK_MS), world_ask(w, &info)->info.jobs_finished == JOBS + 1);
 }
 
 static void test_an_identity_that_is_not_its_specs_is_refused(void **state)
@@ -214,9 +201,7 @@ static void test_a_stranger_is_refused(void **state)
                                                .status = on_stranger_status,
                                                .ctx = w};
     assert_int_equal(net_dealer_new(w->net, &options, &socket, &err), ERR_OK);
-    for (int i = 0; i < 1200 && *w->stranger_text == '\0'; i++) {
-        world_run_for(w, 50);
-    }
+    AWAIT_BY(world_run_for(w, AWAIT_TICK_MS), *w->stranger_text);
     assert_string_equal(w->stranger_text, "the coordinator does not know this key");
     assert_false(w->stranger_connected);
     net_socket_free(socket);
@@ -246,16 +231,11 @@ static void test_garbage_is_counted_and_survived(void **state)
         memset(bytes, i, sizeof bytes);
         assert_int_equal(net_dealer_send(w->worker, bytes, sizeof bytes, &err), ERR_OK);
     }
-    uint64_t refused = 0;
-    for (int i = 0; i < 1200 && refused < 50; i++) { /* the question may overtake them */
-        world_run_for(w, 5);
-        refused = world_ask(w, &info)->info.frames_refused - before;
-    }
-    assert_int_equal(refused, 50);
+    AWAIT_BY(world_run_for(w, 5), /* the question may overtake them */
+             world_ask(w, &info)->info.frames_refused >= before + 50);
+    assert_int_equal(w->reply.info.frames_refused, before + 50);
     /* Who is of another version gets to know. */
-    for (int i = 0; i < 1200 && !strstr(w->no_session, "protocol version 49"); i++) {
-        world_run_for(w, 5);
-    }
+    AWAIT_BY(world_run_for(w, 5), strstr(w->no_session, "protocol version 49"));
     assert_non_null(strstr(w->no_session, "frame has protocol version 49, we speak"));
 }
 
@@ -351,20 +331,14 @@ static void test_requests_that_do_not_wait_are_each_answered_once(void **state)
         struct strbuf frame = {0};
         struct err err;
         assert_int_equal(codec_encode(&m, FRAME_BYTES_MAX, &frame, &err), ERR_OK);
-        for (int tries = 0; tries < 1200; tries++) { /* until it is connected */
-            if (net_dealer_send(client, frame.data, frame.len, &err) == ERR_OK) {
-                break;
-            }
-            world_run_for(w, 25);
-        }
+        AWAIT_BY(world_run_for(w, AWAIT_TICK_MS), /* until it is connected */
+                 net_dealer_send(client, frame.data, frame.len, &err) == ERR_OK);
         strbuf_release(&frame);
         if (request % 40 == 0) { /* far fewer than fill a queue at a time */
             world_run_for(w, 5);
         }
     }
-    for (int i = 0; i < 1200 && h.answers < REQUESTS; i++) {
-        world_run_for(w, 25);
-    }
+    AWAIT_BY(world_run_for(w, AWAIT_TICK_MS), h.answers >= REQUESTS);
     assert_int_equal(h.answers, REQUESTS);
     struct msg status = {.kind = MSG_GET_STATUS, .get_status.experiment = "noops"};
     assert_int_equal(world_ask(w, &status)->status.experiments[0].priority, REQUESTS - 1);
@@ -396,16 +370,12 @@ static void test_stop_ends_the_process_well(void **state)
     struct world *w = *state;
     struct msg m = {.kind = MSG_STOP};
     int status = 0;
-    pid_t ended = 0;
     m.stop.request = ++w->request;
     w->replied = false;
     world_send(w->client, &m);
     /* Its answer may be lost with it. */
-    for (int tries = 0; tries < 2400 && ended == 0; tries++) {
-        world_run_for(w, 25);
-        ended = waitpid(w->coordinator, &status, WNOHANG);
-    }
-    assert_int_equal(ended, w->coordinator);
+    AWAIT_BY(world_run_for(w, AWAIT_TICK_MS),
+             waitpid(w->coordinator, &status, WNOHANG) == w->coordinator);
     if (w->replied)
         assert_int_equal(w->reply.kind, MSG_OK);
     w->coordinator = 0;

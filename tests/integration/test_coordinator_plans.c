@@ -51,12 +51,9 @@ static void submit_long(struct world *w, const char *experiment, uint32_t salt, 
 /* Ask until the plan has been taken in. */
 static struct msg_submitted finish_long(struct world *w, struct msg *last)
 {
-    const struct msg *reply = world_ask(w, last);
-    while (reply->kind == MSG_OK) {
-        reply = world_ask(w, last);
-    }
-    assert_int_equal(reply->kind, MSG_SUBMITTED);
-    return reply->submitted;
+    AWAIT_BY(, world_ask(w, last)->kind != MSG_OK);
+    assert_int_equal(w->reply.kind, MSG_SUBMITTED);
+    return w->reply.submitted;
 }
 
 /* Jobs of the experiment; *exists_out: is it known at all? */
@@ -88,12 +85,8 @@ static void test_a_long_submission_survives_a_killed_coordinator(void **state)
         kill(w->coordinator, SIGKILL);
         assert_int_equal(WTERMSIG(world_wait_for(w->coordinator)), SIGKILL);
         world_start(w);
-        uint64_t count = count_jobs(w, name, &exists);
-        for (int i = 0; exists && i < 1200 && count < LONG_JOBS; i++) {
-            world_run_for(w, 25);
-            count = count_jobs(w, name, &exists);
-        }
-        assert_int_equal(count, exists ? LONG_JOBS : 0);
+        AWAIT_BY(world_run_for(w, AWAIT_TICK_MS),
+                 count_jobs(w, name, &exists) == LONG_JOBS || !exists);
         /* Submitted again, it is all there once. */
         submit_long(w, name, round, false, jobs, &last);
         const struct msg_submitted again = finish_long(w, &last);
@@ -138,11 +131,8 @@ static void test_cancelling_ends_a_long_submission(void **state)
     const struct msg *reply = world_ask(w, &cancel);
     assert_true(reply->kind == MSG_OK || reply->kind == MSG_ERROR); /* not even begun */
     const bool was_there = reply->kind == MSG_OK;
-    reply = world_ask(w, &last);
-    for (int i = 0; i < 1200 && reply->kind == MSG_OK; i++) {
-        reply = world_ask(w, &last);
-    }
-    assert_int_equal(reply->kind == MSG_ERROR || reply->kind == MSG_SUBMITTED, true);
+    AWAIT_BY(, world_ask(w, &last)->kind != MSG_OK);
+    assert_true(reply->kind == MSG_ERROR || reply->kind == MSG_SUBMITTED);
     struct msg m = {.kind = MSG_GET_STATUS, .get_status.experiment = "ended"};
     if (was_there) {
         reply = world_ask(w, &m);

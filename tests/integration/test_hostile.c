@@ -18,6 +18,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "await.h"
 #include "bounds.h"
 #include "codec.h"
 #include "file.h"
@@ -266,14 +267,16 @@ static void run_for(struct world *w, uint64_t ms)
 static void send_surely(struct world *w, enum door door, const void *bytes, size_t len)
 {
     struct err err;
-    enum err_code code = ERR_NOT_FOUND;
-    for (int i = 0; i < 2000 && code != ERR_OK; i++) {
-        code = net_dealer_send(w->doors[door], bytes, len, &err);
-        if (code != ERR_OK) {
-            run_for(w, 5); /* not connected yet, or its queue is full */
-        }
+    AWAIT_BY(run_for(w, 5), /* not connected yet, or its queue is full */
+             net_dealer_send(w->doors[door], bytes, len, &err) == ERR_OK);
+}
+
+static void ask_again(struct world *w, const struct strbuf *frame, int tries)
+{
+    if (tries % 100 == 0) {
+        send_surely(w, DOOR_CLIENT, frame->data, frame->len);
     }
-    assert_int_equal(code, ERR_OK);
+    run_for(w, AWAIT_TICK_MS);
 }
 
 static struct msg_info ask_info(struct world *w)
@@ -284,14 +287,9 @@ static struct msg_info ask_info(struct world *w)
     struct msg m = {.kind = MSG_GET_INFO, .get_info.request = w->request};
     w->has_reply = false;
     assert_int_equal(codec_encode(&m, FRAME_BYTES_MAX, &frame, &err), ERR_OK);
-    for (int i = 0; i < 600 && !w->has_reply; i++) {
-        if (i % 100 == 0) {
-            send_surely(w, DOOR_CLIENT, frame.data, frame.len);
-        }
-        run_for(w, 50);
-    }
+    int tries = 0;
+    AWAIT_BY(ask_again(w, &frame, tries++), w->has_reply);
     strbuf_release(&frame);
-    assert_true(w->has_reply);
     return w->reply.info;
 }
 

@@ -250,7 +250,7 @@ static void begin(struct scripted *s, const char *threads)
 {
     scripted_begin(s);
     scripted_worker_start(s, threads);
-    scripted_until(s, has_session, 120);
+    AWAIT(&s->loop, has_session(s));
 }
 
 /* The worker's first child process; 0 when it has none. */
@@ -281,17 +281,17 @@ static void test_import_then_evaluate_twice_on_a_warm_child(void **state)
     struct scripted s;
     begin(&s, "1");
     struct scripted_job *import = lease_import(&s);
-    scripted_until(&s, all_ended, 120);
+    AWAIT(&s.loop, all_ended(&s));
     expect_outcome(import, OUTCOME_OK);
     assert_non_null(scripted_blob(&s, &import->result.artifact));
     assert_non_null(strstr(strbuf_text(&import->streams[STREAM_LOG]), "<|end|>"));
 
     struct scripted_job *first = lease_evaluate(&s, import->result.artifact, 300, "a");
-    scripted_until(&s, all_ended, 120);
+    AWAIT(&s.loop, all_ended(&s));
     expect_outcome(first, OUTCOME_OK);
     pid_t warm = child_of(s.worker);
     struct scripted_job *second = lease_evaluate(&s, import->result.artifact, 300, "b");
-    scripted_until(&s, all_ended, 120);
+    AWAIT(&s.loop, all_ended(&s));
     expect_outcome(second, OUTCOME_OK);
     assert_int_equal(child_of(s.worker), warm);
 
@@ -311,7 +311,7 @@ static void test_import_then_evaluate_twice_on_a_warm_child(void **state)
     arena_release(&arena);
     assert_true(first->result.memory_peak_bytes > 1000000);
     assert_non_null(strstr(first->numeric_class, "packed/f32/"));
-    scripted_until(&s, nothing_held, 120);
+    AWAIT(&s.loop, nothing_held(&s));
     scripted_end(&s);
 }
 
@@ -322,7 +322,7 @@ static void test_a_wrong_job_fails_with_its_sentence(void **state)
     begin(&s, "1");
     struct scripted_job *job =
         scripted_lease(&s, JOB_EVALUATE, "{\"kind\":\"evaluate\",\"x\":1}", NULL, 0, NULL, 0);
-    scripted_until(&s, all_ended, 120);
+    AWAIT(&s.loop, all_ended(&s));
     expect_outcome(job, OUTCOME_FAILED);
     assert_string_equal(job->reason, "job spec: unknown key 'x'");
     scripted_end(&s);
@@ -335,7 +335,7 @@ static void test_a_training_that_needs_more_memory_refuses_with_numbers(void **s
     begin(&s, "1");
     s.lease_memory_bytes = 256 * 1024;
     struct scripted_job *job = lease_pretrain(&s, 2, 0, "0.01");
-    scripted_until(&s, all_ended, 120);
+    AWAIT(&s.loop, all_ended(&s));
     expect_outcome(job, OUTCOME_MEMORY);
     assert_non_null(strstr(job->reason, "the job has 0.2 MiB: give it more memory"));
     scripted_end(&s);
@@ -347,7 +347,7 @@ static void test_divergence_is_an_outcome(void **state)
     struct scripted s;
     begin(&s, "1");
     struct scripted_job *job = lease_pretrain(&s, 50, 0, "1e6");
-    scripted_until(&s, all_ended, 120);
+    AWAIT(&s.loop, all_ended(&s));
     expect_outcome(job, OUTCOME_DIVERGED);
     assert_non_null(strstr(job->reason, "is not finite at step"));
     assert_true(job->result.batches[STREAM_METRICS] > 0);
@@ -360,11 +360,11 @@ static void test_a_killed_child_is_a_crash(void **state)
     struct scripted s;
     begin(&s, "1");
     struct scripted_job *job = lease_pretrain(&s, 100000000, 0, "0.001");
-    scripted_until(&s, has_metrics, 120);
+    AWAIT(&s.loop, has_metrics(&s));
     pid_t child = child_of(s.worker);
     assert_true(child > 1);
     kill(child, SIGKILL);
-    scripted_until(&s, all_ended, 120);
+    AWAIT(&s.loop, all_ended(&s));
     expect_outcome(job, OUTCOME_CRASHED);
     assert_int_equal(job->result.exit_signal, SIGKILL);
     assert_non_null(strstr(job->reason, "killed by signal 9"));
@@ -377,14 +377,11 @@ static void test_a_revoked_attempt_is_killed_and_forgotten(void **state)
     struct scripted s;
     begin(&s, "1");
     struct scripted_job *job = lease_pretrain(&s, 100000000, 0, "0.001");
-    scripted_until(&s, has_metrics, 120);
+    AWAIT(&s.loop, has_metrics(&s));
     pid_t child = child_of(s.worker);
     scripted_revoke(&s, job);
-    scripted_until(&s, nothing_held, 120);
-    uint32_t beats = s.beats;
-    while (kill(child, 0) == 0 && s.beats < beats + 4000)
-        uv_run(&s.loop, UV_RUN_ONCE);
-    assert_int_not_equal(kill(child, 0), 0);
+    AWAIT(&s.loop, nothing_held(&s));
+    AWAIT(&s.loop, kill(child, 0) != 0);
     assert_false(job->ended);
     assert_int_equal(job->checkpoint_step, 0);
     scripted_end(&s);
@@ -418,7 +415,7 @@ static void test_checkpoints_do_not_gather(void **state)
     char hex[DIGEST_HEX_SIZE], folder[128];
     begin(&s, "1");
     struct scripted_job *job = lease_pretrain(&s, 100000000, 10, "0.001");
-    scripted_until(&s, has_many_checkpoints, 120);
+    AWAIT(&s.loop, has_many_checkpoints(&s));
     snprintf(folder, sizeof folder, "attempts/%s-%u", digest_hex(&job->lease.lease.job, hex),
              job->lease.lease.epoch);
     assert_in_range(count_names(&s, folder, "checkpoint-"), 0, 1);
@@ -426,12 +423,9 @@ static void test_checkpoints_do_not_gather(void **state)
     assert_in_range(count_names(&s, "cache", ""), 6, 3 * 4 + 8);
     pid_t child = child_of(s.worker);
     scripted_revoke(&s, job);
-    scripted_until(&s, nothing_held, 120);
-    for (uint32_t beats = s.beats; kill(child, 0) == 0 && s.beats < beats + 4000;)
-        uv_run(&s.loop, UV_RUN_ONCE);
-    for (uint32_t beats = s.beats; count_names(&s, "attempts", "") > 0 && s.beats < beats + 200;)
-        uv_run(&s.loop, UV_RUN_ONCE);
-    assert_int_equal(count_names(&s, "attempts", ""), 0);
+    AWAIT(&s.loop, nothing_held(&s));
+    AWAIT(&s.loop, kill(child, 0) != 0);
+    AWAIT(&s.loop, count_names(&s, "attempts", "") == 0);
     scripted_end(&s);
 }
 
@@ -441,7 +435,7 @@ static void test_a_silent_coordinator_is_waited_for(void **state)
     struct scripted s;
     begin(&s, "1");
     struct scripted_job *job = lease_pretrain(&s, 100000000, 0, "0.001");
-    scripted_until(&s, has_metrics, 120);
+    AWAIT(&s.loop, has_metrics(&s));
     uint64_t session = s.session;
     uint32_t batches = job->next[STREAM_METRICS];
     s.mute = true;
@@ -449,13 +443,10 @@ static void test_a_silent_coordinator_is_waited_for(void **state)
     while (uv_hrtime() < end)
         uv_run(&s.loop, UV_RUN_ONCE);
     s.mute = false;
-    uint64_t *seen = &s.session;
-    while (*seen == session)
-        uv_run(&s.loop, UV_RUN_ONCE); /* ctest's limit is the test's */
+    AWAIT(&s.loop, s.session != session);
     assert_int_equal(s.held_count, 1);
-    scripted_until(&s, has_metrics, 120);
-    while (job->next[STREAM_METRICS] <= batches)
-        uv_run(&s.loop, UV_RUN_ONCE);
+    AWAIT(&s.loop, has_metrics(&s));
+    AWAIT(&s.loop, job->next[STREAM_METRICS] > batches);
     assert_false(job->ended); /* it went on computing */
     scripted_end(&s);
 }
@@ -467,7 +458,7 @@ static void test_a_killed_worker_delivers_after_its_restart(void **state)
     begin(&s, "1");
     s.keep_result_acks = true;
     struct scripted_job *job = lease_pretrain(&s, 20, 0, "0.001");
-    scripted_until(&s, all_ended, 120);
+    AWAIT(&s.loop, all_ended(&s));
     expect_outcome(job, OUTCOME_OK);
     struct digest artifact = job->result.artifact;
     struct digest instance = s.instance;
@@ -476,12 +467,12 @@ static void test_a_killed_worker_delivers_after_its_restart(void **state)
     s.keep_result_acks = false;
     s.hellos = 0;
     scripted_worker_start(&s, "1");
-    scripted_until(&s, all_ended, 120);
+    AWAIT(&s.loop, all_ended(&s));
     assert_int_equal(s.finished_in_hello, 1);
     assert_false(digest_equal(&instance, &s.instance));
     assert_true(digest_equal(&artifact, &job->result.artifact));
     expect_outcome(job, OUTCOME_OK);
-    scripted_until(&s, nothing_held, 120);
+    AWAIT(&s.loop, nothing_held(&s));
     scripted_end(&s);
 }
 
@@ -491,12 +482,10 @@ static void test_children_die_with_a_killed_worker(void **state)
     struct scripted s;
     begin(&s, "1");
     lease_pretrain(&s, 100000000, 0, "0.001");
-    scripted_until(&s, has_started, 120);
+    AWAIT(&s.loop, has_started(&s));
     pid_t child = child_of(s.worker);
     scripted_worker_stop(&s, SIGKILL);
-    for (int i = 0; i < 5000 && kill(child, 0) == 0; i++)
-        uv_run(&s.loop, UV_RUN_ONCE);
-    assert_int_not_equal(kill(child, 0), 0);
+    AWAIT(&s.loop, kill(child, 0) != 0);
     scripted_end(&s);
 }
 
@@ -507,14 +496,14 @@ static void test_children_die_with_a_killed_worker(void **state)
 static void stop_and_resume(struct scripted *s, struct scripted_job *whole,
                             uint64_t first_checkpoint)
 {
-    scripted_until(s, all_ended, 120);
+    AWAIT(&s->loop, all_ended(s));
     expect_outcome(whole, OUTCOME_OK);
     assert_int_equal(whole->result.start_step, 0);
     struct digest artifact = whole->result.artifact;
-    scripted_until(s, nothing_held, 120);
+    AWAIT(&s->loop, nothing_held(s));
 
     scripted_lease_again(s, whole, 2);
-    scripted_until(s, has_checkpoint, 120);
+    AWAIT(&s->loop, has_checkpoint(s));
     int status = scripted_worker_stop(s, SIGTERM);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     assert_true(said_bye(s));
@@ -526,10 +515,10 @@ static void stop_and_resume(struct scripted *s, struct scripted_job *whole,
     whole->lease.resume_step = step;
     s->session = 0;
     scripted_worker_start(s, "2");
-    scripted_until(s, has_session, 120);
+    AWAIT(&s->loop, has_session(s));
     whole->lease.threads = 2;
     scripted_lease_again(s, whole, 3);
-    scripted_until(s, all_ended, 120);
+    AWAIT(&s->loop, all_ended(s));
     expect_outcome(whole, OUTCOME_OK);
     assert_true(whole->result.start_step == step);
     assert_true(digest_equal(&artifact, &whole->result.artifact));
@@ -551,7 +540,7 @@ static void test_a_stopped_adapter_resumes_bit_for_bit(void **state)
     struct scripted s;
     begin(&s, "1");
     struct scripted_job *import = lease_import(&s);
-    scripted_until(&s, all_ended, 120);
+    AWAIT(&s.loop, all_ended(&s));
     expect_outcome(import, OUTCOME_OK);
     struct scripted_job *job = lease_adapter(&s, import->result.artifact, 300, 100);
     stop_and_resume(&s, job, 100);
@@ -576,7 +565,7 @@ static void test_a_rising_loss_stops_with_its_checkpoint(void **state)
     begin(&s, "1");
     const struct training t = {400, 1, "0.7", "0.4", ""};
     struct scripted_job *job = lease_training(&s, &t);
-    scripted_until(&s, all_ended, 120);
+    AWAIT(&s.loop, all_ended(&s));
     expect_outcome(job, OUTCOME_DIVERGED);
     assert_non_null(strstr(job->reason, "the loss rose: at step "));
     assert_non_null(strstr(job->reason, "more than loss_rise_max 0.4; the checkpoint of step "));

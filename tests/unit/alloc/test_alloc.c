@@ -403,6 +403,7 @@ static void test_refused_submissions_back_off(void **state)
         }
     }
     while (!alloc_queue_at(w->alloc, 0)->paused) {
+        assert_true(w->submitted_count < ALLOC_SUBMIT_ERRORS);
         w->now_ms += 60 * MINUTE;
         tick(w, 1, 0);
         (void)!step(w, (struct alloc_event){.kind = ALLOC_EV_SUBMIT_FAILED,

@@ -1,34 +1,14 @@
 #include "net_pair.h"
 
-#include "cmocka_all.h"
-
 #include <stdio.h>
 #include <string.h>
-
-/* UV_RUN_ONCE blocks for I/O even when a timer just did what was waited for: so tick. */
-#define TICK_MS   20
-#define TICKS_MAX 4500
-
-static void on_tick(uv_timer_t *timer)
-{
-    struct net_pair *pair = timer->data;
-    pair->ticks++;
-}
-
-static void watch(struct net_pair *pair)
-{
-    pair->ticks = 0;
-    uv_update_time(&pair->loop);
-    uv_timer_start(&pair->deadline, on_tick, TICK_MS, TICK_MS);
-}
 
 void net_pair_open(struct net_pair *pair)
 {
     struct err err;
     memset(pair, 0, sizeof *pair);
     assert_int_equal(uv_loop_init(&pair->loop), 0);
-    uv_timer_init(&pair->loop, &pair->deadline);
-    pair->deadline.data = pair;
+    await_tick(&pair->loop, &pair->ticker);
     net_key_pair_new(&pair->server);
     net_key_pair_new(&pair->worker);
     net_key_pair_new(&pair->client);
@@ -53,30 +33,11 @@ void net_pair_close(struct net_pair *pair)
     size_t closed = 0;
     net_free(pair->client_net, on_net_closed, &closed);
     net_free(pair->server_net, on_net_closed, &closed);
-    uv_close((uv_handle_t *)&pair->deadline, NULL);
-    assert_int_equal(uv_run(&pair->loop, UV_RUN_DEFAULT), 0);
+    AWAIT(&pair->loop, !uv_loop_alive(&pair->loop));
     assert_int_equal(closed, 2);
+    uv_close((uv_handle_t *)&pair->ticker, NULL);
+    uv_run(&pair->loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&pair->loop), 0); /* no handle is left */
-}
-
-void net_pair_run_until_count(struct net_pair *pair, const size_t *count, size_t wanted)
-{
-    watch(pair);
-    while (*count < wanted && pair->ticks < TICKS_MAX)
-        uv_run(&pair->loop, UV_RUN_ONCE);
-    uv_timer_stop(&pair->deadline);
-    if (pair->ticks >= TICKS_MAX)
-        fail_msg("hangs: %zu of %zu", *count, wanted);
-}
-
-void net_pair_run_until(struct net_pair *pair, const bool *done)
-{
-    watch(pair);
-    while (!*done && pair->ticks < TICKS_MAX)
-        uv_run(&pair->loop, UV_RUN_ONCE);
-    uv_timer_stop(&pair->deadline);
-    if (pair->ticks >= TICKS_MAX)
-        fail_msg("hangs");
 }
 
 void net_seen_receive(void *ctx, const struct net_peer *peer, enum net_role role, const char *user,

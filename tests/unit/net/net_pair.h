@@ -5,12 +5,12 @@
 #include <stdbool.h>
 #include <uv.h>
 
+#include "await.h"
 #include "net.h"
 
 struct net_pair {
     uv_loop_t loop;
-    uv_timer_t deadline;
-    size_t ticks;
+    uv_timer_t ticker;
     struct net *server_net;
     struct net *client_net;
     struct net_key_pair server, worker, client, stranger; /* stranger is not allowed */
@@ -19,11 +19,6 @@ struct net_pair {
 void net_pair_open(struct net_pair *pair);
 /* Closes both nets and fails when a handle is left on the loop. */
 void net_pair_close(struct net_pair *pair);
-
-/* Turn the loop until `*done`; fails after 1000 ticks of 20 ms, which only a hang takes. */
-void net_pair_run_until(struct net_pair *pair, const bool *done);
-/* The same until `*count` reaches `wanted`. */
-void net_pair_run_until_count(struct net_pair *pair, const size_t *count, size_t wanted);
 
 /* What one end saw, filled by net_seen_receive() and net_seen_status(). */
 struct net_seen {

@@ -99,7 +99,7 @@ static uint8_t *random_bytes(size_t len)
 
 static void wait_ok(struct fixture *f, struct ending *outcome)
 {
-    net_pair_run_until(&f->pair, &outcome->is_over);
+    AWAIT(&f->pair.loop, outcome->is_over);
     if (outcome->code != ERR_OK)
         fail_msg("%s", outcome->err.text);
 }
@@ -241,7 +241,7 @@ static void test_missing_and_foreign_things_are_said(void **state)
     blob_client_put_tree(f->client, &absent, on_done, &outcomes[2]);
     blob_client_put_file(f->client, &absent, path, on_done, &outcomes[3]);
     for (size_t i = 0; i < 4; i++)
-        net_pair_run_until(&f->pair, &outcomes[i].is_over);
+        AWAIT(&f->pair.loop, outcomes[i].is_over);
     assert_int_equal(outcomes[0].code, ERR_NOT_FOUND);
     assert_string_equal(outcomes[0].err.text, "blob 010000000000: the store does not have it");
     assert_int_equal(outcomes[1].code, ERR_INVALID);
@@ -261,14 +261,14 @@ static void test_damage_gets_no_name(void **state)
     f->store.blobs[0].bytes[len - 1] ^=
         1; /* the store's disk rotted: the checksum is of what it has */
     blob_client_get(f->client, &digest, on_done, &outcome);
-    net_pair_run_until(&f->pair, &outcome.is_over);
+    AWAIT(&f->pair.loop, outcome.is_over);
     assert_int_equal(outcome.code, ERR_CORRUPT);
     assert_int_equal(cache_entries(f->cache), 0);
     f->store.blobs[0].bytes[len - 1] ^= 1;
     f->store.damages_chunks = true;
     outcome.is_over = false;
     blob_client_get(f->client, &digest, on_done, &outcome);
-    net_pair_run_until(&f->pair, &outcome.is_over);
+    AWAIT(&f->pair.loop, outcome.is_over);
     assert_int_equal(outcome.code, ERR_CORRUPT);
     assert_non_null(strstr(outcome.err.text, "damaged chunk at 0"));
     assert_int_equal(cache_entries(f->cache), 0);
@@ -321,7 +321,7 @@ static void check_resume(struct fixture *f, bool is_put)
         test_store_add(&f->store, bytes, len);
         blob_client_get(f->client, &digest, on_done, &outcome);
     }
-    net_pair_run_until_count(&f->pair, is_put ? &f->store.writes : &f->store.reads, chunks / 2);
+    AWAIT(&f->pair.loop, (is_put ? f->store.writes : f->store.reads) >= chunks / 2);
     assert_false(outcome.is_over);
     net_socket_free(f->store.router);
     const struct net_router_options again = {.endpoint = endpoint,
@@ -330,8 +330,8 @@ static void check_resume(struct fixture *f, bool is_put)
                                              .frame_bytes_max = FRAME_DATA_BYTES_MAX,
                                              .receive = test_store_receive,
                                              .ctx = &f->store};
-    while (net_router_new(f->pair.server_net, &again, &f->store.router, &err) != ERR_OK)
-        uv_run(&f->pair.loop, UV_RUN_NOWAIT);
+    AWAIT(&f->pair.loop,
+          net_router_new(f->pair.server_net, &again, &f->store.router, &err) == ERR_OK);
     wait_ok(f, &outcome);
     /* Not from the beginning: at most what was in flight is repeated. */
     assert_in_range(is_put ? f->store.writes : f->store.reads, chunks,
@@ -359,7 +359,7 @@ static void test_credit_is_kept(void **state)
     test_store_add(&f->store, bytes, len);
     f->store.holds_answers = true;
     blob_client_get(f->client, &digest, on_done, &outcome);
-    net_pair_run_until_count(&f->pair, &f->store.held, BLOB_CHUNKS_IN_FLIGHT);
+    AWAIT(&f->pair.loop, f->store.held >= BLOB_CHUNKS_IN_FLIGHT);
     for (int i = 0; i < 50; i++) {
         uv_run(&f->pair.loop, UV_RUN_NOWAIT);
         usleep(1000);
@@ -382,7 +382,7 @@ static void test_patience_ends(void **state)
         blob_client_free(f->client);
         open_client(f, "tcp://127.0.0.1:1", patience_ms);
         blob_client_get(f->client, &digest, on_done, &outcome);
-        net_pair_run_until(&f->pair, &outcome.is_over);
+        AWAIT(&f->pair.loop, outcome.is_over);
         assert_int_equal(outcome.code, ERR_UNAVAILABLE);
         assert_non_null(strstr(outcome.err.text, "no answer from tcp://127.0.0.1:1"));
     }
@@ -403,7 +403,7 @@ static void test_cancelled_transfers_do_not_call_back(void **state)
     blob_client_get(f->client, &big, on_done, &unwanted);
     blob_client_get(f->client, &small, on_done, &wanted);
     blob_client_get(f->client, &small, on_done, &unwanted);
-    net_pair_run_until_count(&f->pair, &f->store.reads, 20);
+    AWAIT(&f->pair.loop, f->store.reads >= 20);
     blob_client_cancel(f->client, &unwanted);
     wait_ok(f, &wanted);
     assert_false(unwanted.is_over);
@@ -428,11 +428,7 @@ static void test_a_callback_may_free_the_client(void **state)
     test_store_add(&f->store, "small", 5);
     blob_client_get(f->client, &small, free_client, f);
     blob_client_get(f->client, &small, on_done, &never);
-    for (int i = 0; i < 900000 && f->client; i++) {
-        uv_run(&f->pair.loop, UV_RUN_NOWAIT);
-        usleep(100);
-    }
-    assert_null(f->client);
+    AWAIT(&f->pair.loop, !f->client);
     assert_false(never.is_over);
 }
 

@@ -154,7 +154,7 @@ static void end_well(struct fixture *f, struct ending *e)
     struct digest found;
     struct err err;
     struct arena arena = {0};
-    net_pair_run_until(&f->pair, &e->is_over);
+    AWAIT(&f->pair.loop, e->is_over);
     if (e->code != ERR_OK)
         fail_msg("%s", e->err.text);
     assert_int_equal(hash_file(blob_cache_path(f->cache, &f->digest, &arena), &found, &err),
@@ -199,8 +199,7 @@ static void test_a_revoked_key_reads_no_further(void **state)
     struct ending e;
     serve_it(f);
     begin(f, &e);
-    while (blob_serve_bytes(f->serve) < LEN / 4)
-        uv_run(&f->pair.loop, UV_RUN_ONCE);
+    AWAIT(&f->pair.loop, blob_serve_bytes(f->serve) >= LEN / 4);
     blob_serve_allow(f->serve, NULL, 0);
     const uint64_t sent = blob_serve_bytes(f->serve);
     for (int i = 0; i < 100; i++)
@@ -215,9 +214,9 @@ static void test_a_worker_that_breaks_off_is_left_at_the_same_byte(void **state)
     struct ending e;
     struct test_store *first = add_peer(f), *second = add_peer(f);
     begin(f, &e);
-    net_pair_run_until_count(&f->pair, &first->reads, CHUNKS / 4);
+    AWAIT(&f->pair.loop, first->reads >= CHUNKS / 4);
     net_socket_free(first->router); /* it died */
-    net_pair_run_until_count(&f->pair, &second->reads, CHUNKS / 4);
+    AWAIT(&f->pair.loop, second->reads >= CHUNKS / 4);
     net_socket_free(second->router);
     end_well(f, &e);
     /* At most what was in flight is asked for again. */
@@ -245,7 +244,7 @@ static void test_a_busy_worker_is_asked_again(void **state)
     struct test_store *peer = add_peer(f);
     peer->is_busy = true;
     begin(f, &e);
-    net_pair_run_until_count(&f->pair, &peer->refused, BLOB_CHUNKS_IN_FLIGHT + 1);
+    AWAIT(&f->pair.loop, peer->refused >= BLOB_CHUNKS_IN_FLIGHT + 1);
     peer->is_busy = false;
     end_well(f, &e);
     assert_int_equal(f->coordinator.reads, 0);
@@ -263,7 +262,7 @@ static void test_a_liar_is_named_and_not_asked_again(void **state)
     end_well(f, &e);
     assert_int_equal(f->coordinator.reads, 0); /* the other worker had it, too */
     assert_in_range(second->reads, CHUNKS, CHUNKS + 2 * BLOB_CHUNKS_IN_FLIGHT);
-    net_pair_run_until_count(&f->pair, &f->coordinator.accused_count, 1);
+    AWAIT(&f->pair.loop, f->coordinator.accused_count >= 1);
     assert_true(digest_equal(&f->coordinator.accused[0], &key));
     const size_t reads = liar->reads;
     struct arena arena = {0};
@@ -287,7 +286,7 @@ static void test_a_liar_among_several_is_found(void **state)
     end_well(f, &e);
     assert_true(second->reads > 0);
     assert_in_range(f->coordinator.reads, CHUNKS, CHUNKS + 2 * BLOB_CHUNKS_IN_FLIGHT);
-    net_pair_run_until_count(&f->pair, &f->coordinator.accused_count, 1);
+    AWAIT(&f->pair.loop, f->coordinator.accused_count >= 1);
     assert_int_equal(f->coordinator.accused_count, 1);
     assert_true(digest_equal(&f->coordinator.accused[0], &key));
 }
@@ -300,7 +299,7 @@ static void test_a_damaged_chunk_bans_its_sender(void **state)
     peer->damages_chunks = true;
     begin(f, &e);
     end_well(f, &e);
-    net_pair_run_until_count(&f->pair, &f->coordinator.accused_count, 1);
+    AWAIT(&f->pair.loop, f->coordinator.accused_count >= 1);
 }
 
 /* ---- a process ends in the middle ---- */
@@ -316,7 +315,7 @@ static size_t end_after(struct fixture *f, struct ending *e, const size_t *reads
     struct arena arena = {0};
     struct stat status;
     begin(f, e);
-    net_pair_run_until_count(&f->pair, reads, count);
+    AWAIT(&f->pair.loop, *reads >= count);
     blob_client_free(f->client);
     assert_false(e->is_over);
     assert_int_equal(stat(part_path(f, &arena), &status), 0);
@@ -360,7 +359,7 @@ static void test_a_cancelled_transfer_is_gone_on_with(void **state)
     struct fixture *f = *state;
     struct ending e;
     begin(f, &e);
-    net_pair_run_until_count(&f->pair, &f->coordinator.reads, CHUNKS / 2);
+    AWAIT(&f->pair.loop, f->coordinator.reads >= CHUNKS / 2);
     blob_client_cancel(f->client, &e);
     begin(f, &e);
     end_well(f, &e);
@@ -406,7 +405,7 @@ static void test_a_liar_after_a_part_is_found(void **state)
     const struct digest key = f->sources[0].server_key;
     begin(f, &e);
     end_well(f, &e);
-    net_pair_run_until_count(&f->pair, &f->coordinator.accused_count, 1);
+    AWAIT(&f->pair.loop, f->coordinator.accused_count >= 1);
     assert_true(digest_equal(&f->coordinator.accused[0], &key));
 }
 
@@ -481,9 +480,8 @@ static void ask(struct fixture *f, struct net_socket *dealer, struct asked *aske
     const struct msg m = {.kind = MSG_BLOB_READ, .blob_read = {7, digest, offset}};
     assert_int_equal(codec_encode(&m, FRAME_DATA_BYTES_MAX, &frame, &err), ERR_OK);
     asked->is_there = false;
-    while (net_dealer_send(dealer, frame.data, frame.len, &err) != ERR_OK)
-        uv_run(&f->pair.loop, UV_RUN_ONCE);
-    net_pair_run_until(&f->pair, &asked->is_there);
+    AWAIT(&f->pair.loop, net_dealer_send(dealer, frame.data, frame.len, &err) == ERR_OK);
+    AWAIT(&f->pair.loop, asked->is_there);
     assert_int_equal(asked->answer.kind == MSG_ERROR ? 7 : asked->answer.blob_chunk.request, 7);
     strbuf_release(&frame);
 }
@@ -645,7 +643,7 @@ static void test_a_blob_is_placed_where_the_store_is_in_sight(void **state)
     f->coordinator.on_place = on_place;
     assert_int_equal(blob_cache_add_bytes(f->cache, "made here", 9, &digest, &err), ERR_OK);
     blob_client_put(f->client, &digest, on_done, &e);
-    net_pair_run_until(&f->pair, &e.is_over);
+    AWAIT(&f->pair.loop, e.is_over);
     assert_int_equal(e.code, ERR_OK);
     assert_int_equal(f->coordinator.places, 2);
     assert_int_equal(f->coordinator.writes, 0);
@@ -666,7 +664,7 @@ static void test_a_file_outside_the_cache_is_copied(void **state)
     snprintf(path, sizeof path, "%s/own", f->folder);
     assert_int_equal(file_write_atomic(path, "a person's", 10, 0644, &err), ERR_OK);
     blob_client_put_file(f->client, &digest, path, on_done, &e);
-    net_pair_run_until(&f->pair, &e.is_over);
+    AWAIT(&f->pair.loop, e.is_over);
     assert_int_equal(e.code, ERR_OK);
     assert_int_equal(stat(path, &status), 0);
     assert_int_equal(status.st_nlink, 1);
@@ -695,7 +693,7 @@ static void test_what_cannot_be_placed_is_sent(void **state)
     f->coordinator.on_place = refuse_place;
     assert_int_equal(blob_cache_add_bytes(f->cache, "made here", 9, &digest, &err), ERR_OK);
     blob_client_put(f->client, &digest, on_done, &e);
-    net_pair_run_until(&f->pair, &e.is_over);
+    AWAIT(&f->pair.loop, e.is_over);
     assert_int_equal(e.code, ERR_OK);
     assert_int_equal(f->coordinator.writes, 1);
     assert_non_null(test_store_find(&f->coordinator, &digest));

@@ -88,8 +88,8 @@ static void test_two_dealers_lose_nothing(void **state)
         assert_int_equal(net_dealer_new(pair.client_net, &options, &echoes[i].socket, &err),
                          ERR_OK);
     }
-    net_pair_run_until_count(&pair, &echoes[0].done, ECHO_FRAMES);
-    net_pair_run_until_count(&pair, &echoes[1].done, ECHO_FRAMES);
+    AWAIT(&pair.loop, echoes[0].done >= ECHO_FRAMES);
+    AWAIT(&pair.loop, echoes[1].done >= ECHO_FRAMES);
     assert_int_equal(net_counts(pair.server_net).frames_received, 2 * ECHO_FRAMES);
     assert_int_equal(net_counts(pair.server_net).frames_refused, 0);
     net_pair_close(&pair);
@@ -139,14 +139,13 @@ static void test_a_turn_ends_by_the_clock(void **state)
                                                .ctx = &slow};
     assert_int_equal(net_router_new(pair.server_net, &options, &router, &err), ERR_OK);
     dealer = net_pair_dealer(&pair, router, &pair.worker, FRAME_MAX, &seen);
-    net_pair_run_until(&pair, &seen.is_connected);
+    AWAIT(&pair.loop, seen.is_connected);
     uv_check_init(&pair.loop, &slow.turn);
     slow.turn.data = &slow;
     uv_check_start(&slow.turn, on_slow_turn);
     for (uint32_t i = 0; i < FRAMES; i++)
         net_pair_send(dealer, &i, sizeof i);
-    for (int i = 0; i < 20000 && slow.received < FRAMES; i++)
-        uv_run(&pair.loop, UV_RUN_ONCE);
+    AWAIT(&pair.loop, slow.received >= FRAMES);
     uv_run(&pair.loop, UV_RUN_NOWAIT);
     assert_int_equal(slow.received, FRAMES);
     assert_int_equal(slow.turns, FRAMES);
@@ -192,10 +191,10 @@ static void test_frames_are_taken_while_something_else_is_waited_for(void **stat
     inner.router = net_pair_router(&pair, NET_WORKER, FRAME_MAX, inner_frame, &inner);
     struct net_socket *dealer =
         net_pair_dealer(&pair, inner.router, &pair.worker, FRAME_MAX, &client);
-    net_pair_run_until(&pair, &client.is_connected);
+    AWAIT(&pair.loop, client.is_connected);
     for (uint8_t i = 1; i <= FRAMES; i++)
         net_pair_send(dealer, &i, 1);
-    net_pair_run_until_count(&pair, &inner.seen.frames, FRAMES);
+    AWAIT(&pair.loop, inner.seen.frames >= FRAMES);
     assert_int_equal(inner.taken, UNTIL); /* and not one more */
     assert_int_equal(inner.seen.last_byte, FRAMES);
     assert_int_equal(read(inner.ends[0], mark, sizeof mark), sizeof mark);
@@ -216,23 +215,22 @@ static void test_a_paused_socket_keeps_its_frames(void **state)
     struct net_socket *other =
         net_pair_router(&pair, NET_WORKER, FRAME_MAX, net_seen_receive, &server);
     struct net_socket *dealer = net_pair_dealer(&pair, router, &pair.worker, FRAME_MAX, &client);
-    net_pair_run_until(&pair, &client.is_connected);
+    AWAIT(&pair.loop, client.is_connected);
     net_socket_pause(router, true);
     for (uint8_t i = 1; i <= FRAMES; i++)
         net_pair_send(dealer, &i, 1);
     struct net_seen second;
     struct net_socket *fresh = net_pair_dealer(&pair, other, &pair.worker, FRAME_MAX, &second);
-    net_pair_run_until(&pair, &second.is_connected);
+    AWAIT(&pair.loop, second.is_connected);
     net_pair_send(fresh, "x", 1);
-    net_pair_run_until_count(&pair, &server.frames, 1); /* the other one works */
+    AWAIT(&pair.loop, server.frames >= 1); /* the other one works */
     for (int i = 0; i < 50; i++)
         uv_run(&pair.loop, UV_RUN_NOWAIT);
     net_router_take(router, 1000);
     assert_int_equal(server.frames, 1);
     net_socket_pause(router, false);
-    while (server.frames == 1) /* also without the loop */
-        net_router_take(router, 1000);
-    net_pair_run_until_count(&pair, &server.frames, 1 + FRAMES);
+    AWAIT_BY(net_router_take(router, 1000), server.frames > 1); /* also without the loop */
+    AWAIT(&pair.loop, server.frames >= 1 + FRAMES);
     assert_int_equal(server.last_byte, FRAMES);
     net_pair_close(&pair);
 }
@@ -249,22 +247,25 @@ static void test_vanished_peer_is_not_found(void **state)
     net_pair_open(&pair);
     struct net_socket *router = net_pair_router(&pair, BOTH, FRAME_MAX, net_seen_receive, &server);
     struct net_socket *dealer = net_pair_dealer(&pair, router, &pair.worker, FRAME_MAX, &seen);
-    net_pair_run_until(&pair, &seen.is_connected);
+    AWAIT(&pair.loop, seen.is_connected);
     net_pair_send(dealer, "x", 1);
-    net_pair_run_until_count(&pair, &server.frames, 1);
+    AWAIT(&pair.loop, server.frames >= 1);
     assert_int_equal(net_router_send(router, &server.peer, "y", 1, &err), ERR_OK);
-    net_pair_run_until_count(&pair, &seen.frames, 1);
+    AWAIT(&pair.loop, seen.frames >= 1);
     net_socket_free(dealer);
-    enum err_code rc = ERR_OK;
-    for (int i = 0; i < 90000 && rc == ERR_OK; i++) {
-        uv_run(&pair.loop, UV_RUN_NOWAIT);
-        usleep(1000);
-        rc = net_router_send(router, &server.peer, "y", 1, &err);
-    }
-    assert_int_equal(rc, ERR_NOT_FOUND);
+    AWAIT(&pair.loop, net_router_send(router, &server.peer, "y", 1, &err) != ERR_OK);
+    assert_int_equal(err.code, ERR_NOT_FOUND);
     struct net_peer nobody = {{9, 9, 9, 9, 9}, 5};
     assert_int_equal(net_router_send(router, &nobody, "y", 1, &err), ERR_NOT_FOUND);
     net_pair_close(&pair);
+}
+
+/* Two loops in one thread. */
+static void turn_both(struct net_pair *one, struct net_pair *other)
+{
+    uv_run(&one->loop, UV_RUN_NOWAIT);
+    uv_run(&other->loop, UV_RUN_NOWAIT);
+    usleep(100);
 }
 
 /* A peer that does not read fills its queue: said, not swallowed, and nobody blocks. */
@@ -282,13 +283,9 @@ static void test_peer_that_does_not_read_is_a_limit(void **state)
     struct net_socket *router = net_pair_router(&pair, BOTH, FRAME_MAX, net_seen_receive, &server);
     deaf.server = pair.server;
     struct net_socket *dealer = net_pair_dealer(&deaf, router, &pair.worker, FRAME_MAX, &seen);
-    for (int i = 0; i < 900000 && !seen.is_connected; i++) { /* two loops in one thread */
-        uv_run(&deaf.loop, UV_RUN_NOWAIT);
-        uv_run(&pair.loop, UV_RUN_NOWAIT);
-        usleep(100);
-    }
+    AWAIT_BY(turn_both(&deaf, &pair), seen.is_connected);
     net_pair_send(dealer, "x", 1);
-    net_pair_run_until_count(&pair, &server.frames, 1);
+    AWAIT(&pair.loop, server.frames >= 1);
     size_t sent = 0;
     while (sent < 100000 &&
            net_router_send(router, &server.peer, frame, sizeof frame, &err) == ERR_OK)
@@ -309,14 +306,14 @@ static void test_reconnection_is_another_peer(void **state)
     net_pair_open(&pair);
     struct net_socket *router = net_pair_router(&pair, BOTH, FRAME_MAX, net_seen_receive, &server);
     struct net_socket *dealer = net_pair_dealer(&pair, router, &pair.worker, FRAME_MAX, &seen);
-    net_pair_run_until(&pair, &seen.is_connected);
+    AWAIT(&pair.loop, seen.is_connected);
     net_pair_send(dealer, "x", 1);
-    net_pair_run_until_count(&pair, &server.frames, 1);
+    AWAIT(&pair.loop, server.frames >= 1);
     struct net_peer before = server.peer;
     char endpoint[256];
     snprintf(endpoint, sizeof endpoint, "%s", net_endpoint(router));
     net_socket_free(router);
-    net_pair_run_until(&pair, &seen.has_trouble);
+    AWAIT(&pair.loop, seen.has_trouble);
     assert_string_equal(seen.text, "the connection broke");
     assert_int_equal(net_dealer_send(dealer, "stale", 5, &err), ERR_NOT_FOUND);
     const struct net_router_options again = {.endpoint = endpoint,
@@ -325,13 +322,13 @@ static void test_reconnection_is_another_peer(void **state)
                                              .frame_bytes_max = FRAME_MAX,
                                              .receive = net_seen_receive,
                                              .ctx = &server};
-    while (net_router_new(pair.server_net, &again, &router, &err) != ERR_OK) {
-        assert_int_equal(err.code, ERR_CONFLICT); /* the old one is still closing */
-        uv_run(&pair.loop, UV_RUN_NOWAIT);
-    }
-    net_pair_run_until(&pair, &seen.is_connected);
+    enum err_code rc = ERR_CONFLICT; /* while the old one is closing */
+    AWAIT(&pair.loop,
+          (rc = net_router_new(pair.server_net, &again, &router, &err)) != ERR_CONFLICT);
+    assert_int_equal(rc, ERR_OK);
+    AWAIT(&pair.loop, seen.is_connected);
     net_pair_send(dealer, "fresh", 5);
-    net_pair_run_until_count(&pair, &server.frames, 2);
+    AWAIT(&pair.loop, server.frames >= 2);
     assert_int_equal(server.last_len, 5); /* what was sent in between did not wait in a queue */
     assert_true(before.len != server.peer.len ||
                 memcmp(before.id, server.peer.id, before.len) != 0);
@@ -351,9 +348,8 @@ static void test_nobody_listens_is_said(void **state)
         net_pair_router(&pair, BOTH, FRAME_MAX, net_seen_receive, &server);
     struct net_socket *dealer = net_pair_dealer(&pair, free_port, &pair.worker, FRAME_MAX, &seen);
     net_socket_free(free_port);
-    net_pair_run_until(&pair, &seen.has_trouble);
-    while (!strstr(seen.text, "nobody listens"))
-        net_pair_run_until_count(&pair, &seen.changes, seen.changes + 1);
+    AWAIT(&pair.loop, seen.has_trouble);
+    AWAIT(&pair.loop, strstr(seen.text, "nobody listens"));
     (void)router;
     net_socket_free(dealer);
     net_pair_close(&pair);
@@ -397,13 +393,13 @@ static void test_a_callback_may_close_its_own_or_another_socket(void **state)
         closer.victim = own ? first : second;
         struct net_socket *to_first = net_pair_dealer(&pair, first, &pair.worker, FRAME_MAX, &a);
         struct net_socket *to_second = net_pair_dealer(&pair, second, &pair.client, FRAME_MAX, &b);
-        net_pair_run_until(&pair, &a.is_connected);
-        net_pair_run_until(&pair, &b.is_connected);
+        AWAIT(&pair.loop, a.is_connected);
+        AWAIT(&pair.loop, b.is_connected);
         for (int i = 0; i < 10; i++) {
             net_pair_send(to_first, "x", 1);
             net_pair_send(to_second, "x", 1);
         }
-        net_pair_run_until_count(&pair, &closer.frames, own ? 1 : 10);
+        AWAIT(&pair.loop, closer.frames >= (own ? 1 : 10));
         usleep(20000);
         uv_run(&pair.loop, UV_RUN_NOWAIT);
         if (own)

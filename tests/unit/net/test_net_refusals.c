@@ -38,13 +38,13 @@ static void test_only_allowed_keys_and_roles_connect(void **state)
             struct net_seen seen;
             struct err err;
             struct net_socket *dealer = net_pair_dealer(&pair, router, keys[k], FRAME_MAX, &seen);
-            net_pair_run_until_count(&pair, &seen.changes, 1);
+            AWAIT(&pair.loop, seen.changes >= 1);
             assert_int_equal(seen.is_connected, allowed[k]);
             assert_int_equal(net_dealer_is_refused(dealer), !allowed[k]);
             if (allowed[k]) {
                 size_t before = server.frames;
                 net_pair_send(dealer, "x", 1);
-                net_pair_run_until_count(&pair, &server.frames, before + 1);
+                AWAIT(&pair.loop, server.frames >= before + 1);
                 assert_string_equal(server.user, k == 1 ? "worker-key" : "client-key");
                 assert_int_equal(server.role, k == 1 ? NET_WORKER : NET_CLIENT);
             } else {
@@ -71,7 +71,7 @@ static void test_wrong_server_key_is_said(void **state)
     pair.server = pair.stranger; /* what the dealer will take for the server's key */
     net_pair_dealer(&pair, router, &pair.worker, FRAME_MAX, &seen);
     pair.server = real;
-    net_pair_run_until_count(&pair, &seen.changes, 1);
+    AWAIT(&pair.loop, seen.changes >= 1);
     assert_false(seen.is_connected);
     assert_non_null(strstr(seen.text, "broke off the handshake"));
     assert_int_equal(server.frames, 0);
@@ -89,22 +89,21 @@ static void test_revoked_key_loses_its_open_connection(void **state)
     struct net_socket *router = net_pair_router(&pair, BOTH, FRAME_MAX, net_seen_receive, &server);
     struct net_socket *worker = net_pair_dealer(&pair, router, &pair.worker, FRAME_MAX, &seen);
     struct net_socket *client = net_pair_dealer(&pair, router, &pair.client, FRAME_MAX, &other);
-    net_pair_run_until(&pair, &seen.is_connected);
-    net_pair_run_until(&pair, &other.is_connected);
+    AWAIT(&pair.loop, seen.is_connected);
+    AWAIT(&pair.loop, other.is_connected);
     net_pair_send(worker, "1", 1);
-    net_pair_run_until_count(&pair, &server.frames, 1);
+    AWAIT(&pair.loop, server.frames >= 1);
     net_revoke(pair.server_net, &pair.worker.public_key);
     net_pair_send(worker, "2", 1);
     net_pair_send(client, "3", 1);
-    net_pair_run_until_count(&pair, &server.frames, 2);
+    AWAIT(&pair.loop, server.frames >= 2);
     assert_string_equal(server.user, "client-key");
-    while (net_counts(pair.server_net).frames_refused < 1)
-        uv_run(&pair.loop, UV_RUN_ONCE);
+    AWAIT(&pair.loop, net_counts(pair.server_net).frames_refused >= 1);
     assert_int_equal(server.frames, 2);
     /* and does not get a new one */
     net_socket_free(worker);
     net_pair_dealer(&pair, router, &pair.worker, FRAME_MAX, &seen);
-    net_pair_run_until(&pair, &seen.has_trouble);
+    AWAIT(&pair.loop, seen.has_trouble);
     net_pair_close(&pair);
 }
 
@@ -118,10 +117,10 @@ static void test_key_allowed_later_gets_in(void **state)
     net_pair_open(&pair);
     struct net_socket *router = net_pair_router(&pair, BOTH, FRAME_MAX, net_seen_receive, &server);
     net_pair_dealer(&pair, router, &pair.stranger, FRAME_MAX, &seen);
-    net_pair_run_until(&pair, &seen.has_trouble);
+    AWAIT(&pair.loop, seen.has_trouble);
     assert_int_equal(
         net_allow(pair.server_net, &pair.stranger.public_key, NET_WORKER, "late", &err), ERR_OK);
-    net_pair_run_until(&pair, &seen.is_connected); /* libzmq alone would never try again */
+    AWAIT(&pair.loop, seen.is_connected); /* libzmq alone would never try again */
     net_pair_close(&pair);
 }
 
@@ -156,19 +155,19 @@ static void test_huge_frame_drops_only_its_sender(void **state)
     struct net_socket *router = net_pair_router(&pair, BOTH, FRAME_MAX, net_seen_receive, &server);
     struct net_socket *bad_one = net_pair_dealer(&pair, router, &pair.worker, sizeof huge, &bad);
     struct net_socket *good_one = net_pair_dealer(&pair, router, &pair.client, FRAME_MAX, &good);
-    net_pair_run_until(&pair, &bad.is_connected);
-    net_pair_run_until(&pair, &good.is_connected);
+    AWAIT(&pair.loop, bad.is_connected);
+    AWAIT(&pair.loop, good.is_connected);
     net_pair_send(bad_one, huge, FRAME_MAX); /* the largest that is allowed passes */
-    net_pair_run_until_count(&pair, &server.frames, 1);
+    AWAIT(&pair.loop, server.frames >= 1);
     assert_int_equal(server.last_len, FRAME_MAX);
     net_pair_send(bad_one, huge, sizeof huge);
-    net_pair_run_until(&pair, &bad.has_trouble);
+    AWAIT(&pair.loop, bad.has_trouble);
     net_pair_send(good_one, "still here", 10);
-    net_pair_run_until_count(&pair, &server.frames, 2);
+    AWAIT(&pair.loop, server.frames >= 2);
     assert_int_equal(server.last_len, 10);
     assert_true(good.is_connected);
     assert_int_equal(good.changes, 1);
-    net_pair_run_until(&pair, &bad.is_connected); /* and it may come back, as another peer */
+    AWAIT(&pair.loop, bad.is_connected); /* and it may come back, as another peer */
     struct err err;
     assert_int_equal(net_dealer_send(good_one, huge, FRAME_MAX + 1, &err), ERR_LIMIT);
     net_pair_close(&pair);
@@ -196,7 +195,7 @@ static void test_multi_part_frames_are_refused(void **state)
     zmq_send(raw, "", 0, ZMQ_SNDMORE);
     zmq_send(raw, "after an empty delimiter", 24, 0);
     zmq_send(raw, "whole", 5, 0);
-    net_pair_run_until_count(&pair, &server.frames, 1);
+    AWAIT(&pair.loop, server.frames >= 1);
     assert_int_equal(server.last_len, 5);
     assert_int_equal(net_counts(pair.server_net).frames_refused, 11);
     zmq_close(raw);
@@ -229,11 +228,11 @@ static void test_who_names_itself_is_refused(void **state)
         zmq_send(raw[i], "frame", 5, 0);
     }
     struct net_socket *dealer = net_pair_dealer(&pair, router, &pair.client, FRAME_MAX, &good);
-    net_pair_run_until(&pair, &good.is_connected);
+    AWAIT(&pair.loop, good.is_connected);
     for (int i = 0; i < 500 && net_counts(pair.server_net).frames_refused < 4; i++) {
         const size_t before = server.frames;
         net_pair_send(dealer, "still here", 10);
-        net_pair_run_until_count(&pair, &server.frames, before + 1);
+        AWAIT(&pair.loop, server.frames >= before + 1);
         assert_int_equal(server.last_len, 10);
         assert_int_equal(server.peer.len, 5);
     }
@@ -271,7 +270,7 @@ static void test_raw_bytes_disturb_nobody(void **state)
     net_pair_open(&pair);
     struct net_socket *router = net_pair_router(&pair, BOTH, FRAME_MAX, net_seen_receive, &server);
     struct net_socket *dealer = net_pair_dealer(&pair, router, &pair.worker, FRAME_MAX, &good);
-    net_pair_run_until(&pair, &good.is_connected);
+    AWAIT(&pair.loop, good.is_connected);
     for (size_t i = 0; i < 200; i++) {
         uint8_t bytes[512];
         int fd = tcp_connect(net_endpoint(router));
@@ -283,7 +282,7 @@ static void test_raw_bytes_disturb_nobody(void **state)
         (void)!send(fd, bytes, len, MSG_NOSIGNAL);
         close(fd);
         net_pair_send(dealer, "on we go", 8);
-        net_pair_run_until_count(&pair, &server.frames, i + 1);
+        AWAIT(&pair.loop, server.frames >= i + 1);
     }
     assert_int_equal(good.changes, 1);
     assert_int_equal(net_counts(pair.server_net).frames_refused, 0);

@@ -6,18 +6,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "await.h"
 #include "file.h"
 #include "janitor.h"
 #include "net_keys.h"
 #include "server_state.h"
 
-/* Only a hang takes so long. */
-#define PATIENCE_MS 20000
-
 struct world {
     char dir[64], keys[96];
     uv_loop_t loop;
-    uv_timer_t patience;
+    uv_timer_t ticker;
     struct server *server;
 };
 
@@ -32,6 +30,7 @@ static int set_up(void **state)
     assert_int_equal(file_mkdirs(w->keys, 0700, &err), ERR_OK);
     assert_int_equal(net_server_keys_init(w->keys, &err), ERR_OK);
     uv_loop_init(&w->loop);
+    await_tick(&w->loop, &w->ticker);
     const struct server_options options = {.state_dir = w->dir,
                                            .listen = "127.0.0.1",
                                            .keys_dir = w->keys,
@@ -51,19 +50,11 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void on_patience_lost(uv_timer_t *timer)
-{
-    uv_stop(timer->loop);
-}
-
 /* The server has been told to stop: the loop must run out of handles. */
 static enum err_code run_to_the_end(struct world *w, struct err *err)
 {
-    uv_timer_init(&w->loop, &w->patience);
-    uv_timer_start(&w->patience, on_patience_lost, PATIENCE_MS, 0);
-    uv_unref((uv_handle_t *)&w->patience);
-    assert_int_equal(uv_run(&w->loop, UV_RUN_DEFAULT), 0); /* else handles are open still */
-    uv_close((uv_handle_t *)&w->patience, NULL);
+    AWAIT(&w->loop, !uv_loop_alive(&w->loop));
+    uv_close((uv_handle_t *)&w->ticker, NULL);
     uv_run(&w->loop, UV_RUN_DEFAULT);
     enum err_code code = server_free(w->server, err);
     assert_int_equal(uv_loop_close(&w->loop), 0);
@@ -143,11 +134,10 @@ static void test_a_copy_waits_for_the_turn_after_a_turn(void **state)
     say_hello(w->server);
     assert_int_equal(core_counts(w->server->core).leases, 1);
     usleep(20000); /* the lease is over, a slice due */
-    while (!copy.complete) {
-        uv_run(&w->loop, UV_RUN_ONCE);
-        assert_int_equal(
-            janitor_backup(w->server, &(struct msg_backup){.folder = folder}, &copy, &err), ERR_OK);
-    }
+    AWAIT(&w->loop, janitor_backup(w->server, &(struct msg_backup){.folder = folder}, &copy,
+                                   &err) != ERR_OK ||
+                        copy.complete);
+    assert_true(copy.complete);
     assert_int_equal(core_counts(w->server->core).leases, 0);
     server_stop(w->server);
     assert_int_equal(run_to_the_end(w, &err), ERR_OK);

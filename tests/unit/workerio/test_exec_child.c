@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "await.h"
 #include "exec_child.h"
 
 struct watch {
@@ -21,7 +22,7 @@ struct watch {
     int ends;
     struct exec_child_end end;
     char text[1024];
-    uv_timer_t timer;
+    uv_timer_t timer, ticker;
 };
 
 static void on_resume(uv_timer_t *timer)
@@ -83,13 +84,16 @@ static void start(struct watch *w, const char *how)
     uv_loop_init(&w->loop);
     uv_timer_init(&w->loop, &w->timer);
     w->timer.data = w;
+    await_tick(&w->loop, &w->ticker);
     assert_int_equal(exec_child_start(&options, &w->child, &err), ERR_OK);
 }
 
 static void run(struct watch *w)
 {
-    uv_run(&w->loop, UV_RUN_DEFAULT);
+    AWAIT(&w->loop, !uv_loop_alive(&w->loop));
     assert_int_equal(w->ends, 1);
+    uv_close((uv_handle_t *)&w->ticker, NULL);
+    uv_run(&w->loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&w->loop), 0);
 }
 
@@ -177,12 +181,7 @@ static void test_grandchildren_die_with_the_child(void **state)
     pid_t grandchild = (pid_t)atoi(w.first_line);
     assert_true(grandchild > 1);
     /* SIGKILL was sent; the kernel carries it out in its own time. */
-    bool dead = false;
-    for (int i = 0; i < 9000 && !dead; i++) {
-        usleep(10000);
-        dead = is_dead(grandchild);
-    }
-    assert_true(dead);
+    AWAIT_BY(usleep(10000), is_dead(grandchild));
 }
 
 static void test_a_job_reaches_standard_input(void **state)
