@@ -27,9 +27,26 @@ void core_world_free(struct core_world *w)
     free(w);
 }
 
+int core_world_set_up(void **state)
+{
+    *state = core_world_new();
+    return 0;
+}
+
+int core_world_tear_down(void **state)
+{
+    core_world_free(*state);
+    return 0;
+}
+
 struct digest core_world_job(uint64_t number)
 {
     return hash_bytes(&number, sizeof number);
+}
+
+struct lease_key core_world_key(uint64_t job, uint32_t epoch)
+{
+    return (struct lease_key){.job = core_world_job(job), .epoch = epoch};
 }
 
 /* Remember what a store would; texts are not needed by any test. */
@@ -132,36 +149,65 @@ void core_world_submit(struct core_world *w, const char *experiment, const struc
                                                       .final_count = final_count}});
 }
 
-uint64_t core_world_hello(struct core_world *w, const char *name, uint64_t peer, uint32_t threads,
-                          const char *numeric_class)
+void core_world_submit_job(struct core_world *w, const char *experiment, struct submit_job job)
 {
-    struct msg m = {.kind = MSG_HELLO,
-                    .hello = {.protocol_version = PROTOCOL_VERSION,
-                              .worker = name,
-                              .instance = hash_bytes(name, strlen(name)),
-                              .host = name,
-                              .host_cores = threads,
-                              .threads = threads,
-                              .numeric_class = numeric_class,
-                              .version = ""}};
-    core_world_say(w, peer, &m);
-    const struct msg *welcome = core_world_sent(w, MSG_WELCOME, 0);
-    return welcome == NULL ? 0 : welcome->welcome.session;
+    core_world_submit(w, experiment, &job, 1);
+}
+
+void core_world_submit_one(struct core_world *w, uint64_t number)
+{
+    core_world_submit_job(w, "e", core_world_plan(number));
+}
+
+void core_world_act(struct core_world *w, enum core_event_kind kind, const char *experiment,
+                    const struct digest *jobs, size_t count, int32_t priority)
+{
+    core_world_step(w, (struct core_event){.kind = kind,
+                                           .peer = 99,
+                                           .act = {.experiment = experiment,
+                                                   .reason = "",
+                                                   .jobs = jobs,
+                                                   .job_count = count,
+                                                   .priority = priority}});
+}
+
+struct msg core_world_hello_msg(const char *name, const char *host, uint32_t threads)
+{
+    return (struct msg){.kind = MSG_HELLO,
+                        .hello = {.protocol_version = PROTOCOL_VERSION,
+                                  .worker = name,
+                                  .instance = hash_bytes(name, strlen(name)),
+                                  .host = host,
+                                  .node = host,
+                                  .labels = "",
+                                  .host_cores = threads,
+                                  .threads = threads,
+                                  .numeric_class = WORLD_CLASS,
+                                  .version = "test"}};
 }
 
 struct msg core_world_hello_again(const char *instance, struct held_lease *held, size_t count)
 {
-    return (struct msg){.kind = MSG_HELLO,
-                        .hello = {.protocol_version = PROTOCOL_VERSION,
-                                  .worker = "a",
-                                  .instance = hash_bytes(instance, strlen(instance)),
-                                  .host = "a",
-                                  .host_cores = 2,
-                                  .threads = 2,
-                                  .numeric_class = WORLD_CLASS,
-                                  .version = "",
-                                  .held = held,
-                                  .held_count = count}};
+    struct msg m = core_world_hello_msg("a", "a", 2);
+    m.hello.instance = hash_bytes(instance, strlen(instance));
+    m.hello.held = held;
+    m.hello.held_count = count;
+    return m;
+}
+
+uint64_t core_world_hello_as(struct core_world *w, uint64_t peer, const struct msg *hello)
+{
+    core_world_say(w, peer, hello);
+    const struct msg *welcome = core_world_sent(w, MSG_WELCOME, 0);
+    return welcome == NULL ? 0 : welcome->welcome.session;
+}
+
+uint64_t core_world_hello(struct core_world *w, const char *name, uint64_t peer, uint32_t threads,
+                          const char *numeric_class)
+{
+    struct msg m = core_world_hello_msg(name, name, threads);
+    m.hello.numeric_class = numeric_class;
+    return core_world_hello_as(w, peer, &m);
 }
 
 struct msg core_world_bad(uint64_t session, uint64_t job, uint32_t epoch, enum outcome outcome,
@@ -169,7 +215,7 @@ struct msg core_world_bad(uint64_t session, uint64_t job, uint32_t epoch, enum o
 {
     return (struct msg){.kind = MSG_RESULT,
                         .result = {.session = session,
-                                   .lease = {.job = core_world_job(job), .epoch = epoch},
+                                   .lease = core_world_key(job, epoch),
                                    .outcome = outcome,
                                    .reason = reason,
                                    .numeric_class = ""}};
@@ -221,4 +267,10 @@ const struct core_job_state *core_world_row(const struct core_world *w, uint64_t
 enum job_state core_world_state(const struct core_world *w, uint64_t number)
 {
     return core_world_row(w, number)->state;
+}
+
+const char *core_world_reason(const struct core_world *w, uint64_t number)
+{
+    const struct digest job = core_world_job(number);
+    return core_wait_reason(w->core, &job, w->now_ms);
 }

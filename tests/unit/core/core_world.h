@@ -20,7 +20,14 @@ struct core_world {
 
 struct core_world *core_world_new(void);
 void core_world_free(struct core_world *w);
+/* A test of cmocka with a world of its own. */
+int core_world_set_up(void **state);
+int core_world_tear_down(void **state);
+#define CORE_TEST(test)                                                                            \
+    cmocka_unit_test_setup_teardown(test, core_world_set_up, core_world_tear_down)
+
 struct digest core_world_job(uint64_t number);
+struct lease_key core_world_key(uint64_t job, uint32_t epoch);
 
 /* Step with an event whose times are filled in. */
 void core_world_step(struct core_world *w, struct core_event event);
@@ -35,7 +42,17 @@ void core_world_say_with(struct core_world *w, uint64_t peer, struct core_messag
 struct submit_job core_world_plan(uint64_t number);
 void core_world_submit(struct core_world *w, const char *experiment, const struct submit_job *jobs,
                        size_t count);
-/* HELLO with nothing held; the session. */
+void core_world_submit_job(struct core_world *w, const char *experiment, struct submit_job job);
+/* The job as planned, for experiment "e". */
+void core_world_submit_one(struct core_world *w, uint64_t number);
+/* What people ask for: CORE_PAUSE and the like. */
+void core_world_act(struct core_world *w, enum core_event_kind kind, const char *experiment,
+                    const struct digest *jobs, size_t count, int32_t priority);
+/* HELLO with nothing held, of a worker of WORLD_CLASS. */
+struct msg core_world_hello_msg(const char *name, const char *host, uint32_t threads);
+/* Say it; the session. */
+uint64_t core_world_hello_as(struct core_world *w, uint64_t peer, const struct msg *hello);
+/* Both at once, on a host of that name. */
 uint64_t core_world_hello(struct core_world *w, const char *name, uint64_t peer, uint32_t threads,
                           const char *numeric_class);
 /* HELLO of worker "a" (two threads, WORLD_CLASS) as a process that this names, with what it holds.
@@ -54,5 +71,7 @@ size_t core_world_sent_count(const struct core_world *w, enum msg_kind kind);
 /* State of a job as its row says. */
 enum job_state core_world_state(const struct core_world *w, uint64_t number);
 const struct core_job_state *core_world_row(const struct core_world *w, uint64_t number);
+/* The word for why it waits. */
+const char *core_world_reason(const struct core_world *w, uint64_t number);
 
 #endif

@@ -1,5 +1,5 @@
-/* What people and manifests may ask of the coordinator: retry policies, labels, time, pauses,
- * priorities, fair shares, quarantine, and the answer to "why does it wait?". */
+/* What people and manifests may ask of the coordinator: labels, time, pauses, priorities, fair
+ * shares, quarantine, and the answer to "why does it wait?". */
 #include "cmocka_all.h"
 
 #include <stdio.h>
@@ -9,64 +9,7 @@
 #include "core_world.h"
 #include "labels.h"
 
-#define CLASS "blas/f32/Haswell/1"
-#define GIB   ((uint64_t)1 << 30)
-
-static int set_up(void **state)
-{
-    *state = core_world_new();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    core_world_free(*state);
-    return 0;
-}
-
-static struct msg hello_msg(const char *name, const char *host, uint32_t threads)
-{
-    return (struct msg){.kind = MSG_HELLO,
-                        .hello = {.protocol_version = PROTOCOL_VERSION,
-                                  .worker = name,
-                                  .instance = hash_bytes(name, strlen(name)),
-                                  .host = host,
-                                  .node = host,
-                                  .labels = "",
-                                  .host_cores = threads,
-                                  .threads = threads,
-                                  .numeric_class = CLASS,
-                                  .version = "test"}};
-}
-
-static uint64_t say_hello(struct core_world *w, uint64_t peer, const struct msg *hello)
-{
-    core_world_say(w, peer, hello);
-    return core_world_sent(w, MSG_WELCOME, 0)->welcome.session;
-}
-
-static void submit_job(struct core_world *w, const char *experiment, struct submit_job job)
-{
-    core_world_submit(w, experiment, &job, 1);
-}
-
-static const char *reason_of(struct core_world *w, uint64_t number)
-{
-    struct digest job = core_world_job(number);
-    return core_wait_reason(w->core, &job, w->now_ms);
-}
-
-static void act(struct core_world *w, enum core_event_kind kind, const char *experiment,
-                const struct digest *job, int32_t priority)
-{
-    core_world_step(w, (struct core_event){.kind = kind,
-                                           .peer = 99,
-                                           .act = {.experiment = experiment,
-                                                   .reason = "",
-                                                   .jobs = job,
-                                                   .job_count = job != NULL,
-                                                   .priority = priority}});
-}
+#define GIB ((uint64_t)1 << 30)
 
 static void release(struct core_world *w, const char *worker)
 {
@@ -77,114 +20,6 @@ static void release(struct core_world *w, const char *worker)
 
 /* ---- retry policies ---- */
 
-static void test_each_class_has_its_own_tries(void **state)
-{
-    static const struct {
-        enum outcome outcome;
-        uint32_t signal;
-        enum failure_class class;
-    } kinds[] = {
-        {OUTCOME_FAILED, 0, FAILURE_ERROR},        {OUTCOME_CRASHED, 0, FAILURE_EXIT},
-        {OUTCOME_CRASHED, 11, FAILURE_SIGNAL},     {OUTCOME_MEMORY, 9, FAILURE_MEMORY},
-        {OUTCOME_TIMEOUT, 0, FAILURE_TIMEOUT},     {OUTCOME_PREEMPTED, 0, FAILURE_PREEMPTED},
-        {OUTCOME_CANCELLED, 0, FAILURE_PREEMPTED},
-    };
-    (void)state;
-    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
-        for (uint32_t again = 0; again <= 1; again++) {
-            struct core_world *w = core_world_new();
-            struct submit_job job = core_world_plan(1);
-            for (int c = 0; c < FAILURE_CLASS_COUNT; c++) {
-                job.retry.again[c] = RETRY_AGAIN_MAX;
-            }
-            job.retry.again[kinds[k].class] = again;
-            job.retry.backoff_ms = 1;
-            submit_job(w, "e", job);
-            const struct msg hello = hello_msg("a", "node-a", 1);
-            const uint64_t a = say_hello(w, 1, &hello);
-            for (uint32_t epoch = 1; epoch <= again + 1; epoch++) {
-                assert_int_equal(core_world_row(w, 1)->epoch, epoch);
-                struct msg bad = core_world_bad(a, 1, epoch, kinds[k].outcome, "so");
-                bad.result.exit_signal = kinds[k].signal;
-                core_world_say(w, 1, &bad);
-                core_world_pass(w, 100);
-            }
-            assert_int_equal(core_world_state(w, 1), JOB_FAILED);
-            core_world_free(w);
-        }
-    }
-}
-
-static void test_memory_grows_as_far_as_a_worker_has_it(void **state)
-{
-    struct core_world *w = *state;
-    struct submit_job job = core_world_plan(1);
-    job.memory_bytes = 4 * GIB;
-    job.attempts_max = 5;
-    job.retry = (struct retry_policy){
-        .again = {9, 9, 9, 9, 9, 9, 9, 9}, .backoff_ms = 100, .memory_growth_percent = 50};
-    submit_job(w, "e", job);
-    struct msg hello = hello_msg("a", "node-a", 1);
-    hello.hello.memory_bytes = 7 * GIB;
-    const uint64_t a = say_hello(w, 1, &hello);
-    static const uint64_t asked[] = {4 * GIB, 6 * GIB, 7 * GIB}; /* 9 GiB are more than it has */
-    for (uint32_t epoch = 1; epoch <= 3; epoch++) {
-        if (epoch > 1) {
-            core_world_pass(w, 1000);
-        }
-        const struct msg *lease = core_world_sent(w, MSG_LEASE, 0);
-        assert_non_null(lease);
-        assert_int_equal(lease->lease.memory_bytes, asked[epoch - 1]);
-        struct msg bad = core_world_bad(a, 1, epoch, OUTCOME_MEMORY, "killed");
-        core_world_say(w, 1, &bad);
-    }
-}
-
-/* By the greatest factor that can be said, twice: more than a number holds. */
-static void test_grown_memory_fits_its_number(void **state)
-{
-    struct core_world *w = *state;
-    struct submit_job job = core_world_plan(1);
-    job.memory_bytes = GIB;
-    job.attempts_max = 5;
-    job.retry = (struct retry_policy){
-        .again = {9, 9, 9, 9, 9, 9, 9, 9}, .backoff_ms = 100, .memory_growth_percent = UINT32_MAX};
-    submit_job(w, "e", job);
-    struct msg hello = hello_msg("a", "node-a", 1);
-    hello.hello.memory_bytes = 7 * GIB;
-    const uint64_t a = say_hello(w, 1, &hello);
-    for (uint32_t epoch = 1; epoch <= 2; epoch++) {
-        struct msg bad = core_world_bad(a, 1, epoch, OUTCOME_MEMORY, "killed");
-        core_world_say(w, 1, &bad);
-        core_world_pass(w, 1000);
-        assert_int_equal(core_world_sent(w, MSG_LEASE, 0)->lease.memory_bytes, 7 * GIB);
-    }
-}
-
-/* A long training on workers that come and go is not given up while it advances. */
-static void test_a_checkpoint_forgives_lost_attempts(void **state)
-{
-    struct core_world *w = *state;
-    struct submit_job job = core_world_plan(1);
-    job.kind = JOB_PRETRAIN;
-    submit_job(w, "e", job);
-    for (uint32_t epoch = 1; epoch <= 60; epoch++) {
-        const struct msg hello = hello_msg("a", "node-a", 1);
-        const uint64_t a = say_hello(w, epoch, &hello);
-        assert_int_equal(core_world_row(w, 1)->epoch, epoch);
-        struct msg m = {.kind = MSG_CHECKPOINT,
-                        .checkpoint = {.session = a,
-                                       .lease = {core_world_job(1), epoch},
-                                       .step = epoch,
-                                       .tree = hash_bytes(&epoch, sizeof epoch)}};
-        core_world_say_with(w, epoch, (struct core_message){.msg = &m, .tree_is_stored = true});
-        const struct msg bye = {.kind = MSG_BYE, .bye.session = a};
-        core_world_say(w, epoch, &bye);
-        assert_int_equal(core_world_state(w, 1), JOB_WAITING);
-        assert_true(core_world_row(w, 1)->attempts_free <= 1);
-    }
-}
-
 /* ---- who may take it ---- */
 
 static void test_labels_choose_the_worker(void **state)
@@ -192,18 +27,18 @@ static void test_labels_choose_the_worker(void **state)
     struct core_world *w = *state;
     struct submit_job job = core_world_plan(1);
     job.labels = "big,site=north";
-    submit_job(w, "e", job);
-    struct msg hello = hello_msg("a", "node-a", 4);
+    core_world_submit_job(w, "e", job);
+    struct msg hello = core_world_hello_msg("a", "node-a", 4);
     hello.hello.labels = "big,site=south";
-    say_hello(w, 1, &hello);
-    assert_string_equal(reason_of(w, 1), "Label");
-    hello = hello_msg("b", "node-b", 4);
+    core_world_hello_as(w, 1, &hello);
+    assert_string_equal(core_world_reason(w, 1), "Label");
+    hello = core_world_hello_msg("b", "node-b", 4);
     hello.hello.labels = "big,fast,site=north";
-    say_hello(w, 2, &hello);
+    core_world_hello_as(w, 2, &hello);
     assert_string_equal(core_world_row(w, 1)->worker, "");
     assert_int_equal(core_world_state(w, 1), JOB_LEASED);
     assert_int_equal(core_world_sent_count(w, MSG_LEASE), 1);
-    hello = hello_msg("c", "node-c", 4);
+    hello = core_world_hello_msg("c", "node-c", 4);
     hello.hello.labels = "site=north,big"; /* not sorted */
     core_world_say(w, 3, &hello);
     assert_true(core_world_sent(w, MSG_NO_SESSION, 0)->no_session.refused);
@@ -217,24 +52,24 @@ static void test_ranks_need_a_worker_that_starts_them(void **state)
     job.ranks = 4;
     job.threads = 2;
     job.memory_bytes = 100;
-    submit_job(w, "e", job);
-    struct msg hello = hello_msg("a", "node-a", 16);
+    core_world_submit_job(w, "e", job);
+    struct msg hello = core_world_hello_msg("a", "node-a", 16);
     hello.hello.ranks = 2;
-    say_hello(w, 1, &hello);
-    assert_string_equal(reason_of(w, 1), "Ranks");
-    hello = hello_msg("b", "node-b", 7); /* enough ranks, one thread too few */
+    core_world_hello_as(w, 1, &hello);
+    assert_string_equal(core_world_reason(w, 1), "Ranks");
+    hello = core_world_hello_msg("b", "node-b", 7); /* enough ranks, one thread too few */
     hello.hello.ranks = 4;
-    say_hello(w, 2, &hello);
-    assert_string_equal(reason_of(w, 1), "TooLarge");
-    hello = hello_msg("c", "node-c", 8);
+    core_world_hello_as(w, 2, &hello);
+    assert_string_equal(core_world_reason(w, 1), "TooLarge");
+    hello = core_world_hello_msg("c", "node-c", 8);
     hello.hello.ranks = 8;
     hello.hello.memory_bytes = 399;
-    say_hello(w, 3, &hello);
-    assert_string_equal(reason_of(w, 1), "TooLarge");
-    hello = hello_msg("d", "node-d", 9);
+    core_world_hello_as(w, 3, &hello);
+    assert_string_equal(core_world_reason(w, 1), "TooLarge");
+    hello = core_world_hello_msg("d", "node-d", 9);
     hello.hello.ranks = 8;
     hello.hello.memory_bytes = 400;
-    const uint64_t d = say_hello(w, 4, &hello);
+    const uint64_t d = core_world_hello_as(w, 4, &hello);
     assert_int_equal(core_world_state(w, 1), JOB_LEASED);
     const struct msg_lease *lease = &core_world_sent(w, MSG_LEASE, 0)->lease;
     assert_int_equal(lease->ranks, 4);
@@ -247,16 +82,16 @@ static void test_ranks_need_a_worker_that_starts_them(void **state)
         job = core_world_plan(i);
         job.ranks = 4;
         job.threads = 4;
-        submit_job(w, "e", job);
+        core_world_submit_job(w, "e", job);
     }
-    assert_string_equal(reason_of(w, 2), "TooLarge");
-    hello = hello_msg("e", "node-e", 5);
+    assert_string_equal(core_world_reason(w, 2), "TooLarge");
+    hello = core_world_hello_msg("e", "node-e", 5);
     hello.hello.ranks = hello.hello.rank_threads = 4;
-    say_hello(w, 5, &hello);
+    core_world_hello_as(w, 5, &hello);
     assert_int_equal(core_world_state(w, 2), JOB_LEASED);
     assert_int_equal(core_world_state(w, 3), JOB_WAITING);
-    assert_string_equal(reason_of(w, 3), "Resources");
-    submit_job(w, "e", core_world_plan(4));
+    assert_string_equal(core_world_reason(w, 3), "Resources");
+    core_world_submit_job(w, "e", core_world_plan(4));
     assert_int_equal(core_world_state(w, 4), JOB_LEASED);
 }
 
@@ -285,14 +120,14 @@ static void test_a_worker_near_its_end_takes_what_fits(void **state)
     struct core_world *w = *state;
     struct submit_job job = core_world_plan(1);
     job.time_limit_s = 600;
-    submit_job(w, "e", job);
-    struct msg hello = hello_msg("a", "node-a", 1);
+    core_world_submit_job(w, "e", job);
+    struct msg hello = core_world_hello_msg("a", "node-a", 1);
     hello.hello.ends_in_ms = 599000;
-    const uint64_t a = say_hello(w, 1, &hello);
-    assert_string_equal(reason_of(w, 1), "TimeLimit");
+    const uint64_t a = core_world_hello_as(w, 1, &hello);
+    assert_string_equal(core_world_reason(w, 1), "TimeLimit");
     job = core_world_plan(2);
     job.time_limit_s = 60;
-    submit_job(w, "e", job);
+    core_world_submit_job(w, "e", job);
     assert_int_equal(core_world_state(w, 2), JOB_LEASED);
     assert_int_equal(core_world_sent(w, MSG_LEASE, 0)->lease.time_limit_ms, 60000);
     const struct msg ok = core_world_ok(a, 2, 1);
@@ -302,8 +137,9 @@ static void test_a_worker_near_its_end_takes_what_fits(void **state)
         const struct msg m = core_world_beat(a, NULL, 0);
         core_world_say(w, 1, &m);
     }
-    submit_job(w, "e", core_world_plan(3)); /* no limit, but nothing could be done in that time */
-    assert_string_equal(reason_of(w, 3), "TimeLimit");
+    core_world_submit_job(
+        w, "e", core_world_plan(3)); /* no limit, but nothing could be done in that time */
+    assert_string_equal(core_world_reason(w, 3), "TimeLimit");
 }
 
 static void test_a_job_larger_than_any_worker_says_so(void **state)
@@ -311,10 +147,10 @@ static void test_a_job_larger_than_any_worker_says_so(void **state)
     struct core_world *w = *state;
     struct submit_job job = core_world_plan(1);
     job.threads = 8;
-    submit_job(w, "e", job);
-    const struct msg hello = hello_msg("a", "node-a", 4);
-    say_hello(w, 1, &hello);
-    assert_string_equal(reason_of(w, 1), "TooLarge");
+    core_world_submit_job(w, "e", job);
+    const struct msg hello = core_world_hello_msg("a", "node-a", 4);
+    core_world_hello_as(w, 1, &hello);
+    assert_string_equal(core_world_reason(w, 1), "TooLarge");
     struct msg_explanation why = {.request = 7};
     struct digest identity = core_world_job(1);
     core_explain(w->core, &identity, w->now_ms, &w->arena, &why);
@@ -330,22 +166,22 @@ static void test_a_job_larger_than_any_worker_says_so(void **state)
 static void test_a_paused_experiment_gets_nothing_new(void **state)
 {
     struct core_world *w = *state;
-    submit_job(w, "e", core_world_plan(1));
-    const struct msg hello = hello_msg("a", "node-a", 1);
-    const uint64_t a = say_hello(w, 1, &hello);
-    submit_job(w, "e", core_world_plan(2));
-    act(w, CORE_PAUSE, "e", NULL, 0);
+    core_world_submit_job(w, "e", core_world_plan(1));
+    const struct msg hello = core_world_hello_msg("a", "node-a", 1);
+    const uint64_t a = core_world_hello_as(w, 1, &hello);
+    core_world_submit_job(w, "e", core_world_plan(2));
+    core_world_act(w, CORE_PAUSE, "e", NULL, 0, 0);
     assert_int_equal(core_world_sent(w, MSG_OK, 0)->ok.count, 1);
     const struct msg ok = core_world_ok(a, 1, 1);
     core_world_say(w, 1, &ok); /* what runs may end */
     assert_int_equal(core_world_state(w, 1), JOB_DONE);
     assert_int_equal(core_world_state(w, 2), JOB_WAITING);
-    assert_string_equal(reason_of(w, 2), "Paused");
-    act(w, CORE_PAUSE, "e", NULL, 0);
+    assert_string_equal(core_world_reason(w, 2), "Paused");
+    core_world_act(w, CORE_PAUSE, "e", NULL, 0, 0);
     assert_int_equal(core_world_sent(w, MSG_OK, 0)->ok.count, 0);
-    act(w, CORE_RESUME, "e", NULL, 0);
+    core_world_act(w, CORE_RESUME, "e", NULL, 0, 0);
     assert_int_equal(core_world_state(w, 2), JOB_LEASED);
-    act(w, CORE_PAUSE, "nobody", NULL, 0);
+    core_world_act(w, CORE_PAUSE, "nobody", NULL, 0, 0);
     assert_int_equal(core_world_sent(w, MSG_ERROR, 0)->error.code, ERR_NOT_FOUND);
 }
 
@@ -353,13 +189,13 @@ static void test_priorities_change_while_jobs_wait(void **state)
 {
     struct core_world *w = *state;
     for (uint64_t i = 1; i <= 4; i++) {
-        submit_job(w, i == 4 ? "other" : "e", core_world_plan(i));
+        core_world_submit_job(w, i == 4 ? "other" : "e", core_world_plan(i));
     }
     struct digest three = core_world_job(3);
-    act(w, CORE_PRIORITY, "", &three, 5);
-    act(w, CORE_PRIORITY, "other", NULL, 1);
-    const struct msg hello = hello_msg("a", "node-a", 1);
-    const uint64_t a = say_hello(w, 1, &hello);
+    core_world_act(w, CORE_PRIORITY, "", &three, 1, 5);
+    core_world_act(w, CORE_PRIORITY, "other", NULL, 0, 1);
+    const struct msg hello = core_world_hello_msg("a", "node-a", 1);
+    const uint64_t a = core_world_hello_as(w, 1, &hello);
     assert_int_equal(core_world_state(w, 4), JOB_LEASED); /* its experiment comes first */
     struct msg ok = core_world_ok(a, 4, 1);
     core_world_say(w, 1, &ok);
@@ -371,12 +207,12 @@ static void test_experiments_share_fairly(void **state)
 {
     struct core_world *w = *state;
     for (uint64_t i = 1; i <= 20; i++) {
-        submit_job(w, "large", core_world_plan(i));
+        core_world_submit_job(w, "large", core_world_plan(i));
     }
-    const struct msg hello = hello_msg("a", "node-a", 4);
-    const uint64_t a = say_hello(w, 1, &hello); /* takes jobs 1 to 4 */
+    const struct msg hello = core_world_hello_msg("a", "node-a", 4);
+    const uint64_t a = core_world_hello_as(w, 1, &hello); /* takes jobs 1 to 4 */
     for (uint64_t i = 21; i <= 24; i++) {
-        submit_job(w, "small", core_world_plan(i));
+        core_world_submit_job(w, "small", core_world_plan(i));
     }
     for (uint64_t i = 1; i <= 2; i++) { /* both slots that get free go to the small one */
         const struct msg ok = core_world_ok(a, i, 1);
@@ -404,19 +240,19 @@ static void fail_jobs(struct core_world *w, uint64_t session, uint64_t peer, uin
 static void test_a_host_on_which_everything_fails_gets_nothing(void **state)
 {
     struct core_world *w = *state;
-    const struct msg good = hello_msg("good", "node-good", 1);
-    struct msg bad = hello_msg("bad", "node-bad", 4);
-    const uint64_t b = say_hello(w, 2, &bad);
+    const struct msg good = core_world_hello_msg("good", "node-good", 1);
+    struct msg bad = core_world_hello_msg("bad", "node-bad", 4);
+    const uint64_t b = core_world_hello_as(w, 2, &bad);
     for (uint64_t i = 1; i <= 4; i++) {
-        submit_job(w, "e", core_world_plan(i));
+        core_world_submit_job(w, "e", core_world_plan(i));
     }
     fail_jobs(w, b, 2, 1, 3); /* there is nowhere else to go */
     core_world_pass(w, 2000);
     assert_int_equal(core_world_row(w, 1)->epoch, 2);
-    const uint64_t g = say_hello(w, 1, &good);
+    const uint64_t g = core_world_hello_as(w, 1, &good);
     fail_jobs(w, b, 2, 4, 4); /* the fourth in a row: now there is */
-    submit_job(w, "e", core_world_plan(5));
-    submit_job(w, "e", core_world_plan(6));
+    core_world_submit_job(w, "e", core_world_plan(5));
+    core_world_submit_job(w, "e", core_world_plan(6));
     struct worker_row rows[2];
     assert_int_equal(core_workers(w->core, rows, 2), 2);
     assert_string_equal(rows[0].state, "quarantined");
@@ -427,7 +263,7 @@ static void test_a_host_on_which_everything_fails_gets_nothing(void **state)
     }
     const struct msg bye = {.kind = MSG_BYE, .bye.session = g};
     core_world_say(w, 1, &bye);
-    assert_string_equal(reason_of(w, 6), "Quarantined");
+    assert_string_equal(core_world_reason(w, 6), "Quarantined");
     release(w, "bad");
     assert_true(core_world_sent_count(w, MSG_LEASE) > 0);
 }
@@ -435,13 +271,13 @@ static void test_a_host_on_which_everything_fails_gets_nothing(void **state)
 static void test_one_bad_job_or_a_success_between_blames_no_host(void **state)
 {
     struct core_world *w = *state;
-    const struct msg good = hello_msg("good", "node-good", 1);
-    const struct msg bad = hello_msg("bad", "node-bad", 1);
-    say_hello(w, 1, &good);
-    submit_job(w, "e", core_world_plan(1)); /* keeps the good one busy */
-    const uint64_t b = say_hello(w, 2, &bad);
+    const struct msg good = core_world_hello_msg("good", "node-good", 1);
+    const struct msg bad = core_world_hello_msg("bad", "node-bad", 1);
+    core_world_hello_as(w, 1, &good);
+    core_world_submit_job(w, "e", core_world_plan(1)); /* keeps the good one busy */
+    const uint64_t b = core_world_hello_as(w, 2, &bad);
     for (uint64_t i = 2; i <= 7; i++) {
-        submit_job(w, "e", core_world_plan(i));
+        core_world_submit_job(w, "e", core_world_plan(i));
         if (i % 2 == 0) {
             fail_jobs(w, b, 2, i, i);
         } else {
@@ -457,16 +293,16 @@ static void test_one_bad_job_or_a_success_between_blames_no_host(void **state)
 static void test_quarantine_tells_its_evidence(void **state)
 {
     struct core_world *w = *state;
-    submit_job(w, "e", core_world_plan(1));
-    const struct msg first = hello_msg("a", "node-a", 1);
-    const uint64_t a = say_hello(w, 1, &first);
+    core_world_submit_job(w, "e", core_world_plan(1));
+    const struct msg first = core_world_hello_msg("a", "node-a", 1);
+    const uint64_t a = core_world_hello_as(w, 1, &first);
     struct msg bad = core_world_bad(a, 1, 1, OUTCOME_CRASHED, "killed");
     bad.result.exit_signal = 11;
     core_world_say(w, 1, &bad);
     const struct msg bye = {.kind = MSG_BYE, .bye.session = a};
     core_world_say(w, 1, &bye);
-    const struct msg second = hello_msg("b", "node-b", 1);
-    const uint64_t b = say_hello(w, 2, &second);
+    const struct msg second = core_world_hello_msg("b", "node-b", 1);
+    const uint64_t b = core_world_hello_as(w, 2, &second);
     core_world_pass(w, 2000);
     bad = core_world_bad(b, 1, 2, OUTCOME_CRASHED, "killed");
     bad.result.exit_signal = 11;
@@ -489,8 +325,8 @@ static void test_quarantine_tells_its_evidence(void **state)
 static void test_a_drain_has_a_reason_and_a_deadline(void **state)
 {
     struct core_world *w = *state;
-    const struct msg hello = hello_msg("a", "node-a", 1);
-    const uint64_t a = say_hello(w, 1, &hello);
+    const struct msg hello = core_world_hello_msg("a", "node-a", 1);
+    const uint64_t a = core_world_hello_as(w, 1, &hello);
     core_world_step(w, (struct core_event){
                            .kind = CORE_DRAIN_WORKER,
                            .peer = 99,
@@ -508,27 +344,21 @@ static void test_a_drain_has_a_reason_and_a_deadline(void **state)
     assert_string_equal(row.state, "ready");
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_each_class_has_its_own_tries),
         cmocka_unit_test(test_label_sets),
-        TEST(test_memory_grows_as_far_as_a_worker_has_it),
-        TEST(test_grown_memory_fits_its_number),
-        TEST(test_a_checkpoint_forgives_lost_attempts),
-        TEST(test_labels_choose_the_worker),
-        TEST(test_ranks_need_a_worker_that_starts_them),
-        TEST(test_a_worker_near_its_end_takes_what_fits),
-        TEST(test_a_job_larger_than_any_worker_says_so),
-        TEST(test_a_paused_experiment_gets_nothing_new),
-        TEST(test_priorities_change_while_jobs_wait),
-        TEST(test_experiments_share_fairly),
-        TEST(test_a_host_on_which_everything_fails_gets_nothing),
-        TEST(test_one_bad_job_or_a_success_between_blames_no_host),
-        TEST(test_quarantine_tells_its_evidence),
-        TEST(test_a_drain_has_a_reason_and_a_deadline),
+        CORE_TEST(test_labels_choose_the_worker),
+        CORE_TEST(test_ranks_need_a_worker_that_starts_them),
+        CORE_TEST(test_a_worker_near_its_end_takes_what_fits),
+        CORE_TEST(test_a_job_larger_than_any_worker_says_so),
+        CORE_TEST(test_a_paused_experiment_gets_nothing_new),
+        CORE_TEST(test_priorities_change_while_jobs_wait),
+        CORE_TEST(test_experiments_share_fairly),
+        CORE_TEST(test_a_host_on_which_everything_fails_gets_nothing),
+        CORE_TEST(test_one_bad_job_or_a_success_between_blames_no_host),
+        CORE_TEST(test_quarantine_tells_its_evidence),
+        CORE_TEST(test_a_drain_has_a_reason_and_a_deadline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,37 +8,12 @@
 #include "bounds.h"
 #include "held_set.h"
 
-#define CLASS WORLD_CLASS
-
-static int set_up(void **state)
-{
-    *state = core_world_new();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    core_world_free(*state);
-    return 0;
-}
-
-static struct lease_key key(uint64_t job, uint32_t epoch)
-{
-    return (struct lease_key){.job = core_world_job(job), .epoch = epoch};
-}
-
-static void submit_one(struct core_world *w, uint64_t number)
-{
-    struct submit_job job = core_world_plan(number);
-    core_world_submit(w, "e", &job, 1);
-}
-
 static void test_beats_keep_leases_and_unlisted_ones_are_sent_again(void **state)
 {
     struct core_world *w = *state;
-    submit_one(w, 1);
-    uint64_t a = core_world_hello(w, "a", 1, 1, CLASS);
-    struct held_lease held = {.lease = key(1, 1), .loss_nats = NAN};
+    core_world_submit_one(w, 1);
+    uint64_t a = core_world_hello(w, "a", 1, 1, WORLD_CLASS);
+    struct held_lease held = {.lease = core_world_key(1, 1), .loss_nats = NAN};
     for (int i = 0; i < 400; i++) { /* 800 s: far past lease_ms */
         w->now_ms += HEARTBEAT_MS;
         held.progress++;
@@ -51,7 +26,7 @@ static void test_beats_keep_leases_and_unlisted_ones_are_sent_again(void **state
     struct msg empty = core_world_beat(a, NULL, 0);
     core_world_say(w, 1, &empty);
     assert_int_equal(core_world_sent(w, MSG_LEASE, 0)->lease.lease.epoch, 1); /* the same */
-    struct held_lease foreign = {.lease = key(8, 1), .loss_nats = NAN};
+    struct held_lease foreign = {.lease = core_world_key(8, 1), .loss_nats = NAN};
     struct msg beat = core_world_beat(a, &foreign, 1);
     core_world_say(w, 1, &beat);
     assert_non_null(core_world_sent(w, MSG_REVOKE, 0));
@@ -60,9 +35,9 @@ static void test_beats_keep_leases_and_unlisted_ones_are_sent_again(void **state
 static void test_attempts_without_progress_are_lost(void **state)
 {
     struct core_world *w = *state;
-    submit_one(w, 1);
-    uint64_t a = core_world_hello(w, "a", 1, 1, CLASS);
-    struct held_lease held = {.lease = key(1, 1), .progress = 5, .loss_nats = NAN};
+    core_world_submit_one(w, 1);
+    uint64_t a = core_world_hello(w, "a", 1, 1, WORLD_CLASS);
+    struct held_lease held = {.lease = core_world_key(1, 1), .progress = 5, .loss_nats = NAN};
     int beats = 0;
     for (; core_world_row(w, 1)->epoch == 1 && beats < 1000; beats++) {
         w->now_ms += HEARTBEAT_MS;
@@ -73,7 +48,8 @@ static void test_attempts_without_progress_are_lost(void **state)
     assert_string_equal(core_world_sent(w, MSG_REVOKE, 0)->revoke.reason, "no progress for 600 s");
     assert_int_equal(core_world_sent(w, MSG_LEASE, 0)->lease.lease.epoch, 2);
     /* A finished attempt that waits for its delivery makes no progress, rightly. */
-    held = (struct held_lease){.lease = key(1, 2), .state = HELD_FINISHED, .loss_nats = NAN};
+    held = (struct held_lease){
+        .lease = core_world_key(1, 2), .state = HELD_FINISHED, .loss_nats = NAN};
     for (int i = 0; i < 1000; i++) {
         w->now_ms += HEARTBEAT_MS;
         struct msg beat = core_world_beat(a, &held, 1);
@@ -87,9 +63,9 @@ static void test_reconciliation_at_hello(void **state)
     struct core_world *w = *state;
     struct submit_job jobs[] = {core_world_plan(1), core_world_plan(2)};
     core_world_submit(w, "e", jobs, 2);
-    core_world_hello(w, "a", 1, 2, CLASS);
+    core_world_hello(w, "a", 1, 2, WORLD_CLASS);
     /* The same process, reconnected: what it lists is kept, what it does not know is said again. */
-    struct held_lease held = {.lease = key(1, 1), .loss_nats = NAN};
+    struct held_lease held = {.lease = core_world_key(1, 1), .loss_nats = NAN};
     struct msg hello = core_world_hello_again("a", &held, 1);
     core_world_say(w, 5, &hello);
     const struct msg *welcome = core_world_sent(w, MSG_WELCOME, 0);
@@ -113,9 +89,9 @@ static void test_reconciliation_at_hello(void **state)
 static void test_a_name_belongs_to_the_key_that_speaks_for_it(void **state)
 {
     struct core_world *w = *state;
-    submit_one(w, 1);
-    core_world_hello(w, "a", 1, 1, CLASS); /* key 0 */
-    struct held_lease held = {.lease = key(1, 1), .loss_nats = NAN};
+    core_world_submit_one(w, 1);
+    core_world_hello(w, "a", 1, 1, WORLD_CLASS); /* key 0 */
+    struct held_lease held = {.lease = core_world_key(1, 1), .loss_nats = NAN};
     struct msg hello = core_world_hello_again("b", &held, 1);
     const struct core_message thief = {.msg = &hello, .key = 7};
     core_world_say_with(w, 5, thief);
@@ -135,9 +111,9 @@ static uint64_t two_leases(struct core_world *w)
 {
     struct submit_job jobs[] = {core_world_plan(1), core_world_plan(2)};
     core_world_submit(w, "e", jobs, 2);
-    const uint64_t a = core_world_hello(w, "a", 1, 2, CLASS);
-    struct held_lease held[] = {{.lease = key(1, 1), .progress = 1, .loss_nats = NAN},
-                                {.lease = key(2, 1), .progress = 1, .loss_nats = NAN}};
+    const uint64_t a = core_world_hello(w, "a", 1, 2, WORLD_CLASS);
+    struct held_lease held[] = {{.lease = core_world_key(1, 1), .progress = 1, .loss_nats = NAN},
+                                {.lease = core_world_key(2, 1), .progress = 1, .loss_nats = NAN}};
     struct msg beat = core_world_beat(a, held, 2);
     core_world_say(w, 1, &beat);
     return a;
@@ -169,22 +145,23 @@ static void test_a_digest_renews_all_or_nothing(void **state)
 {
     struct core_world *w = *state;
     const uint64_t a = two_leases(w);
-    const struct held_set right = set_of(key(2, 1), HELD_RUNNING, key(1, 1));
+    const struct held_set right = set_of(core_world_key(2, 1), HELD_RUNNING, core_world_key(1, 1));
     for (int i = 0; i < 2 * LEASE_MS / HEARTBEAT_MS; i++)
         assert_false(asks(w, a, right, NULL));
     assert_int_equal(core_world_state(w, 1), JOB_RUNNING);
     assert_int_equal(core_world_sent_count(w, MSG_LEASE), 0);
     /* Another epoch, another state, one lease less or more: not what it should hold. */
     struct held_set less = {0};
-    const struct lease_key one = key(1, 1), third = key(3, 1);
+    const struct lease_key one = core_world_key(1, 1), third = core_world_key(3, 1);
     held_set_add(&less, &one, HELD_RUNNING);
     struct held_set more = right;
     held_set_add(&more, &third, HELD_RUNNING);
-    assert_true(asks(w, a, set_of(key(2, 2), HELD_RUNNING, key(1, 1)), NULL));
-    assert_true(asks(w, a, set_of(key(2, 1), HELD_FINISHED, key(1, 1)), NULL));
+    assert_true(asks(w, a, set_of(core_world_key(2, 2), HELD_RUNNING, core_world_key(1, 1)), NULL));
+    assert_true(
+        asks(w, a, set_of(core_world_key(2, 1), HELD_FINISHED, core_world_key(1, 1)), NULL));
     assert_true(asks(w, a, less, NULL));
     assert_true(asks(w, a, more, NULL));
-    struct held_lease news = {.lease = key(2, 1), .progress = 2, .loss_nats = NAN};
+    struct held_lease news = {.lease = core_world_key(2, 1), .progress = 2, .loss_nats = NAN};
     for (int i = 0; i < LEASE_MS / HEARTBEAT_MS - 5; i++) {
         news.progress++;
         assert_true(asks(w, a, more, &news));
@@ -201,14 +178,15 @@ static void test_an_end_that_was_told_is_part_of_the_digest(void **state)
 {
     struct core_world *w = *state;
     const uint64_t a = two_leases(w);
-    const struct held_set ended = set_of(key(2, 1), HELD_FINISHED, key(1, 1));
+    const struct held_set ended = set_of(core_world_key(2, 1), HELD_FINISHED, core_world_key(1, 1));
     struct held_lease news = {
-        .lease = key(2, 1), .state = HELD_FINISHED, .progress = 2, .loss_nats = NAN};
+        .lease = core_world_key(2, 1), .state = HELD_FINISHED, .progress = 2, .loss_nats = NAN};
     assert_false(asks(w, a, ended, &news));
     assert_false(asks(w, a, ended, NULL));
     /* A beat from before arrives late: what has ended does not run again. */
     news.state = HELD_RUNNING;
-    assert_true(asks(w, a, set_of(key(2, 1), HELD_RUNNING, key(1, 1)), &news));
+    assert_true(
+        asks(w, a, set_of(core_world_key(2, 1), HELD_RUNNING, core_world_key(1, 1)), &news));
     assert_false(asks(w, a, ended, NULL));
 }
 
@@ -218,8 +196,8 @@ static void test_a_standstill_behind_a_digest_is_found(void **state)
     struct core_world *w = *state;
     const uint64_t a = two_leases(w);
     const int64_t begin_ms = w->now_ms;
-    const struct held_set both = set_of(key(2, 1), HELD_RUNNING, key(1, 1));
-    struct held_lease news = {.lease = key(2, 1), .progress = 1, .loss_nats = NAN};
+    const struct held_set both = set_of(core_world_key(2, 1), HELD_RUNNING, core_world_key(1, 1));
+    struct held_lease news = {.lease = core_world_key(2, 1), .progress = 1, .loss_nats = NAN};
     while (core_world_row(w, 1)->attempts_free == 0 && w->now_ms - begin_ms < 1000000) {
         news.progress++;
         asks(w, a, both, &news);
@@ -230,18 +208,16 @@ static void test_a_standstill_behind_a_digest_is_found(void **state)
     assert_int_equal(core_world_state(w, 2), JOB_RUNNING);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_beats_keep_leases_and_unlisted_ones_are_sent_again),
-        TEST(test_attempts_without_progress_are_lost),
-        TEST(test_reconciliation_at_hello),
-        TEST(test_a_name_belongs_to_the_key_that_speaks_for_it),
-        TEST(test_a_digest_renews_all_or_nothing),
-        TEST(test_an_end_that_was_told_is_part_of_the_digest),
-        TEST(test_a_standstill_behind_a_digest_is_found),
+        CORE_TEST(test_beats_keep_leases_and_unlisted_ones_are_sent_again),
+        CORE_TEST(test_attempts_without_progress_are_lost),
+        CORE_TEST(test_reconciliation_at_hello),
+        CORE_TEST(test_a_name_belongs_to_the_key_that_speaks_for_it),
+        CORE_TEST(test_a_digest_renews_all_or_nothing),
+        CORE_TEST(test_an_end_that_was_told_is_part_of_the_digest),
+        CORE_TEST(test_a_standstill_behind_a_digest_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,38 +4,6 @@
 #include "cmocka_all.h"
 #include "core_world.h"
 
-#define CLASS "x86-64"
-
-static int set_up(void **state)
-{
-    *state = core_world_new();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    core_world_free(*state);
-    return 0;
-}
-
-static void act(struct core_world *w, enum core_event_kind kind, const char *experiment,
-                const struct digest *jobs, size_t count, int32_t priority)
-{
-    core_world_step(w, (struct core_event){.kind = kind,
-                                           .peer = 99,
-                                           .act = {.experiment = experiment,
-                                                   .reason = "",
-                                                   .jobs = jobs,
-                                                   .job_count = count,
-                                                   .priority = priority}});
-}
-
-static const char *reason_of(struct core_world *w, uint64_t number)
-{
-    const struct digest job = core_world_job(number);
-    return core_wait_reason(w->core, &job, w->now_ms);
-}
-
 /* Job 1 is wanted by 'e' alone, 2 by both, 3 by 'f' alone. */
 static void submit_both(struct core_world *w)
 {
@@ -57,9 +25,9 @@ static void test_a_pause_holds_only_what_nobody_else_wants(void **state)
 {
     struct core_world *w = *state;
     submit_both(w);
-    act(w, CORE_PAUSE, "e", NULL, 0, 0);
-    assert_string_equal(reason_of(w, 1), "Paused");
-    assert_string_equal(reason_of(w, 2), "NoWorkers");
+    core_world_act(w, CORE_PAUSE, "e", NULL, 0, 0);
+    assert_string_equal(core_world_reason(w, 1), "Paused");
+    assert_string_equal(core_world_reason(w, 2), "NoWorkers");
     struct core_demand demand[4];
     const size_t kinds = core_demand(w->core, demand, 4);
     size_t jobs = 0;
@@ -67,11 +35,11 @@ static void test_a_pause_holds_only_what_nobody_else_wants(void **state)
         jobs += demand[i].jobs;
     }
     assert_int_equal(jobs, 2);
-    act(w, CORE_PAUSE, "f", NULL, 0, 0);
-    assert_string_equal(reason_of(w, 2), "Paused");
-    const uint64_t a = core_world_hello(w, "a", 1, 1, CLASS);
+    core_world_act(w, CORE_PAUSE, "f", NULL, 0, 0);
+    assert_string_equal(core_world_reason(w, 2), "Paused");
+    const uint64_t a = core_world_hello(w, "a", 1, 1, WORLD_CLASS);
     assert_int_equal(core_world_state(w, 2), JOB_WAITING);
-    act(w, CORE_RESUME, "f", NULL, 0, 0);
+    core_world_act(w, CORE_RESUME, "f", NULL, 0, 0);
     assert_int_equal(core_world_state(w, 2), JOB_LEASED);
     finish(w, a, 2);
     finish(w, a, 3);
@@ -84,8 +52,8 @@ static void test_sharing_a_paused_job_lets_it_go(void **state)
     struct core_world *w = *state;
     const struct submit_job one = core_world_plan(1);
     core_world_submit(w, "e", &one, 1);
-    act(w, CORE_PAUSE, "e", NULL, 0, 0);
-    core_world_hello(w, "a", 1, 1, CLASS);
+    core_world_act(w, CORE_PAUSE, "e", NULL, 0, 0);
+    core_world_hello(w, "a", 1, 1, WORLD_CLASS);
     assert_int_equal(core_world_state(w, 1), JOB_WAITING);
     core_world_submit(w, "f", &one, 1);
     assert_int_equal(core_world_state(w, 1), JOB_LEASED);
@@ -95,8 +63,8 @@ static void test_a_shared_job_goes_with_the_first_that_wants_it(void **state)
 {
     struct core_world *w = *state;
     submit_both(w);
-    act(w, CORE_PRIORITY, "f", NULL, 0, 5);
-    const uint64_t a = core_world_hello(w, "a", 1, 1, CLASS);
+    core_world_act(w, CORE_PRIORITY, "f", NULL, 0, 5);
+    const uint64_t a = core_world_hello(w, "a", 1, 1, WORLD_CLASS);
     assert_int_equal(core_world_state(w, 2), JOB_LEASED); /* before job 1 of 'e', submitted first */
     finish(w, a, 2);
     finish(w, a, 3);
@@ -108,11 +76,11 @@ static void test_a_shared_job_counts_for_one_of_them(void **state)
 {
     struct core_world *w = *state;
     submit_both(w);
-    act(w, CORE_PRIORITY, "f", NULL, 0, 5);
-    core_world_hello(w, "a", 1, 1, CLASS);
+    core_world_act(w, CORE_PRIORITY, "f", NULL, 0, 5);
+    core_world_hello(w, "a", 1, 1, WORLD_CLASS);
     assert_int_equal(core_world_state(w, 2), JOB_LEASED);
-    act(w, CORE_PRIORITY, "f", NULL, 0, 0);
-    core_world_hello(w, "b", 2, 1, CLASS);
+    core_world_act(w, CORE_PRIORITY, "f", NULL, 0, 0);
+    core_world_hello(w, "b", 2, 1, WORLD_CLASS);
     assert_int_equal(core_world_state(w, 1), JOB_LEASED);
     assert_int_equal(core_world_state(w, 3), JOB_WAITING);
 }
@@ -123,14 +91,14 @@ static void test_cancelling_one_leaves_the_other_its_jobs(void **state)
     struct core_world *w = *state;
     const struct digest one = core_world_job(1);
     submit_both(w);
-    act(w, CORE_CANCEL, "e", &one, 1, 0);
+    core_world_act(w, CORE_CANCEL, "e", &one, 1, 0);
     assert_int_equal(core_world_state(w, 1), JOB_CANCELLED);
     assert_int_equal(core_world_state(w, 2), JOB_WAITING);
-    act(w, CORE_PAUSE, "f", NULL, 0, 0); /* it alone wants job 2 now */
-    assert_string_equal(reason_of(w, 2), "Paused");
-    core_world_hello(w, "a", 1, 1, CLASS);
+    core_world_act(w, CORE_PAUSE, "f", NULL, 0, 0); /* it alone wants job 2 now */
+    assert_string_equal(core_world_reason(w, 2), "Paused");
+    core_world_hello(w, "a", 1, 1, WORLD_CLASS);
     assert_int_equal(core_world_state(w, 2), JOB_WAITING);
-    act(w, CORE_RESUME, "f", NULL, 0, 0);
+    core_world_act(w, CORE_RESUME, "f", NULL, 0, 0);
     assert_int_equal(core_world_state(w, 2), JOB_LEASED);
 }
 
@@ -144,25 +112,23 @@ static void test_a_cancel_counts_what_is_aborted_by_it(void **state)
         jobs[i].parent_count = 1;
     }
     core_world_submit(w, "e", jobs, 3);
-    core_world_hello(w, "a", 1, 1, CLASS);
+    core_world_hello(w, "a", 1, 1, WORLD_CLASS);
     assert_int_equal(core_world_state(w, 1), JOB_LEASED);
     const struct digest named[] = {core_world_job(1), core_world_job(2), core_world_job(3)};
-    act(w, CORE_CANCEL, "e", named, 3, 0);
+    core_world_act(w, CORE_CANCEL, "e", named, 3, 0);
     assert_int_equal(core_world_state(w, 3), JOB_ABORTED);
     assert_int_equal(core_world_sent(w, MSG_OK, 0)->ok.count, 3);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_a_pause_holds_only_what_nobody_else_wants),
-        TEST(test_sharing_a_paused_job_lets_it_go),
-        TEST(test_a_shared_job_goes_with_the_first_that_wants_it),
-        TEST(test_a_shared_job_counts_for_one_of_them),
-        TEST(test_cancelling_one_leaves_the_other_its_jobs),
-        TEST(test_a_cancel_counts_what_is_aborted_by_it),
+        CORE_TEST(test_a_pause_holds_only_what_nobody_else_wants),
+        CORE_TEST(test_sharing_a_paused_job_lets_it_go),
+        CORE_TEST(test_a_shared_job_goes_with_the_first_that_wants_it),
+        CORE_TEST(test_a_shared_job_counts_for_one_of_them),
+        CORE_TEST(test_cancelling_one_leaves_the_other_its_jobs),
+        CORE_TEST(test_a_cancel_counts_what_is_aborted_by_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
