@@ -127,6 +127,7 @@ void expect_at(struct world *w, const char *expected, int line)
         fail_msg("line %d: expected\n%sgot\n%s", line, expected, strbuf_text(&w->text));
     strbuf_clear(&w->text);
 }
+
 void say(struct world *w, struct msg m)
 {
     step(w, (struct agent_event){.kind = AGENT_EV_MESSAGE, .message = &m});
@@ -198,7 +199,6 @@ void exited(struct world *w, uint32_t child, enum outcome outcome, const char *r
                                  .outcome = {.outcome = outcome, .reason = reason}});
 }
 
-/* An agent of `threads` threads with session 1. */
 void begin(struct world *w, uint32_t threads)
 {
     memset(w, 0, sizeof *w);
@@ -216,6 +216,14 @@ void begin(struct world *w, uint32_t threads)
     step(w, (struct agent_event){.kind = AGENT_EV_START});
     step(w, (struct agent_event){.kind = AGENT_EV_CONNECTED});
     welcome(w, 1);
+    strbuf_clear(&w->text);
+}
+
+void begin_with_job(struct world *w, uint32_t threads, enum job_kind kind)
+{
+    begin(w, threads);
+    lease_job(w, 5, 1, kind, 1);
+    on(w, AGENT_EV_FETCHED, 5);
     strbuf_clear(&w->text);
 }
 

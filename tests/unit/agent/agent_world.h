@@ -41,6 +41,8 @@ void ended(struct world *w, uint8_t job, enum outcome outcome, const char *reaso
 void exited(struct world *w, uint32_t child, enum outcome outcome, const char *reason);
 /* An agent of `threads` threads with session 1. */
 void begin(struct world *w, uint32_t threads);
+/* The same, with job 5 in child 1. */
+void begin_with_job(struct world *w, uint32_t threads, enum job_kind kind);
 void end(struct world *w);
 
 #endif

@@ -46,10 +46,7 @@ static void test_streams_go_back_n_with_a_window(void **state)
 {
     (void)state;
     struct world w;
-    begin(&w, 1);
-    lease_job(&w, 5, 1, JOB_EVALUATE, 1);
-    on(&w, AGENT_EV_FETCHED, 5);
-    strbuf_clear(&w.text);
+    begin_with_job(&w, 1, JOB_EVALUATE);
     for (int i = 0; i < AGENT_WINDOW + 3; i++)
         batch(&w, 5, STREAM_LOG);
     assert_non_null(strstr(strbuf_text(&w.text), "2:15\n"));
@@ -70,10 +67,7 @@ static void test_revoke_kills_and_late_duplicates_stay_dead(void **state)
 {
     (void)state;
     struct world w;
-    begin(&w, 1);
-    lease_job(&w, 5, 1, JOB_PRETRAIN, 1);
-    on(&w, AGENT_EV_FETCHED, 5);
-    strbuf_clear(&w.text);
+    begin_with_job(&w, 1, JOB_PRETRAIN);
     say(&w, (struct msg){.kind = MSG_REVOKE,
                          .revoke = {.session = 1, .lease = lease_of(5, 1), .reason = "cancelled"}});
     expect(&w, "stop child 1\nforget 5.1\n");
@@ -96,10 +90,7 @@ static void test_a_crash_is_a_result_with_its_sentence(void **state)
 {
     (void)state;
     struct world w;
-    begin(&w, 1);
-    lease_job(&w, 5, 1, JOB_PRETRAIN, 1);
-    on(&w, AGENT_EV_FETCHED, 5);
-    strbuf_clear(&w.text);
+    begin_with_job(&w, 1, JOB_PRETRAIN);
     exited(&w, 1, OUTCOME_CRASHED, "signal 11");
     expect(&w, "spool result 5.1 3 signal 11[0 0 0]\nsend result 5.1 3 signal 11[0 0 0]\n");
     end(&w);
@@ -109,10 +100,7 @@ static void test_artifact_before_result_and_uploads_retry(void **state)
 {
     (void)state;
     struct world w;
-    begin(&w, 1);
-    lease_job(&w, 5, 1, JOB_PRETRAIN, 1);
-    on(&w, AGENT_EV_FETCHED, 5);
-    strbuf_clear(&w.text);
+    begin_with_job(&w, 1, JOB_PRETRAIN);
     ended(&w, 5, OUTCOME_OK, "", 42);
     expect(&w, "spool result 5.1 0 [0 0 0]\nstop child 1\nupload 5.1 tree 42\n");
     struct agent_event failed = {.kind = AGENT_EV_UPLOAD_FAILED,
@@ -146,10 +134,7 @@ static void test_checkpoints_are_told_after_they_are_stored(void **state)
 {
     (void)state;
     struct world w;
-    begin(&w, 1);
-    lease_job(&w, 5, 1, JOB_PRETRAIN, 1);
-    on(&w, AGENT_EV_FETCHED, 5);
-    strbuf_clear(&w.text);
+    begin_with_job(&w, 1, JOB_PRETRAIN);
     checkpoint(&w, 10, 10);
     checkpoint(&w, 20, 20);
     checkpoint(&w, 30, 30); /* 20 is overtaken while 10 is under way */
@@ -204,10 +189,7 @@ static void test_drain_finishes_what_is_held(void **state)
 {
     (void)state;
     struct world w;
-    begin(&w, 1);
-    lease_job(&w, 5, 1, JOB_EVALUATE, 1);
-    on(&w, AGENT_EV_FETCHED, 5);
-    strbuf_clear(&w.text);
+    begin_with_job(&w, 1, JOB_EVALUATE);
     say(&w, (struct msg){.kind = MSG_DRAIN, .drain = {.session = 1}});
     expect(&w, "");
     lease_job(&w, 6, 1, JOB_EVALUATE, 1); /* crossed the DRAIN on its way */
@@ -386,10 +368,7 @@ static void test_a_result_that_beats_the_stop_counts(void **state)
 {
     (void)state;
     struct world w;
-    begin(&w, 1);
-    lease_job(&w, 5, 1, JOB_PRETRAIN, 1);
-    on(&w, AGENT_EV_FETCHED, 5);
-    strbuf_clear(&w.text);
+    begin_with_job(&w, 1, JOB_PRETRAIN);
     step(&w, (struct agent_event){.kind = AGENT_EV_TERMINATE, .grace_ms = 8000});
     expect(&w, "stop child 1\n");
     ended(&w, 5, OUTCOME_OK, "", 40);
@@ -462,10 +441,7 @@ static void test_a_drain_with_a_deadline_stops_then(void **state)
 {
     (void)state;
     struct world w;
-    begin(&w, 1);
-    lease_job(&w, 5, 1, JOB_PRETRAIN, 1);
-    on(&w, AGENT_EV_FETCHED, 5);
-    strbuf_clear(&w.text);
+    begin_with_job(&w, 1, JOB_PRETRAIN);
     const struct msg drain = {.kind = MSG_DRAIN,
                               .drain = {.session = 1, .grace_ms = 5000, .reason = "a new disk"}};
     say(&w, drain);

@@ -40,10 +40,7 @@ static void test_silence_ends_the_session_and_hello_backs_off(void **state)
 {
     (void)state;
     struct world w;
-    begin(&w, 1);
-    lease_job(&w, 5, 1, JOB_PRETRAIN, 1);
-    on(&w, AGENT_EV_FETCHED, 5);
-    strbuf_clear(&w.text);
+    begin_with_job(&w, 1, JOB_PRETRAIN);
     w.beats = true;
     pass(&w, HEARTBEAT_LIVENESS * HEARTBEAT_MS - 500);
     assert_int_equal(agent_session(w.agent), 1);
@@ -179,6 +176,15 @@ static void test_a_list_is_given_at_once_and_once(void **state)
     end(&w);
 }
 
+static void run_jobs(struct world *w, uint8_t count)
+{
+    for (uint8_t job = 0; job < count; job++) {
+        lease_job(w, job, 1, JOB_EVALUATE, 1);
+        on(w, AGENT_EV_FETCHED, job);
+        on(w, AGENT_EV_RUNNING, job);
+    }
+}
+
 /* However many compute: a beat tells so many counters, and all of them in turn. */
 static void test_a_full_worker_tells_its_progress_in_turn(void **state)
 {
@@ -187,11 +193,7 @@ static void test_a_full_worker_tells_its_progress_in_turn(void **state)
     struct world w;
     int told[JOBS] = {0};
     begin(&w, JOBS);
-    for (uint8_t job = 0; job < JOBS; job++) {
-        lease_job(&w, job, 1, JOB_EVALUATE, 1);
-        on(&w, AGENT_EV_FETCHED, job);
-        on(&w, AGENT_EV_RUNNING, job);
-    }
+    run_jobs(&w, JOBS);
     next_beat(&w);
     pulse(&w, 1);
     for (int beat = 0; beat < 6; beat++) {
@@ -238,11 +240,7 @@ static void test_an_answer_confirms_only_what_its_beat_told(void **state)
     enum { JOBS = HEARTBEAT_NEWS_MAX + 1 };
     struct world w;
     begin(&w, JOBS);
-    for (uint8_t job = 0; job < JOBS; job++) {
-        lease_job(&w, job, 1, JOB_EVALUATE, 1);
-        on(&w, AGENT_EV_FETCHED, job);
-        on(&w, AGENT_EV_RUNNING, job);
-    }
+    run_jobs(&w, JOBS);
     next_beat(&w);
     pulse(&w, 1);
     for (uint8_t job = 0; job < JOBS; job++)

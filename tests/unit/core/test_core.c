@@ -1,6 +1,6 @@
 /* The coordinator's core, rule by rule of docs/protocol.md: the life of a job, who may speak of it,
- * and what of it counts. Every step also checks all invariants (core_check), so each test is a small
- * walk through the state machine. */
+ * and what of it counts. Every step also checks all invariants (core_check), so each test is a
+ * small walk through the state machine. */
 #include "cmocka_all.h"
 
 #include <string.h>

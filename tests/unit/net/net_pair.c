@@ -99,6 +99,15 @@ struct net_socket *net_pair_dealer(struct net_pair *pair, const struct net_socke
     return socket;
 }
 
+struct net_socket *net_pair_dial(struct net_pair *pair, const struct net_socket *router,
+                                 const struct net_key_pair *own, size_t frame_bytes_max,
+                                 struct net_seen *seen)
+{
+    struct net_socket *socket = net_pair_dealer(pair, router, own, frame_bytes_max, seen);
+    AWAIT(&pair->loop, seen->is_connected);
+    return socket;
+}
+
 void net_pair_send(struct net_socket *dealer, const void *bytes, size_t len)
 {
     struct err err = {0};

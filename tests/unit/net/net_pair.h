@@ -43,6 +43,10 @@ struct net_socket *net_pair_router(struct net_pair *pair, unsigned roles, size_t
 struct net_socket *net_pair_dealer(struct net_pair *pair, const struct net_socket *router,
                                    const struct net_key_pair *own, size_t frame_bytes_max,
                                    struct net_seen *seen);
+/* The same, and it is connected. */
+struct net_socket *net_pair_dial(struct net_pair *pair, const struct net_socket *router,
+                                 const struct net_key_pair *own, size_t frame_bytes_max,
+                                 struct net_seen *seen);
 /* Send a frame; a failure ends the test. */
 void net_pair_send(struct net_socket *dealer, const void *bytes, size_t len);
 

@@ -138,8 +138,7 @@ static void test_a_turn_ends_by_the_clock(void **state)
                                                .receive = slow_frame,
                                                .ctx = &slow};
     assert_int_equal(net_router_new(pair.server_net, &options, &router, &err), ERR_OK);
-    dealer = net_pair_dealer(&pair, router, &pair.worker, FRAME_MAX, &seen);
-    AWAIT(&pair.loop, seen.is_connected);
+    dealer = net_pair_dial(&pair, router, &pair.worker, FRAME_MAX, &seen);
     uv_check_init(&pair.loop, &slow.turn);
     slow.turn.data = &slow;
     uv_check_start(&slow.turn, on_slow_turn);
@@ -190,8 +189,7 @@ static void test_frames_are_taken_while_something_else_is_waited_for(void **stat
     net_pair_open(&pair);
     inner.router = net_pair_router(&pair, NET_WORKER, FRAME_MAX, inner_frame, &inner);
     struct net_socket *dealer =
-        net_pair_dealer(&pair, inner.router, &pair.worker, FRAME_MAX, &client);
-    AWAIT(&pair.loop, client.is_connected);
+        net_pair_dial(&pair, inner.router, &pair.worker, FRAME_MAX, &client);
     for (uint8_t i = 1; i <= FRAMES; i++)
         net_pair_send(dealer, &i, 1);
     AWAIT(&pair.loop, inner.seen.frames >= FRAMES);
@@ -214,14 +212,12 @@ static void test_a_paused_socket_keeps_its_frames(void **state)
         net_pair_router(&pair, NET_WORKER, FRAME_MAX, net_seen_receive, &server);
     struct net_socket *other =
         net_pair_router(&pair, NET_WORKER, FRAME_MAX, net_seen_receive, &server);
-    struct net_socket *dealer = net_pair_dealer(&pair, router, &pair.worker, FRAME_MAX, &client);
-    AWAIT(&pair.loop, client.is_connected);
+    struct net_socket *dealer = net_pair_dial(&pair, router, &pair.worker, FRAME_MAX, &client);
     net_socket_pause(router, true);
     for (uint8_t i = 1; i <= FRAMES; i++)
         net_pair_send(dealer, &i, 1);
     struct net_seen second;
-    struct net_socket *fresh = net_pair_dealer(&pair, other, &pair.worker, FRAME_MAX, &second);
-    AWAIT(&pair.loop, second.is_connected);
+    struct net_socket *fresh = net_pair_dial(&pair, other, &pair.worker, FRAME_MAX, &second);
     net_pair_send(fresh, "x", 1);
     AWAIT(&pair.loop, server.frames >= 1); /* the other one works */
     for (int i = 0; i < 50; i++)
@@ -246,8 +242,7 @@ static void test_vanished_peer_is_not_found(void **state)
     struct err err = {0};
     net_pair_open(&pair);
     struct net_socket *router = net_pair_router(&pair, BOTH, FRAME_MAX, net_seen_receive, &server);
-    struct net_socket *dealer = net_pair_dealer(&pair, router, &pair.worker, FRAME_MAX, &seen);
-    AWAIT(&pair.loop, seen.is_connected);
+    struct net_socket *dealer = net_pair_dial(&pair, router, &pair.worker, FRAME_MAX, &seen);
     net_pair_send(dealer, "x", 1);
     AWAIT(&pair.loop, server.frames >= 1);
     assert_int_equal(net_router_send(router, &server.peer, "y", 1, &err), ERR_OK);
@@ -305,8 +300,7 @@ static void test_reconnection_is_another_peer(void **state)
     struct err err = {0};
     net_pair_open(&pair);
     struct net_socket *router = net_pair_router(&pair, BOTH, FRAME_MAX, net_seen_receive, &server);
-    struct net_socket *dealer = net_pair_dealer(&pair, router, &pair.worker, FRAME_MAX, &seen);
-    AWAIT(&pair.loop, seen.is_connected);
+    struct net_socket *dealer = net_pair_dial(&pair, router, &pair.worker, FRAME_MAX, &seen);
     net_pair_send(dealer, "x", 1);
     AWAIT(&pair.loop, server.frames >= 1);
     struct net_peer before = server.peer;

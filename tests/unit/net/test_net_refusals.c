@@ -173,21 +173,31 @@ static void test_huge_frame_drops_only_its_sender(void **state)
     net_pair_close(&pair);
 }
 
+/* A socket of libzmq's own with the worker's key; `name`, unless empty, is what it calls itself. */
+static void *raw_dealer(void *context, const struct net_pair *pair, const struct net_socket *router,
+                        const char *name)
+{
+    const int linger_ms = 0;
+    void *raw = zmq_socket(context, ZMQ_DEALER);
+    zmq_setsockopt(raw, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
+    if (*name)
+        zmq_setsockopt(raw, ZMQ_ROUTING_ID, name, strlen(name));
+    zmq_setsockopt(raw, ZMQ_CURVE_SERVERKEY, pair->server.public_key.z85, 41);
+    zmq_setsockopt(raw, ZMQ_CURVE_PUBLICKEY, pair->worker.public_key.z85, 41);
+    zmq_setsockopt(raw, ZMQ_CURVE_SECRETKEY, pair->worker.secret_z85, 41);
+    assert_int_equal(zmq_connect(raw, net_endpoint(router)), 0);
+    return raw;
+}
+
 static void test_multi_part_frames_are_refused(void **state)
 {
     (void)state;
     struct net_pair pair;
     struct net_seen server = {0};
-    int linger_ms = 0;
     net_pair_open(&pair);
     struct net_socket *router = net_pair_router(&pair, BOTH, FRAME_MAX, net_seen_receive, &server);
     void *context = zmq_ctx_new();
-    void *raw = zmq_socket(context, ZMQ_DEALER);
-    zmq_setsockopt(raw, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
-    zmq_setsockopt(raw, ZMQ_CURVE_SERVERKEY, pair.server.public_key.z85, 41);
-    zmq_setsockopt(raw, ZMQ_CURVE_PUBLICKEY, pair.worker.public_key.z85, 41);
-    zmq_setsockopt(raw, ZMQ_CURVE_SECRETKEY, pair.worker.secret_z85, 41);
-    assert_int_equal(zmq_connect(raw, net_endpoint(router)), 0);
+    void *raw = raw_dealer(context, &pair, router, "");
     for (int i = 0; i < 10; i++) {
         for (int part = 0; part < 5; part++)
             zmq_send(raw, "part", 4, part < 4 ? ZMQ_SNDMORE : 0);
@@ -212,23 +222,15 @@ static void test_who_names_itself_is_refused(void **state)
     struct net_pair pair;
     struct net_seen server = {0};
     struct net_seen good;
-    int linger_ms = 0;
     net_pair_open(&pair);
     struct net_socket *router = net_pair_router(&pair, BOTH, FRAME_MAX, net_seen_receive, &server);
     void *context = zmq_ctx_new();
     void *raw[sizeof names / sizeof *names];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        raw[i] = zmq_socket(context, ZMQ_DEALER);
-        zmq_setsockopt(raw[i], ZMQ_LINGER, &linger_ms, sizeof linger_ms);
-        zmq_setsockopt(raw[i], ZMQ_ROUTING_ID, names[i], strlen(names[i]));
-        zmq_setsockopt(raw[i], ZMQ_CURVE_SERVERKEY, pair.server.public_key.z85, 41);
-        zmq_setsockopt(raw[i], ZMQ_CURVE_PUBLICKEY, pair.worker.public_key.z85, 41);
-        zmq_setsockopt(raw[i], ZMQ_CURVE_SECRETKEY, pair.worker.secret_z85, 41);
-        assert_int_equal(zmq_connect(raw[i], net_endpoint(router)), 0);
+        raw[i] = raw_dealer(context, &pair, router, names[i]);
         zmq_send(raw[i], "frame", 5, 0);
     }
-    struct net_socket *dealer = net_pair_dealer(&pair, router, &pair.client, FRAME_MAX, &good);
-    AWAIT(&pair.loop, good.is_connected);
+    struct net_socket *dealer = net_pair_dial(&pair, router, &pair.client, FRAME_MAX, &good);
     for (int i = 0; i < 500 && net_counts(pair.server_net).frames_refused < 4; i++) {
         const size_t before = server.frames;
         net_pair_send(dealer, "still here", 10);
@@ -269,8 +271,7 @@ static void test_raw_bytes_disturb_nobody(void **state)
     struct rng rng = rng_new(7, "raw bytes");
     net_pair_open(&pair);
     struct net_socket *router = net_pair_router(&pair, BOTH, FRAME_MAX, net_seen_receive, &server);
-    struct net_socket *dealer = net_pair_dealer(&pair, router, &pair.worker, FRAME_MAX, &good);
-    AWAIT(&pair.loop, good.is_connected);
+    struct net_socket *dealer = net_pair_dial(&pair, router, &pair.worker, FRAME_MAX, &good);
     for (size_t i = 0; i < 200; i++) {
         uint8_t bytes[512];
         int fd = tcp_connect(net_endpoint(router));
