@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "str.h"
+
 static enum log_level level_max = LOG_INFO;
 static const char *program_name = "triad";
 
@@ -39,11 +41,12 @@ void log_event(enum log_level level, const char *event, const char *format, ...)
     used += n > 0 ? (size_t)n : 0;
     if (used > sizeof line - 2)
         used = sizeof line - 2;
+    line[used] = '\0';
     /* Values come from outside, too: a newline must not fake a second event, an escape sequence not
      * command the terminal that shows the log. */
-    for (size_t i = 0; i < used; i++)
-        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
-            line[i] = ' ';
+    for (char *at = line; *at; at++)
+        for (size_t bytes = str_control_bytes(at); bytes > 0; bytes--)
+            at[bytes - 1] = ' ';
     line[used] = '\n';
     fwrite(line, 1, used + 1, stderr);
 }

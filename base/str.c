@@ -113,12 +113,23 @@ void strbuf_putc(struct strbuf *b, char c)
     strbuf_append(b, &c, 1);
 }
 
+size_t str_control_bytes(const char *text)
+{
+    const unsigned char c = (unsigned char)text[0];
+    if ((c > 0 && c < 0x20) || c == 0x7f)
+        return 1;
+    const unsigned char next = c == 0xc2 ? (unsigned char)text[1] : 0;
+    return next >= 0x80 && next <= 0x9f ? 2 : 0;
+}
+
 void strbuf_append_clean(struct strbuf *b, const char *bytes, size_t len)
 {
     for (size_t at = 0; at < len;) {
         unsigned char c = (unsigned char)bytes[at];
         size_t n = utf8_sequence_bytes((const unsigned char *)bytes + at, len - at);
-        if (n == 0 || (c < 0x20 && c != '\t') || c == 0x7f)
+        const bool is_control =
+            n == 2 ? c == 0xc2 && (unsigned char)bytes[at + 1] < 0xa0 : c < 0x20 || c == 0x7f;
+        if (n == 0 || (is_control && c != '\t'))
             strbuf_putc(b, '?');
         else
             strbuf_append(b, bytes + at, n);

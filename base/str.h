@@ -22,6 +22,10 @@ bool str_is_utf8(const char *text, size_t len);
  */
 size_t str_whole_characters(const char *text, size_t len);
 
+/* Bytes of the control character that `text` begins with, 0 for any other: C0, DEL, and the C1 of
+ * U+0080 … U+009F, which terminals obey too (U+009B begins a sequence as ESC [ does). */
+size_t str_control_bytes(const char *text);
+
 /* A growing byte buffer, always NUL-terminated after the first append. Zero-initialise it; free
  * with strbuf_release(). Allocation failure aborts (bound outside input before appending). */
 struct strbuf {
@@ -36,8 +40,8 @@ void strbuf_reserve(struct strbuf *b, size_t extra);
 void strbuf_append(struct strbuf *b, const void *bytes, size_t len);
 void strbuf_puts(struct strbuf *b, const char *text);
 void strbuf_putc(struct strbuf *b, char c);
-/* Append text that somebody else wrote, fit for messages and terminals: control bytes (but tabs)
- * and whatever is not UTF-8 become '?'. */
+/* Append text that somebody else wrote, fit for messages and terminals: control characters (but
+ * tabs) and whatever is not UTF-8 become '?'. */
 void strbuf_append_clean(struct strbuf *b, const char *bytes, size_t len);
 void strbuf_printf(struct strbuf *b, const char *format, ...) PRINTF(2, 3);
 /* The buffer's text, never NULL; borrowed until the next change. */

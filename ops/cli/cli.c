@@ -135,17 +135,39 @@ static enum cli_exit exit_for(enum err_code code)
     return EXIT_INTERNAL;
 }
 
+/* Lines for people on stderr. Names of files, jobs and workers stand in them, which may be any
+ * bytes: they steer no terminal. */
+static void say(const char *text)
+{
+    struct strbuf clean = {0};
+    for (const char *line = text;;) {
+        const size_t len = strcspn(line, "\n");
+        strbuf_append_clean(&clean, line, len);
+        strbuf_putc(&clean, '\n');
+        if (line[len] == '\0')
+            break;
+        line += len + 1;
+    }
+    fputs(strbuf_text(&clean), stderr);
+    strbuf_release(&clean);
+}
+
 enum cli_exit cli_fail(const struct cli *cli, const struct err *err)
 {
-    fprintf(stderr, "triad: %s\n", err->text);
+    struct strbuf text = {0};
+    strbuf_printf(&text, "triad: %s", err->text);
+    say(strbuf_text(&text));
+    strbuf_clear(&text);
+    strbuf_append_clean(&text, err->text, strlen(err->text));
     if (cli->output == OUTPUT_JSON) {
         json_t *root = json_pack("{s:{s:s, s:s}}", "error", "code", err_code_name(err->code),
-                                 "text", err->text);
-        if (root)
-            json_dumpf(root, stdout, JSON_INDENT(2));
+                                 "text", strbuf_text(&text));
+        ASSERT(root != NULL);
+        json_dumpf(root, stdout, JSON_INDENT(2));
         json_decref(root);
         putchar('\n');
     }
+    strbuf_release(&text);
     return exit_for(err->code);
 }
 
@@ -155,9 +177,11 @@ void cli_note(const struct cli *cli, const char *format, ...)
         return;
     va_list args;
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    char *text = NULL;
+    if (vasprintf(&text, format, args) >= 0)
+        say(text);
     va_end(args);
-    fputc('\n', stderr);
+    free(text);
 }
 
 const char *cli_state_dir(const struct cli *cli)

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "rows.h"
 #include "str.h"
 
 #define MATCHES_SHOWN_MAX 6
@@ -141,9 +142,10 @@ const char *job_table_state_text(const struct job_row *row, struct arena *arena)
 {
     const char *state = job_state_name(row->state);
     /* Some reasons begin with the state: a person's reason to cancel is "cancelled: …". */
-    if (strncmp(row->reason, state, strlen(state)) == 0)
-        return arena_strdup(arena, row->reason);
-    return arena_printf(arena, "%s%s%s", state, *row->reason ? ": " : "", row->reason);
+    const char *reason = rows_clean(arena, row->reason);
+    if (strncmp(reason, state, strlen(state)) == 0)
+        return reason;
+    return arena_printf(arena, "%s%s%s", state, *reason ? ": " : "", reason);
 }
 
 enum err_code job_table_state_mask(const char *text, uint32_t *mask_out, struct err *err)

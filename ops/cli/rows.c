@@ -73,13 +73,16 @@ static int display_width(const char *text)
     return width;
 }
 
-/* A cell must neither break its line nor steer the terminal: control bytes become blanks. */
+/* A cell must neither break its line nor steer the terminal: control characters become blanks. */
 static void print_padded(const char *text, int width, bool right)
 {
     const int pad = width - display_width(text);
     printf("%*s", right && pad > 0 ? pad : 0, "");
-    for (const char *c = text; *c; c++)
-        putchar((unsigned char)*c < 0x20 || *c == 0x7f ? ' ' : *c);
+    for (const char *c = text; *c;) {
+        const size_t control = str_control_bytes(c);
+        putchar(control ? ' ' : *c);
+        c += control ? control : 1;
+    }
     printf("%*s", !right && pad > 0 ? pad : 0, "");
 }
 

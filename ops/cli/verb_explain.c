@@ -34,7 +34,7 @@ static void print_waiting(struct cli *cli, const struct msg_explanation *e)
 {
     struct rows rows;
     char text[HUMAN_SIZE];
-    printf("waits: %s (%s)\n", e->word, e->text);
+    printf("waits: %s (%s)\n", rows_clean(&cli->arena, e->word), rows_clean(&cli->arena, e->text));
     if (e->backoff_ms > 0)
         printf("next attempt in %s\n", human_duration(e->backoff_ms, text));
     if (e->ahead > 0)
@@ -183,7 +183,8 @@ enum cli_exit verb_job_explain(struct cli *cli)
     if (rc == ERR_OK && cli->output == OUTPUT_JSON) {
         print_document(cli, &shown.job, &explained.explanation);
     } else if (rc == ERR_OK) {
-        printf("%s is %s\n", shown.job.row.label, job_table_state_text(&shown.job.row, arena));
+        printf("%s is %s\n", rows_clean(arena, shown.job.row.label),
+               job_table_state_text(&shown.job.row, arena));
         if (*explained.explanation.word)
             print_waiting(cli, &explained.explanation);
         rc = print_history(&c, &shown.job, arena, &err);

@@ -160,7 +160,8 @@ static void print_job_head(const struct msg_job *job, struct arena *arena)
         printf("records   %s (%" PRIu64 " items)\n", digest_hex(&row->records, hex), row->items);
     if (*row->numeric_class)
         printf("numerics  %s\n", rows_clean(arena, row->numeric_class));
-    printf("spec      %.*s\n\n", (int)job->spec.len, (const char *)job->spec.data);
+    const char *spec = arena_strndup(arena, (const char *)job->spec.data, job->spec.len);
+    printf("spec      %s\n\n", rows_clean(arena, spec));
 }
 
 /* Everything about the job in one document: the row, its spec, its attempts. */
@@ -219,7 +220,11 @@ static void print_log(struct bytes payload)
 {
     for (size_t i = 0; i < payload.len; i++) {
         const uint8_t byte = payload.data[i];
-        putchar(byte >= 0x20 || byte == '\n' || byte == '\t' ? byte : '?');
+        const uint8_t next = i + 1 < payload.len ? payload.data[i + 1] : 0;
+        const bool is_c1 = byte == 0xc2 && next >= 0x80 && next <= 0x9f; /* U+0080 … U+009F */
+        const bool is_plain = (byte >= 0x20 && byte != 0x7f) || byte == '\n' || byte == '\t';
+        putchar(is_plain && !is_c1 ? byte : '?');
+        i += is_c1;
     }
 }
 

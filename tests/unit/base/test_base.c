@@ -230,6 +230,16 @@ static void test_text_of_others_is_made_clean(void **state)
     static const char dirty[] = "a\x1b[1m\xc3\xa4\xff\xed\xa0\x80\t\xe2\x82";
     strbuf_append_clean(&out, dirty, sizeof dirty - 1);
     assert_string_equal(out.data, "a?[1m\xc3\xa4????\t??");
+    strbuf_clear(&out); /* U+009B and U+0085 are commands in two bytes, U+00A0 is a blank */
+    static const char eight_bit[] = "a\xc2\x9b"
+                                    "31m\xc2\x85\xc2\xa0\xc2";
+    strbuf_append_clean(&out, eight_bit, sizeof eight_bit - 1);
+    assert_string_equal(out.data, "a?31m?\xc2\xa0?");
+    assert_int_equal(str_control_bytes("\xc2\x9b"), 2);
+    assert_int_equal(str_control_bytes("\xc2\xa0"), 0);
+    assert_int_equal(str_control_bytes("\xc2"), 0);
+    assert_int_equal(str_control_bytes("\x7f"), 1);
+    assert_int_equal(str_control_bytes(""), 0);
     strbuf_release(&out);
 }
 

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# What commands do with odd names and odd surroundings: commands of terminals in texts, standard streams that are
+# closed, folders that are not what they should be, times that are over at once.
+. "$(dirname "$0")/lib.sh"
+export TRIAD_STATE=$work/state
+odd=$work/odd.yaml
+sed 's/experiment: tiny/experiment: odd/; s/max_sequences: 24/max_sequences: 25/' "$manifest" >"$odd"
+# steers FILE: does it hold an escape, or U+009B, which is ESC [ in one character?
+steers() { LC_ALL=C grep -q -e $'\033' -e $'\xc2\x9b' "$1"; }
+
+note "a person's reason steers no terminal"
+triad run "$manifest" >/dev/null 2>"$work/run.log"
+start_coordinator "$TRIAD_STATE"
+expect_status 0 triad submit "$odd"
+expect_status 0 triad job cancel --experiment odd --reason $'a\033[31mred\xc2\x9b31m'
+label=toy/PT/urn_icl
+job=$(triad job list --experiment odd --jobs-state cancelled --output csv | grep "$label" | cut -c1-12)
+for command in "job list" "job show $job" "job explain $job" "report odd" "status" "report odd --format markdown"; do
+    # shellcheck disable=SC2086
+    expect_status 0 triad $command
+    ! steers "$work/out" || fail "'$command' prints commands for the terminal"
+done
+expect_status 4 triad job show $'x\033[31m\xc2\x9b'
+! steers "$work/err" || fail "an error prints commands for the terminal"
+
+note "an error is JSON whatever the name"
+expect_status 4 triad model inspect "$work/"$'\xff' --output json
+said '"code": "not found"'
+python3 -m json.tool <"$work/out" >/dev/null 2>&1 || [ ! -x "$(command -v python3)" ] || fail "that is no JSON"
