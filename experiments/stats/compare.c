@@ -43,12 +43,12 @@ static void reset(struct comparison *c)
 static bool side_problem(struct comparison *c, const struct stat_arm *arm, const char *variant)
 {
     if (!arm)
-        snprintf(c->reason, sizeof c->reason, "%s is missing: the grid has no such cell", variant);
+        stat_reason(c->reason, "%s is missing: the grid has no such cell", variant);
     else if (!arm->complete)
-        snprintf(c->reason, sizeof c->reason, "%.40s is missing: %.120s", variant, arm->reason);
+        stat_reason(c->reason, "%s is missing: %s", variant, arm->reason);
     else if (arm->not_finite > 0)
-        snprintf(c->reason, sizeof c->reason, "%u of %s's %s are not finite numbers",
-                 arm->not_finite, variant, arm->kind == STAT_SCORES ? "losses" : "items");
+        stat_reason(c->reason, "%u of %s's %s are not finite numbers", arm->not_finite, variant,
+                    arm->kind == STAT_SCORES ? "losses" : "items");
     return c->reason[0] != '\0';
 }
 
@@ -88,12 +88,12 @@ static void judge_evidence(struct comparison *c, const struct cluster *clusters,
     for (size_t g = 0; g < count && all_zero; g++)
         all_zero = !(fabs(clusters[g].sum) > 0.0);
     if (count == 0)
-        snprintf(c->reason, sizeof c->reason, "no item has an example before it");
+        stat_reason(c->reason, "no item has an example before it");
     else if (all_zero)
-        snprintf(c->reason, sizeof c->reason, "all %zu paired differences are zero", count);
+        stat_reason(c->reason, "all %zu paired differences are zero", count);
     else if (count < COMPARE_SEQUENCES_MIN)
-        snprintf(c->reason, sizeof c->reason, "%zu sequences; a verdict needs at least %d", count,
-                 COMPARE_SEQUENCES_MIN);
+        stat_reason(c->reason, "%zu sequences; a verdict needs at least %d", count,
+                    COMPARE_SEQUENCES_MIN);
 }
 
 static struct rng pair_stream(const struct comparison *c, uint64_t seed)
@@ -152,7 +152,7 @@ enum err_code compare_pair(struct comparison *c, uint64_t permutations,
         c->p = c->unpaired_p;
         c->reason[0] = '\0';
         if (isnan(c->p))
-            snprintf(c->reason, sizeof c->reason, "the standard errors are zero or undefined");
+            stat_reason(c->reason, "the standard errors are zero or undefined");
         break;
     }
     return ERR_OK;

@@ -32,24 +32,24 @@ static const struct stat_record *sorted_records(const struct stat_cell *cell, st
 }
 
 /* Write why the cell cannot be used; false when it can. */
-static bool items_problem(const struct stat_items *items, char *reason, size_t size)
+static bool items_problem(const struct stat_items *items, char reason[STAT_REASON_SIZE])
 {
     const struct stat_cell *cell = items->cell;
     if (cell->record_count != cell->records_expected) {
-        snprintf(reason, size, "%u of %u records are there", cell->record_count,
-                 cell->records_expected);
+        stat_reason(reason, "%u of %u records are there", cell->record_count,
+                    cell->records_expected);
         return true;
     }
     for (uint32_t i = 0; i < items->record_count; i++) {
         const struct stat_record *record = &items->records[i];
         if (record->position > cell->last_position) {
-            snprintf(reason, size, "sequence %u has a record at position %u, beyond k = %u",
-                     record->sequence, record->position, cell->last_position);
+            stat_reason(reason, "sequence %u has a record at position %u, beyond k = %u",
+                        record->sequence, record->position, cell->last_position);
             return true;
         }
         if (i > 0 && compare_records(record - 1, record) == 0) {
-            snprintf(reason, size, "sequence %u position %u is there twice", record->sequence,
-                     record->position);
+            stat_reason(reason, "sequence %u position %u is there twice", record->sequence,
+                        record->position);
             return true;
         }
     }
@@ -78,18 +78,18 @@ static uint32_t count_not_finite(const struct stat_items *items)
 }
 
 /* Fill `items` of a cell and say why it cannot be used, "" when it can. */
-static void items_build(struct stat_items *items, const struct stat_cell *cell, char *reason,
-                        size_t size, struct arena *arena)
+static void items_build(struct stat_items *items, const struct stat_cell *cell,
+                        char reason[STAT_REASON_SIZE], struct arena *arena)
 {
     reason[0] = '\0';
     *items = (struct stat_items){.cell = cell};
     if (cell->state == STAT_CELL_MISSING) {
-        snprintf(reason, size, "%s", cell->reason ? cell->reason : "no reason given");
+        stat_reason(reason, "%s", cell->reason ? cell->reason : "no reason given");
         return;
     }
     items->records = sorted_records(cell, arena);
     items->record_count = cell->record_count;
-    if (!items_problem(items, reason, size))
+    if (!items_problem(items, reason))
         items->not_finite = count_not_finite(items);
 }
 
@@ -275,8 +275,8 @@ void stat_arm_build(struct stat_arm *arm, const struct stat_cell **cells, size_t
         .items = arena_array(arena, seed_count, sizeof *arm->items),
     };
     for (size_t s = 0; s < seed_count; s++) {
-        char reason[STAT_REASON_SIZE - 32];
-        items_build(&arm->items[s], cells[s], reason, sizeof reason, arena);
+        char reason[STAT_REASON_SIZE];
+        items_build(&arm->items[s], cells[s], reason, arena);
         arm->not_finite += arm->items[s].not_finite;
         if (cells[s]->last_position > arm->last_position)
             arm->last_position = cells[s]->last_position;
@@ -284,10 +284,9 @@ void stat_arm_build(struct stat_arm *arm, const struct stat_cell **cells, size_t
             continue;
         arm->complete = false;
         if (seed_count == 1)
-            snprintf(arm->reason, sizeof arm->reason, "%s", reason);
+            stat_reason(arm->reason, "%s", reason);
         else
-            snprintf(arm->reason, sizeof arm->reason, "seed %llu: %s",
-                     (unsigned long long)cells[s]->seed, reason);
+            stat_reason(arm->reason, "seed %llu: %s", (unsigned long long)cells[s]->seed, reason);
     }
     summarise_nothing(arm);
     if (arm->complete)
@@ -295,25 +294,24 @@ void stat_arm_build(struct stat_arm *arm, const struct stat_cell **cells, size_t
 }
 
 /* Do both sides of one seed hold the same items? Writes the first difference. */
-static bool items_differ(const struct stat_items *a, const struct stat_items *b, char *reason)
+static bool items_differ(const struct stat_items *a, const struct stat_items *b,
+                         char reason[STAT_REASON_SIZE])
 {
     if (strcmp(a->cell->pairing, b->cell->pairing) != 0) {
-        snprintf(reason, STAT_REASON_SIZE,
-                 "the examples differ: pairing digest %.12s... against %.12s...", a->cell->pairing,
-                 b->cell->pairing);
+        stat_reason(reason, "the examples differ: pairing digest %.12s... against %.12s...",
+                    a->cell->pairing, b->cell->pairing);
         return true;
     }
     if (a->record_count != b->record_count) {
-        snprintf(reason, STAT_REASON_SIZE, "the items differ: %u records against %u",
-                 a->record_count, b->record_count);
+        stat_reason(reason, "the items differ: %u records against %u", a->record_count,
+                    b->record_count);
         return true;
     }
     for (uint32_t i = 0; i < a->record_count; i++) {
         if (compare_records(&a->records[i], &b->records[i]) == 0)
             continue;
-        snprintf(reason, STAT_REASON_SIZE,
-                 "the items differ: sequence %u position %u is on one side only",
-                 a->records[i].sequence, a->records[i].position);
+        stat_reason(reason, "the items differ: sequence %u position %u is on one side only",
+                    a->records[i].sequence, a->records[i].position);
         return true;
     }
     return false;
@@ -327,8 +325,8 @@ bool stat_arm_pair_problem(const struct stat_arm *baseline, const struct stat_ar
     for (size_t s = 0; same_seeds && s < baseline->seed_count; s++)
         same_seeds = baseline->cells[s]->seed == against->cells[s]->seed;
     if (!same_seeds) {
-        snprintf(reason, STAT_REASON_SIZE, "the seeds differ: %s has %zu, %s has %zu of them",
-                 baseline->variant, baseline->seed_count, against->variant, against->seed_count);
+        stat_reason(reason, "the seeds differ: %s has %zu, %s has %zu of them", baseline->variant,
+                    baseline->seed_count, against->variant, against->seed_count);
         return true;
     }
     for (size_t s = 0; s < baseline->seed_count; s++)

@@ -10,8 +10,7 @@
 #include "stat_calibration.h"
 #include "stat_cell.h"
 #include "stat_length.h"
-
-#define STAT_REASON_SIZE 192
+#include "stat_reason.h"
 
 /* A cell ready for arithmetic: complete, records in order. */
 struct stat_items {

@@ -171,8 +171,7 @@ static void means_build(struct stat_coverage *c, struct arena *arena)
         struct stat_generation_mean *mean = find_mean(c, g);
         mean->tasks++;
         if (!g->arm->complete && mean->reason[0] == '\0')
-            snprintf(mean->reason, sizeof mean->reason, "%.48s is missing: %.120s", g->task,
-                     g->arm->reason);
+            stat_reason(mean->reason, "%s is missing: %s", g->task, g->arm->reason);
     }
     for (size_t i = 0; i < c->mean_count; i++)
         mean_finish(&c->means[i], c);
@@ -234,7 +233,7 @@ static size_t pair_clusters(struct stat_generation_pair *pair, const struct stat
         const double difference =
             other ? other->values[pair->metric] - base->values[pair->metric] : (double)NAN;
         if (isnan(difference) && pair->reason[0] == '\0')
-            snprintf(pair->reason, sizeof pair->reason, "%.60s is missing on a side", base->task);
+            stat_reason(pair->reason, "%s is missing on a side", base->task);
         clusters[count++] = (struct cluster){difference, 1};
     }
     return count;
@@ -248,10 +247,10 @@ static void judge(struct stat_generation_pair *pair, const struct cluster *clust
     if (pair->reason[0] != '\0')
         return;
     if (all_zero)
-        snprintf(pair->reason, sizeof pair->reason, "all %zu differences are zero", count);
+        stat_reason(pair->reason, "all %zu differences are zero", count);
     else if (count < COMPARE_SEQUENCES_MIN)
-        snprintf(pair->reason, sizeof pair->reason, "%zu tasks; a verdict needs at least %d", count,
-                 COMPARE_SEQUENCES_MIN);
+        stat_reason(pair->reason, "%zu tasks; a verdict needs at least %d", count,
+                    COMPARE_SEQUENCES_MIN);
 }
 
 static enum err_code measure_pair(struct stat_generation_pair *pair, struct stats *stats,

@@ -77,9 +77,9 @@ static struct stat_pooled pool_selected(const struct stats *stats, const struct 
         means[count] = c->difference.mean;
         ses[count++] = c->difference.se;
         if (pooled.reason[0] == '\0' && !(c->difference.se > 0.0 && isfinite(c->difference.se)))
-            snprintf(pooled.reason, sizeof pooled.reason, "%.48s has no effect to pool: %.100s",
-                     pool == STAT_POOL_FAMILIES ? c->family : c->task,
-                     c->reason[0] ? c->reason : "its standard error is undefined");
+            stat_reason(pooled.reason, "%s has no effect to pool: %s",
+                        pool == STAT_POOL_FAMILIES ? c->family : c->task,
+                        c->reason[0] ? c->reason : "its standard error is undefined");
     }
     pooled.effects = random_effects_pool(means, ses, count, s->rule->alpha);
     arena_release(&scratch);

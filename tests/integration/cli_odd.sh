@@ -27,3 +27,9 @@ note "an error is JSON whatever the name"
 expect_status 4 triad model inspect "$work/"$'\xff' --output json
 said '"code": "not found"'
 python3 -m json.tool <"$work/out" >/dev/null 2>&1 || [ ! -x "$(command -v python3)" ] || fail "that is no JSON"
+
+note "a long reason in another script is cut between characters, and the report is JSON all the same"
+expect_status 0 triad job retry --experiment odd
+expect_status 0 triad job cancel --experiment odd --reason "x$(printf 'é%.0s' $(seq 300))"
+expect_status 0 triad report odd --output json
+expect_status 0 triad report odd --report-dir "$work/odd-report"

@@ -10,6 +10,7 @@
 #include "check.h"
 #include "rng.h"
 #include "stats.h"
+#include "str.h"
 
 #define POSITIONS 4 /* 0 ... k = 3 */
 #define SEQUENCES 40
@@ -201,6 +202,28 @@ static void test_absent_cell_is_undefined(void **state)
     f->cells[1] = f->cells[2];
     f->count = 2;
     assert_undefined(analyse(f), "IT is missing: the grid has no such cell");
+}
+
+/* A person's reason may be long and in any language: cut between characters, or no JSON could hold
+ * it. */
+static void test_long_reason_is_cut_between_characters(void **state)
+{
+    struct fixture *f = *state;
+    add_trio(f, "toy", "flight", 42, WORSE, BETTER);
+    for (int shift = 0; shift < 4; shift++) {
+        char why[400] = "xxx";
+        for (size_t i = (size_t)shift; i + 5 < sizeof why; i += 4)
+            memcpy(why + i, "\xf0\x9f\x98\x80", 5);
+        f->cells[1].state = STAT_CELL_MISSING;
+        f->cells[1].reason = why;
+        const struct stats *stats = analyse(f);
+        const char *pair_reason = pair(stats, 0, "IT", STAT_LOSS)->reason;
+        const char *arm_reason = stats_find_arm(stats, &stats->rows[0], "IT")->reason;
+        assert_true(str_is_utf8(pair_reason, strlen(pair_reason)));
+        assert_true(str_is_utf8(arm_reason, strlen(arm_reason)));
+        assert_string_equal(arm_reason + strlen(arm_reason) - 3, "…");
+        assert_true(strlen(arm_reason) > STAT_REASON_SIZE - 8);
+    }
 }
 
 static void test_incomplete_cell_is_missing(void **state)
@@ -469,6 +492,7 @@ int main(void)
         CASE(test_scopes_take_their_positions),
         CASE(test_missing_side_is_undefined),
         CASE(test_absent_cell_is_undefined),
+        CASE(test_long_reason_is_cut_between_characters),
         CASE(test_incomplete_cell_is_missing),
         CASE(test_repeated_record_is_refused),
         CASE(test_not_a_number_is_never_dropped),
