@@ -232,6 +232,13 @@ enum err_code file_remove_tree(const char *path, struct err *err)
     return ERR_OK;
 }
 
+void file_hold_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY); /* takes fd */
+}
+
 bool file_name_is_safe(const char *name)
 {
     size_t len = strlen(name);

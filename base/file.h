@@ -45,6 +45,10 @@ bool file_is_folder(const char *path);
 /* Remove a folder with all it holds (does not follow symbolic links); missing is fine. */
 NODISCARD enum err_code file_remove_tree(const char *path, struct err *err);
 
+/* First thing in main(): a standard stream that was closed (`>&-`) is opened so that its use fails,
+ * or the next file to be opened would become it, and what is printed would land in that file. */
+void file_hold_standard_streams(void);
+
 /* May `name` become one path component below a folder of ours? Refuses "", ".", "..", slashes,
  * control bytes and more than 255 bytes: every name from a message or archive goes through this. */
 bool file_name_is_safe(const char *name);

@@ -283,6 +283,7 @@ int main(int argc, char **argv)
     struct arguments a = {.ready_fd = -1,
                           .server = {.listen = "127.0.0.1", .version = TRIAD_VERSION}};
     struct err err;
+    file_hold_standard_streams();
     log_set_program("coordinator");
     int status = parse(argc, argv, &a);
     if (status >= 0) {

@@ -381,6 +381,7 @@ static int run(struct settings *s)
 
 int main(int argc, char **argv)
 {
+    file_hold_standard_streams();
     if (argc > 1 && strcmp(argv[1], "exec") == 0)
         return exec_main(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "rank") == 0)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "file.h"
 #include "log.h"
 
 /* What was printed has to have arrived. A pipe whose reader has seen enough needs no word. */
@@ -26,6 +27,7 @@ int main(int argc, char **argv)
 {
     struct cli cli;
     struct err err;
+    file_hold_standard_streams();
     signal(SIGPIPE, SIG_IGN); /* `triad job list | head` ends by write error, not by a signal */
     log_set_program("triad");
     log_set_level(LOG_WARN);

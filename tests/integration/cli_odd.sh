@@ -33,3 +33,11 @@ expect_status 0 triad job retry --experiment odd
 expect_status 0 triad job cancel --experiment odd --reason "x$(printf 'é%.0s' $(seq 300))"
 expect_status 0 triad report odd --output json
 expect_status 0 triad report odd --report-dir "$work/odd-report"
+
+note "a report without a standard output goes into no file that happens to be opened"
+status=0
+triad run "$manifest" >&- 2>"$work/err" || status=$?
+[ "$status" = 1 ] || fail "a report that went nowhere ended with $status"
+grep -q "not all output could be written" "$work/err" || fail "nobody says that it went nowhere"
+[ ! -s "$TRIAD_STATE/run.lock" ] || fail "the report is in run.lock"
+(exec <&- >&- 2>&-; triad status) && fail "a status that went nowhere ended with 0"
