@@ -9,6 +9,8 @@
 #include "check.h"
 #include "str.h"
 
+#define DURATION_MS_MAX (1000.0 * 366 * 86400e3) /* sums of a few, and of a clock, are numbers */
+
 const char *cli_value(const struct cli *cli, const char *name)
 {
     for (int i = cli->set_count - 1; i >= 0; i--)
@@ -103,6 +105,8 @@ enum err_code cli_duration_ms(const struct cli *cli, const char *name, long long
         total_ms += number * units[u].ms;
         at = end + unit_len + strspn(end + unit_len, " ");
     }
+    if (total_ms > DURATION_MS_MAX)
+        return err_set(err, ERR_INVALID, "--%s: '%s' is longer than a thousand years", name, text);
     *out = (long long)total_ms;
     return ERR_OK;
 }

@@ -108,7 +108,7 @@ enum cli_exit verb_watch(struct cli *cli)
     struct watch_options options = {.experiment = cli->argument_count ? cli->arguments[0] : "",
                                     .poll_ms = poll_ms,
                                     .patience_ms = WATCH_PATIENCE_MS};
-    if (timeout_ms)
+    if (cli_is_given(cli, "timeout"))
         options.deadline_ms = clock_mono_ms() + timeout_ms;
     if (rc == ERR_OK && *options.experiment)
         rc = connection_check_experiment(&c, options.experiment, &cli->arena, &err);

@@ -240,6 +240,8 @@ enum cli_exit verb_worker_drain(struct cli *cli)
     long long grace_ms = 0;
     if (cli_value(cli, "deadline") && cli_duration_ms(cli, "deadline", &grace_ms, &err) != ERR_OK)
         return cli_fail(cli, &err);
+    if (cli_value(cli, "deadline") && grace_ms == 0)
+        grace_ms = 1; /* at once; to the coordinator, 0 is no deadline */
     const struct msg request = {.kind = MSG_DRAIN_WORKER,
                                 .drain_worker = {.action = WORKER_DRAIN,
                                                  .reason = cli_value(cli, "reason"),

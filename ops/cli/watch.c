@@ -115,6 +115,15 @@ static enum err_code poll_once(struct watch *w, uint64_t counts[JOB_STATE_COUNT]
     return rc;
 }
 
+/* Until the next look, which is no later than the deadline. */
+static int64_t pause_ms(const struct watch_options *options)
+{
+    const int64_t left_ms = options->deadline_ms - clock_mono_ms();
+    if (options->deadline_ms == 0 || left_ms > options->poll_ms)
+        return options->poll_ms;
+    return left_ms > 0 ? left_ms : 0;
+}
+
 enum err_code watch_until_final(struct connection *c, const struct watch_options *options,
                                 struct progress *progress, uint64_t counts_out[JOB_STATE_COUNT],
                                 struct err *err)
@@ -144,7 +153,7 @@ enum err_code watch_until_final(struct connection *c, const struct watch_options
                  now_ms >= options->deadline_ms)
             rc = err_set(err, ERR_TIMEOUT, "watch: jobs are still open when the time is up");
         if (rc == ERR_OK && open_count > 0)
-            interrupt_sleep(options->poll_ms);
+            interrupt_sleep(pause_ms(options));
     }
     progress_end(progress);
     arena_release(&w.seen.arena);

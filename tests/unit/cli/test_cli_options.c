@@ -128,14 +128,16 @@ static void assert_duration(const char *text, long long wanted_ms)
 {
     struct cli cli;
     struct err err;
-    char words[64];
+    char words[128];
     long long ms = -1;
     snprintf(words, sizeof words, "watch --timeout %s", text);
     assert_int_equal(parse(words, &cli, &err), ERR_OK);
     const enum err_code rc = cli_duration_ms(&cli, "timeout", &ms, &err);
     if (wanted_ms < 0) {
         assert_int_equal(rc, ERR_INVALID);
-        assert_non_null(strstr(err.text, "90s, 5m or 1h30m"));
+        assert_non_null(strstr(err.text, text[0] == '9' && text[1] == '9'
+                                             ? "longer than a thousand years"
+                                             : "90s, 5m or 1h30m"));
     } else {
         assert_int_equal(rc, ERR_OK);
         assert_int_equal(ms, wanted_ms);
@@ -151,6 +153,9 @@ static void test_durations(void **state)
     assert_duration("1.5m", 90000);
     assert_duration("1h30m", 5400000);
     assert_duration("2d", 172800000);
+    assert_duration("0s", 0);
+    assert_duration("999999999d", -1);
+    assert_duration("9999999d9999999d9999999d9999999d9999999d9999999d9999999d9999999d", -1);
     assert_duration("90", -1);
     assert_duration("s", -1);
     assert_duration("5x", -1);
