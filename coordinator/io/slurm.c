@@ -88,9 +88,9 @@ const char *slurm_script(const struct alloc_queue_options *queue, const struct s
         "    --drain-when-idle %" PRId64 " --grace %d%s%s%s%s\n",
         quoted(worker->program, arena), quoted(worker->access, arena),
         quoted(worker->folder, arena), quoted(worker->name, arena), queue->cores, memory,
-        (queue->idle_ms + 999) / 1000, SIGNAL_S - 10, has_labels ? " --label " : "",
-        has_labels ? quoted(queue->labels, arena) : "", serves ? " --data-listen " : "",
-        serves ? quoted(queue->data_listen, arena) : "");
+        queue->idle_ms > 0 ? (queue->idle_ms + 999) / 1000 : 1, SIGNAL_S - 10,
+        has_labels ? " --label " : "", has_labels ? quoted(queue->labels, arena) : "",
+        serves ? " --data-listen " : "", serves ? quoted(queue->data_listen, arena) : "");
 }
 
 const char *slurm_shown(const char *const *command, const char *script, struct arena *arena)

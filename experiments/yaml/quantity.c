@@ -18,7 +18,9 @@ static const struct unit byte_units[] = {
     {"kB", 1e3},     {"MB", 1e6},        {"GB", 1e9},           {"TB", 1e12},
 };
 
-static bool parse(const char *text, const struct unit *units, size_t unit_count, int64_t *out)
+/* Bytes need not come out whole: 1.1GiB is meant well. */
+static bool parse(const char *text, const struct unit *units, size_t unit_count, bool is_exact,
+                  int64_t *out)
 {
     char digits[32];
     size_t len = strspn(text, "+-0123456789.");
@@ -40,7 +42,7 @@ static bool parse(const char *text, const struct unit *units, size_t unit_count,
     if (factor <= 1.0 || !str_to_double(digits, &value))
         return false;
     value *= factor;
-    if (fabs(value) > 9e15 || fabs(value - round(value)) > 1e-6)
+    if (fabs(value) > 9e15 || (is_exact && fabs(value - round(value)) > 1e-6))
         return false;
     *out = (int64_t)llround(value);
     return true;
@@ -48,12 +50,12 @@ static bool parse(const char *text, const struct unit *units, size_t unit_count,
 
 bool quantity_count(const char *text, int64_t *out)
 {
-    return parse(text, count_units, ARRAY_COUNT(count_units), out);
+    return parse(text, count_units, ARRAY_COUNT(count_units), true, out);
 }
 
 bool quantity_bytes(const char *text, int64_t *out)
 {
-    return parse(text, byte_units, ARRAY_COUNT(byte_units), out);
+    return parse(text, byte_units, ARRAY_COUNT(byte_units), false, out);
 }
 
 char *quantity_count_text(double count, char *out, size_t size)

@@ -8,8 +8,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bounds.h"
 #include "file.h"
+#include "labels.h"
+#include "quantity.h"
 #include "verbs.h"
+
+/* What the worker's program takes. */
+enum { IDLE_S_MAX = 10000000, TIME_S_MAX = 1000000000 };
 
 #define START_READY_MS 20000 /* a coordinator checks its database before it is ready */
 
@@ -157,10 +163,66 @@ enum cli_exit verb_coordinator_start(struct cli *cli)
     return EXIT_OK;
 }
 
+/* HOST or HOST:PORT where it is given. */
+static enum err_code check_host_port(const struct cli *cli, const char *name, struct err *err)
+{
+    char host[NAME_BYTES_MAX];
+    long long port = 0;
+    const char *text = cli_value(cli, name);
+    if (!text || str_host_port(text, host, sizeof host, &port))
+        return ERR_OK;
+    return err_set(err, ERR_INVALID, "--%s wants HOST or HOST:PORT, not '%s'", name, text);
+}
+
+/* A duration in whole seconds, at least one, as text; NULL where it is not given. */
+static enum err_code seconds_text(struct cli *cli, const char *name, long long max,
+                                  const char **out, struct err *err)
+{
+    long long ms = 0;
+    *out = NULL;
+    enum err_code rc = cli_value(cli, name) ? cli_duration_ms(cli, name, &ms, err) : ERR_OK;
+    if (rc != ERR_OK || !cli_value(cli, name))
+        return rc;
+    const long long seconds = (ms + 999) / 1000;
+    if (seconds < 1 || seconds > max)
+        return err_set(err, ERR_INVALID, "--%s must be between 1s and %lldd, not '%s'", name,
+                       max / 86400, cli_value(cli, name));
+    *out = arena_printf(&cli->arena, "%lld", seconds);
+    return ERR_OK;
+}
+
+/* What the worker's program would refuse, said with this program's exit code. */
+static enum err_code read_worker_values(struct cli *cli, struct start_worker *o, struct err *err)
+{
+    static const char *const threads = "threads";
+    struct strbuf labels = {0};
+    int64_t bytes = 0;
+    const char *memory = cli_value(cli, "memory");
+    enum err_code rc = check_numbers(cli, &threads, 1, 1, 4096, err);
+    if (rc == ERR_OK && memory && !(quantity_bytes(memory, &bytes) && bytes > 0))
+        rc = err_set(err, ERR_INVALID, "--memory wants a size such as 8GiB, not '%s'", memory);
+    if (memory)
+        o->memory = arena_printf(&cli->arena, "%lld", (long long)bytes);
+    if (rc == ERR_OK && o->labels)
+        rc = labels_parse(o->labels, &labels, err);
+    strbuf_release(&labels);
+    if (rc == ERR_OK)
+        rc = check_host_port(cli, "data-listen", err);
+    if (rc == ERR_OK)
+        rc = check_host_port(cli, "advertise", err);
+    if (rc == ERR_OK && o->advertise && !o->data_listen)
+        rc = err_set(err, ERR_INVALID, "--advertise goes with --data-listen only");
+    if (rc == ERR_OK)
+        rc = seconds_text(cli, "time-limit", TIME_S_MAX, &o->time_limit_s, err);
+    if (rc == ERR_OK)
+        rc = seconds_text(cli, "idle-end", IDLE_S_MAX, &o->idle_end_s, err);
+    return rc;
+}
+
 enum cli_exit verb_worker_start(struct cli *cli)
 {
     struct err err;
-    char host[256] = "worker";
+    char host[NAME_BYTES_MAX] = "worker";
     gethostname(host, sizeof host - 1);
     struct start_worker options = {.access = cli_value(cli, "worker-access"),
                                    .dir = cli_value(cli, "dir"),
@@ -171,15 +233,15 @@ enum cli_exit verb_worker_start(struct cli *cli)
                                    .data_listen = cli_value(cli, "data-listen"),
                                    .advertise = cli_value(cli, "advertise"),
                                    .shared_store = cli_value(cli, "shared-store")};
-    if (options.name && !file_name_is_safe(options.name)) {
+    if (options.name &&
+        (!file_name_is_safe(options.name) || strlen(options.name) >= NAME_BYTES_MAX)) {
         err_set(&err, ERR_INVALID,
                 "--name: '%s' cannot name a folder, and the worker's has its name", options.name);
         return cli_fail(cli, &err);
     }
     if (!options.name)
         options.name = arena_strdup(&cli->arena, host);
-    static const char *const threads = "threads";
-    if (check_numbers(cli, &threads, 1, 1, 4096, &err) != ERR_OK)
+    if (read_worker_values(cli, &options, &err) != ERR_OK)
         return cli_fail(cli, &err);
     if (!options.access)
         options.access = arena_printf(&cli->arena, "%s/worker.access", cli_state_dir(cli));
@@ -193,17 +255,6 @@ enum cli_exit verb_worker_start(struct cli *cli)
     }
     if (start_state_dir(cli, &options.state_dir, &err) != ERR_OK)
         return cli_fail(cli, &err);
-    long long idle_ms = 0, limit_ms = 0;
-    if (cli_value(cli, "time-limit")) {
-        if (cli_duration_ms(cli, "time-limit", &limit_ms, &err) != ERR_OK)
-            return cli_fail(cli, &err);
-        options.time_limit_s = arena_printf(&cli->arena, "%lld", (limit_ms + 999) / 1000);
-    }
-    if (cli_value(cli, "idle-end")) {
-        if (cli_duration_ms(cli, "idle-end", &idle_ms, &err) != ERR_OK)
-            return cli_fail(cli, &err);
-        options.idle_end_s = arena_printf(&cli->arena, "%lld", (idle_ms + 999) / 1000);
-    }
     struct local_child child;
     start_describe_worker(&cli->arena, &options, &child);
     return become(cli, &child);

@@ -14,7 +14,8 @@
 #include "rows.h"
 #include "verbs.h"
 
-#define DRY_RUN_MS 90000
+#define DRY_RUN_MS  90000
+#define IDLE_MS_MAX 10000000000LL /* a worker takes no more */
 
 /* ---- add ---- */
 
@@ -34,11 +35,16 @@ static enum err_code absolute_file(struct cli *cli, const char *option, const ch
     return ERR_OK;
 }
 
+/* NULL when one is not UTF-8. */
 static json_t *sbatch_arguments(const struct cli *cli)
 {
     json_t *list = json_array();
-    for (int i = 1; i < cli->argument_count; i++)
-        json_array_append_new(list, json_string(cli->arguments[i]));
+    for (int i = 1; i < cli->argument_count; i++) {
+        if (json_array_append_new(list, json_string(cli->arguments[i])) != 0) {
+            json_decref(list); /* not UTF-8: dropping it would change what is asked for */
+            return NULL;
+        }
+    }
     return list;
 }
 
@@ -67,7 +73,10 @@ static enum err_code describe_queue(struct cli *cli, const char **out, struct er
         rc = cli_integer(cli, "max-workers", 1, 1024, &workers, err);
     if (rc == ERR_OK)
         rc = cli_integer(cli, "backlog", 1, 1024, &backlog, err);
-    if (rc == ERR_OK && memory && !quantity_bytes(memory, &memory_bytes))
+    if (rc == ERR_OK && (idle_ms < 1000 || idle_ms > IDLE_MS_MAX))
+        rc = err_set(err, ERR_INVALID, "--idle must be between 1s and %lldd, not '%s'",
+                     IDLE_MS_MAX / 86400000, cli_value(cli, "idle"));
+    if (rc == ERR_OK && memory && !(quantity_bytes(memory, &memory_bytes) && memory_bytes > 0))
         rc = err_set(err, ERR_INVALID, "--memory wants a size such as 16GiB, not '%s'", memory);
     if (rc == ERR_OK)
         rc = absolute_file(cli, "worker-access", &access, err);

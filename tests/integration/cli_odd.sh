@@ -41,3 +41,21 @@ triad run "$manifest" >&- 2>"$work/err" || status=$?
 grep -q "not all output could be written" "$work/err" || fail "nobody says that it went nowhere"
 [ ! -s "$TRIAD_STATE/run.lock" ] || fail "the report is in run.lock"
 (exec <&- >&- 2>&-; triad status) && fail "a status that went nowhere ended with 0"
+
+note "a time that is over at once, and one that ends before the next look"
+expect_status 0 triad experiment pause odd
+expect_status 0 triad job retry --experiment odd
+limit_s=60 expect_status 7 triad watch odd --timeout 0s
+limit_s=30 expect_status 7 triad watch odd --timeout 1s --poll-ms 60000
+
+note "values that a worker would refuse are said before it starts, with the code of a wrong value"
+for option in "--memory x" "--memory -1GiB" "--label a;b" "--data-listen :1" "--advertise a:b:c" "--advertise node7" \
+    "--idle-end 0s" "--time-limit 0s" "--time-limit x" "--name $(printf 'x%.0s' $(seq 300))"; do
+    # shellcheck disable=SC2086
+    expect_status 3 triad worker start --worker-access "$TRIAD_STATE/worker.access" $option
+    said "--${option%% *}|^triad: (--|label)"
+done
+expect_status 3 triad alloc add slurm --cores 1 --time 4h --memory -1GiB
+expect_status 3 triad alloc add slurm --cores 1 --time 4h --idle 0s
+expect_status 3 triad alloc add slurm --cores 1 --time 4h -- --comment=$'\xff'
+said "not UTF-8"

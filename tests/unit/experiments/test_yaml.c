@@ -92,6 +92,8 @@ static void quantities_are_read_as_written(void **state)
     assert_true(quantity_count("12", &value) && value == 12);
     assert_true(quantity_bytes("4GiB", &value) && value == 4294967296);
     assert_true(quantity_bytes("1.5MB", &value) && value == 1500000);
+    assert_true(quantity_bytes("1.1GiB", &value) && value == 1181116006);
+    assert_false(quantity_bytes("1.5", &value));
     value = -7;
     assert_false(quantity_count("1.5", &value));
     assert_false(quantity_count("k", &value));
