@@ -131,20 +131,31 @@ void net_router_take(struct net_socket *socket, int us)
     net_source_take(&socket->source, socket->source.frames_per_turn, (uint64_t)us * 1000);
 }
 
-/* ZMQ_FD tells of changes only, so that the frames that are there are taken before each wait. */
+static uv_os_sock_t zmq_fd_of(const struct net_source *source)
+{
+    uv_os_sock_t fd;
+    size_t size = sizeof fd;
+    int rc = zmq_getsockopt(source->zmq, ZMQ_FD, &fd, &size);
+    ASSERT(rc == 0);
+    return fd;
+}
+
+/* ZMQ_FD tells of changes only, so that the frames that are there are taken before each wait. Who
+ * connects meanwhile has his key checked, or his question would wait as long as we do. */
 void net_router_take_until(struct net_socket *socket, int fd)
 {
     struct net_source *source = &socket->source;
-    uv_os_sock_t zmq_fd;
-    size_t size = sizeof zmq_fd;
-    int rc = zmq_getsockopt(source->zmq, ZMQ_FD, &zmq_fd, &size);
-    ASSERT(rc == 0);
+    struct net_source *zap = &socket->net->zap;
+    const uv_os_sock_t zap_fd = zmq_fd_of(zap), own_fd = zmq_fd_of(source);
     for (;;) {
-        struct pollfd polled[] = {{.fd = fd, .events = POLLIN}, {.fd = zmq_fd, .events = POLLIN}};
+        struct pollfd polled[] = {{.fd = fd, .events = POLLIN},
+                                  {.fd = zap_fd, .events = POLLIN},
+                                  {.fd = own_fd, .events = POLLIN}};
+        net_source_take(zap, 1, 0);
         net_source_take(source, 1, 0);
-        const bool waits = net_source_has_input(source);
+        const bool waits = net_source_has_input(source) || net_source_has_input(zap);
         const bool is_deaf = source->is_paused || source->closing;
-        if (poll(polled, is_deaf ? 1 : 2, waits ? 0 : -1) > 0 && polled[0].revents != 0)
+        if (poll(polled, is_deaf ? 2 : 3, waits ? 0 : -1) > 0 && polled[0].revents != 0)
             return;
     }
 }

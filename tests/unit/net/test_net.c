@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -161,6 +162,7 @@ struct inner {
     struct net_seen seen;
     int ends[2]; /* of a pipe */
     size_t until, taken;
+    bool waits; /* the first frame does */
 };
 
 /* The first frame takes those behind it itself, until what it waits for has happened. */
@@ -171,7 +173,7 @@ static void inner_frame(void *ctx, const struct net_peer *peer, enum net_role ro
     net_seen_receive(&inner->seen, peer, role, user, bytes, len);
     if (inner->seen.frames == inner->until)
         assert_int_equal(write(inner->ends[1], MARK, sizeof MARK), sizeof MARK);
-    if (inner->seen.frames == 1) {
+    if (inner->seen.frames == 1 && inner->waits) {
         net_router_take_until(inner->router, inner->ends[0]);
         inner->taken = inner->seen.frames;
     }
@@ -183,7 +185,7 @@ static void test_frames_are_taken_while_something_else_is_waited_for(void **stat
     (void)state;
     struct net_pair pair;
     struct net_seen client;
-    struct inner inner = {.until = UNTIL};
+    struct inner inner = {.until = UNTIL, .waits = true};
     char mark[sizeof MARK];
     assert_int_equal(pipe(inner.ends), 0);
     net_pair_open(&pair);
@@ -196,6 +198,77 @@ static void test_frames_are_taken_while_something_else_is_waited_for(void **stat
     assert_int_equal(inner.taken, UNTIL); /* and not one more */
     assert_int_equal(inner.seen.last_byte, FRAMES);
     assert_int_equal(read(inner.ends[0], mark, sizeof mark), sizeof mark);
+    close(inner.ends[0]);
+    close(inner.ends[1]);
+    net_pair_close(&pair);
+}
+
+/* Somebody who connects while the server waits, on a thread of his own: his first frame is what it
+ * waits for. */
+struct newcomer {
+    const struct net_pair *pair;
+    const char *endpoint;
+    struct net_seen seen;
+    int ticks;
+    int mark; /* the wait's end, should he stay outside */
+};
+
+static void newcomer_tick(uv_timer_t *timer)
+{
+    ((struct newcomer *)timer->data)->ticks++;
+}
+
+static void *newcomer_comes(void *ctx)
+{
+    struct newcomer *n = ctx;
+    struct net_dealer_options options = {.endpoint = n->endpoint,
+                                         .server = &n->pair->server.public_key,
+                                         .own = &n->pair->worker,
+                                         .frame_bytes_max = FRAME_MAX,
+                                         .receive = net_seen_receive,
+                                         .status = net_seen_status,
+                                         .ctx = &n->seen};
+    struct net *net;
+    struct net_socket *dealer;
+    struct err err;
+    uv_loop_t loop;
+    uv_timer_t timer;
+    uv_loop_init(&loop);
+    uv_timer_init(&loop, &timer);
+    timer.data = n;
+    uv_timer_start(&timer, newcomer_tick, 20, 20);
+    bool sent = false;
+    if (net_new(&loop, &net, &err) == ERR_OK &&
+        net_dealer_new(net, &options, &dealer, &err) == ERR_OK) {
+        while (!n->seen.is_connected && n->ticks < 4500)
+            uv_run(&loop, UV_RUN_ONCE);
+        sent = n->seen.is_connected && net_dealer_send(dealer, "x", 1, &err) == ERR_OK;
+    }
+    if (!sent)
+        (void)!write(n->mark, MARK, sizeof MARK);
+    net_free(net, NULL, NULL);
+    uv_close((uv_handle_t *)&timer, NULL);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    uv_loop_close(&loop);
+    return NULL;
+}
+
+static void test_who_connects_during_a_wait_is_let_in(void **state)
+{
+    (void)state;
+    struct net_pair pair;
+    struct inner inner = {.until = 1};
+    struct newcomer newcomer = {.pair = &pair};
+    pthread_t thread;
+    assert_int_equal(pipe(inner.ends), 0);
+    net_pair_open(&pair);
+    inner.router = net_pair_router(&pair, NET_WORKER, FRAME_MAX, inner_frame, &inner);
+    newcomer.endpoint = net_endpoint(inner.router);
+    newcomer.mark = inner.ends[1];
+    assert_int_equal(pthread_create(&thread, NULL, newcomer_comes, &newcomer), 0);
+    net_router_take_until(inner.router, inner.ends[0]);
+    assert_int_equal(inner.seen.frames, 1);
+    pthread_join(thread, NULL);
     close(inner.ends[0]);
     close(inner.ends[1]);
     net_pair_close(&pair);
@@ -471,6 +544,7 @@ int main(void)
         cmocka_unit_test(test_two_dealers_lose_nothing),
         cmocka_unit_test(test_a_turn_ends_by_the_clock),
         cmocka_unit_test(test_frames_are_taken_while_something_else_is_waited_for),
+        cmocka_unit_test(test_who_connects_during_a_wait_is_let_in),
         cmocka_unit_test(test_a_paused_socket_keeps_its_frames),
         cmocka_unit_test(test_vanished_peer_is_not_found),
         cmocka_unit_test(test_peer_that_does_not_read_is_a_limit),
