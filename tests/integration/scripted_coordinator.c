@@ -13,6 +13,7 @@
 #include "bounds.h"
 #include "codec.h"
 #include "file.h"
+#include "slow_disk.h"
 
 /* ---- sending ---- */
 
@@ -394,6 +395,8 @@ void scripted_worker_start(struct scripted *s, const char *threads)
     assert_true(s->worker >= 0);
     if (s->worker == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves none behind */
+        if (s->slow_disk)
+            slow_disk_enter(s->slow_disk);
         const char *level = getenv("TRIAD_TEST_LOG") ? getenv("TRIAD_TEST_LOG") : "error";
         execl(WORKER_PROGRAM, "triad-worker", "--access", access, "--dir", folder, "--name", "w",
               "--threads", threads, "--memory", "8GiB", "--log-level", level, (char *)NULL);

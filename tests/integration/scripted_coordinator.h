@@ -51,6 +51,7 @@ struct scripted {
     size_t blob_count;
     pid_t worker;
     /* what the test may change */
+    const char *slow_disk; /* rules for workers started from now on; NULL: as it is */
     bool mute;             /* answer nothing */
     bool keep_result_acks; /* do not acknowledge results */
     /* what it may look at */

@@ -16,6 +16,7 @@
 #include "numerics_version.h"
 #include "records.h"
 #include "scripted_coordinator.h"
+#include "slow_disk.h"
 #include "tree.h"
 
 #define GOLDEN TRIAD_SOURCE_DIR "/tests/golden/stories260K/"
@@ -224,6 +225,15 @@ static bool has_started(struct scripted *s)
     return s->jobs[s->job_count - 1].starts > 0;
 }
 
+static bool result_is_spooled(struct scripted *s)
+{
+    const struct lease_key *lease = &s->jobs[s->job_count - 1].lease.lease;
+    char hex[DIGEST_HEX_SIZE], path[256];
+    snprintf(path, sizeof path, "%s/worker/spool/%s-%u/result", s->folder,
+             digest_hex(&lease->job, hex), lease->epoch);
+    return file_exists(path);
+}
+
 static bool said_bye(struct scripted *s)
 {
     return s->byes > 0;
@@ -264,6 +274,20 @@ static pid_t child_of(pid_t worker)
     size_t n = fread(line, 1, sizeof line - 1, file);
     fclose(file);
     return n ? (pid_t)atoi(line) : 0;
+}
+
+/* Names in a folder of the worker that begin so. */
+static size_t count_names(const struct scripted *s, const char *folder, const char *start)
+{
+    char path[256];
+    size_t count = 0;
+    snprintf(path, sizeof path, "%s/worker/%s", s->folder, folder);
+    DIR *dir = opendir(path);
+    for (const struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir))
+        count += e->d_name[0] != '.' && strncmp(e->d_name, start, strlen(start)) == 0;
+    if (dir)
+        closedir(dir);
+    return count;
 }
 
 static void expect_outcome(const struct scripted_job *job, enum outcome outcome)
@@ -312,6 +336,32 @@ static void test_import_then_evaluate_twice_on_a_warm_child(void **state)
     assert_true(first->result.memory_peak_bytes > 1000000);
     assert_non_null(strstr(first->numeric_class, "packed/f32/"));
     AWAIT(&s.loop, nothing_held(&s));
+    scripted_end(&s);
+}
+
+/* A result is delivered, and the worker beats, while its disk makes nothing durable. */
+static void test_a_slow_disk_holds_nobody_up(void **state)
+{
+    (void)state;
+    struct scripted s;
+    char rules[128];
+    scripted_begin(&s);
+    snprintf(rules, sizeof rules, "%s/rules", s.folder);
+    slow_disk_rules(rules, "sync hold /worker/spool\n");
+    s.slow_disk = rules;
+    scripted_worker_start(&s, "1");
+    AWAIT(&s.loop, has_session(&s));
+    struct scripted_job *import = lease_import(&s);
+    AWAIT(&s.loop, all_ended(&s));
+    expect_outcome(import, OUTCOME_OK);
+    struct scripted_job *job = lease_evaluate(&s, import->result.artifact, 300, "a");
+    AWAIT(&s.loop, all_ended(&s));
+    expect_outcome(job, OUTCOME_OK);
+    AWAIT(&s.loop, nothing_held(&s));
+    assert_int_equal(s.hellos, 1);
+    slow_disk_rules(rules, "");
+    assert_true(WIFEXITED(scripted_worker_stop(&s, SIGTERM)));
+    assert_int_equal(count_names(&s, "spool", ""), 0);
     scripted_end(&s);
 }
 
@@ -387,20 +437,6 @@ static void test_a_revoked_attempt_is_killed_and_forgotten(void **state)
     scripted_end(&s);
 }
 
-/* Names in a folder of the worker that begin so. */
-static size_t count_names(const struct scripted *s, const char *folder, const char *start)
-{
-    char path[256];
-    size_t count = 0;
-    snprintf(path, sizeof path, "%s/worker/%s", s->folder, folder);
-    DIR *dir = opendir(path);
-    for (const struct dirent *e = dir ? readdir(dir) : NULL; e; e = readdir(dir))
-        count += e->d_name[0] != '.' && strncmp(e->d_name, start, strlen(start)) == 0;
-    if (dir)
-        closedir(dir);
-    return count;
-}
-
 static bool has_many_checkpoints(struct scripted *s)
 {
     return s->jobs[0].checkpoint_step >= 400;
@@ -460,6 +496,7 @@ static void test_a_killed_worker_delivers_after_its_restart(void **state)
     struct scripted_job *job = lease_pretrain(&s, 20, 0, "0.001");
     AWAIT(&s.loop, all_ended(&s));
     expect_outcome(job, OUTCOME_OK);
+    AWAIT(&s.loop, result_is_spooled(&s)); /* it may be told before */
     struct digest artifact = job->result.artifact;
     struct digest instance = s.instance;
     assert_int_equal(WTERMSIG(scripted_worker_stop(&s, SIGKILL)), SIGKILL);
@@ -578,6 +615,7 @@ int main(void)
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_import_then_evaluate_twice_on_a_warm_child),
+        cmocka_unit_test(test_a_slow_disk_holds_nobody_up),
         cmocka_unit_test(test_a_wrong_job_fails_with_its_sentence),
         cmocka_unit_test(test_a_training_that_needs_more_memory_refuses_with_numbers),
         cmocka_unit_test(test_divergence_is_an_outcome),

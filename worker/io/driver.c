@@ -297,6 +297,7 @@ enum err_code worker_run(const struct worker_options *options, struct err *err)
 {
     struct driver d = {.options = options, .folder = {.lock_fd = -1}};
     d.events_end = &d.events;
+    d.ends_end = &d.ends;
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error, not a death */
     enum err_code code = loop_start(&d, err);

@@ -62,10 +62,7 @@ static void spool_result(struct driver *d, const struct agent_action *action)
               "job=%.12s epoch=%u outcome=%s items=%llu wall_ms=%llu reason=\"%s\"",
               digest_hex(&action->lease.job, hex), action->lease.epoch, outcome_name(r->outcome),
               (unsigned long long)r->items, (unsigned long long)r->wall_ms, r->reason);
-    struct err err;
-    /* It can still be delivered as long as this process lives. */
-    if (spool_finish(d->spool, &action->lease, r, &err))
-        log_event(LOG_ERROR, "result_not_durable", "text=\"%s\"", err.text);
+    driver_end_write(d, &action->lease, r);
 }
 
 static void forget(struct driver *d, const struct agent_action *action)
@@ -74,6 +71,7 @@ static void forget(struct driver *d, const struct agent_action *action)
     log_event(LOG_INFO, "attempt_forgotten", "job=%.12s epoch=%u reason=\"%s\"",
               digest_hex(&action->lease.job, hex), action->lease.epoch, action->reason);
     driver_cancel_transfers(d, &action->lease);
+    driver_end_forget(d, &action->lease);
     spool_forget(d->spool, &action->lease);
     struct driver_job *job = driver_job_find(d, &action->lease);
     if (!job)

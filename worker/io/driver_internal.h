@@ -68,6 +68,8 @@ struct driver_event {
     char *text, *numeric_class;
 };
 
+struct driver_end; /* a result on its way to the disk */
+
 struct driver {
     const struct worker_options *options;
     uv_loop_t loop;
@@ -87,6 +89,7 @@ struct driver {
     struct driver_child *children;
     struct driver_transfer *transfers;
     struct driver_event *events, **events_end;
+    struct driver_end *ends, **ends_end; /* the first one is being written */
     bool stepping, leaving, closed, refused;
     int threads_working;
     char leave_reason[512];
@@ -131,6 +134,13 @@ struct driver_child *driver_detach(struct driver_job *job);
 void driver_child_continue(struct driver *d, struct driver_child *child);
 /* Once a second: write waiting log lines, try what had no room. */
 void driver_second(struct driver *d);
+
+/* ---- driver_end.c ---- */
+/* Make an attempt's result durable, with its batches, while the loop goes on. */
+void driver_end_write(struct driver *d, const struct lease_key *lease,
+                      const struct msg_result *result);
+/* The lease is forgotten: what waits to be written of it need not be. */
+void driver_end_forget(struct driver *d, const struct lease_key *lease);
 
 /* ---- driver_work.c ---- */
 /* Hash a folder into the cache on a thread, then post CHECKPOINT (`step`) or, with `outcome`, the

@@ -2,9 +2,11 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bounds.h"
 #include "check.h"
@@ -346,32 +348,82 @@ void spool_drop(struct spool *spool, const struct lease_key *lease, enum stream_
     free(prefix);
 }
 
-enum err_code spool_finish(struct spool *spool, const struct lease_key *lease,
-                           const struct msg_result *result, struct err *err)
+struct spool_end {
+    struct lease_key lease;
+    char *spool_folder, *folder; /* of all, and of the lease */
+    struct strbuf files;         /* of its streams, one zero-ended path after the other */
+    struct strbuf frame;         /* the result */
+};
+
+enum err_code spool_end_new(struct spool *spool, const struct lease_key *lease,
+                            const struct msg_result *result, struct spool_end **out,
+                            struct err *err)
 {
-    struct spool_lease *l = lease_find(spool, lease);
-    if (!l)
-        return err_set(err, ERR_NOT_FOUND, "no such lease in the spool");
-    enum err_code code = ERR_OK;
-    for (int s = 0; s < STREAM_COUNT && !code; s++) {
+    const struct spool_lease *l = lease_find(spool, lease);
+    const struct msg m = {.kind = MSG_RESULT, .result = *result};
+    struct strbuf frame = {0};
+    enum err_code code = l ? codec_encode(&m, FRAME_BYTES_MAX, &frame, err)
+                           : err_set(err, ERR_NOT_FOUND, "no such lease in the spool");
+    if (code) {
+        strbuf_release(&frame);
+        return code;
+    }
+    struct spool_end *end = calloc(1, sizeof *end);
+    ASSERT(end);
+    end->lease = *lease;
+    end->spool_folder = strdup(spool->folder);
+    end->folder = strdup(l->folder);
+    end->frame = frame;
+    for (int s = 0; s < STREAM_COUNT; s++) {
         char *prefix = stream_prefix(l, (enum stream_kind)s);
-        code = spool_stream_sync(&l->streams[s], prefix, err);
+        spool_stream_files(&l->streams[s], prefix, &end->files);
         free(prefix);
     }
-    struct strbuf frame = {0};
-    struct msg m = {.kind = MSG_RESULT, .result = *result};
-    if (!code)
-        code = file_sync_dir(l->folder, err);
-    if (!code)
-        code = codec_encode(&m, FRAME_BYTES_MAX, &frame, err);
-    char *path = path_join(l->folder, "result");
-    if (!code)
-        code = file_write_atomic(path, frame.data, frame.len, 0600, err);
-    if (!code)
-        code = file_sync_dir(spool->folder, err);
-    free(path);
-    strbuf_release(&frame);
+    *out = end;
+    return ERR_OK;
+}
+
+/* One that is gone was acknowledged meanwhile. An error that the kernel met earlier, when it wrote
+ * the file by itself, is told to the first who syncs it (fsync(2), Linux 4.13 and later). */
+static enum err_code file_sync(const char *path, struct err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? ERR_OK : err_os(err, errno, "open spool file '%s'", path);
+    enum err_code code =
+        fdatasync(fd) == 0 ? ERR_OK : err_os(err, errno, "sync spool file '%s'", path);
+    close(fd);
     return code;
+}
+
+enum err_code spool_end_write(const struct spool_end *end, struct err *err)
+{
+    enum err_code code = ERR_OK;
+    for (size_t at = 0; at < end->files.len && !code; at += strlen(end->files.data + at) + 1)
+        code = file_sync(end->files.data + at, err);
+    if (!code)
+        code = file_sync_dir(end->folder, err);
+    char *path = path_join(end->folder, "result");
+    if (!code)
+        code = file_write_atomic(path, end->frame.data, end->frame.len, 0600, err);
+    if (!code)
+        code = file_sync_dir(end->spool_folder, err);
+    free(path);
+    return code;
+}
+
+bool spool_end_free(struct spool *spool, struct spool_end *end)
+{
+    const bool is_held = lease_find(spool, &end->lease) != NULL;
+    struct err err;
+    if (!is_held && file_remove_tree(end->folder, &err))
+        log_event(LOG_WARN, "spool_not_removed", "folder=%s text=\"%s\"", end->folder, err.text);
+    free(end->spool_folder);
+    free(end->folder);
+    strbuf_release(&end->files);
+    strbuf_release(&end->frame);
+    free(end);
+    return is_held;
 }
 
 void spool_forget(struct spool *spool, const struct lease_key *lease)

@@ -45,9 +45,18 @@ NODISCARD enum err_code spool_read(struct spool *spool, const struct lease_key *
 /* Batches below `below` are acknowledged: their space may go. */
 void spool_drop(struct spool *spool, const struct lease_key *lease, enum stream_kind stream,
                 uint32_t below);
-/* Make the batches and then the result durable. May be called again with another result. */
-NODISCARD enum err_code spool_finish(struct spool *spool, const struct lease_key *lease,
-                                     const struct msg_result *result, struct err *err);
+/* The batches and then the result become durable in three steps, as the middle one takes as long as
+ * the disk does and may happen on a thread: note what there is, write it, and take away what was
+ * written for a lease that is forgotten by then. Of two results of a lease the one written last
+ * stays. */
+struct spool_end;
+NODISCARD enum err_code spool_end_new(struct spool *spool, const struct lease_key *lease,
+                                      const struct msg_result *result, struct spool_end **out,
+                                      struct err *err);
+/* Looks at nothing but `end`, the disk and the names in it. */
+NODISCARD enum err_code spool_end_write(const struct spool_end *end, struct err *err);
+/* False: the lease is forgotten, and what became of the write does not matter. */
+bool spool_end_free(struct spool *spool, struct spool_end *end);
 /* Remove all of a lease; unknown ones are fine. */
 void spool_forget(struct spool *spool, const struct lease_key *lease);
 

@@ -61,12 +61,6 @@ static enum err_code segment_begin(struct spool_stream *s, const char *prefix, s
                   O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
     if (fd < 0)
         return err_os(err, errno, "create spool file '%s'", path);
-    /* A full segment is synced when it is left, so that sync has one file to look after. */
-    enum err_code code = spool_stream_sync(s, prefix, err);
-    if (code) {
-        close(fd);
-        return code;
-    }
     if (s->fd > 0)
         close(s->fd);
     s->fd = fd;
@@ -157,11 +151,23 @@ void spool_stream_drop(struct spool_stream *s, const char *prefix, uint32_t belo
     s->base = below;
 }
 
-enum err_code spool_stream_sync(struct spool_stream *s, const char *prefix, struct err *err)
+static void put_path(struct strbuf *out, const char *prefix, uint32_t segment)
 {
-    if (s->fd > 0 && fdatasync(s->fd) != 0)
-        return err_os(err, errno, "sync spool '%s'", prefix);
-    return ERR_OK;
+    char path[PATH_BYTES];
+    segment_path(path, prefix, segment);
+    strbuf_append(out, path, strlen(path) + 1);
+}
+
+void spool_stream_files(const struct spool_stream *s, const char *prefix, struct strbuf *out)
+{
+    uint32_t last = UINT32_MAX;
+    for (uint32_t i = 0; i < s->count - s->base; i++) {
+        if (s->entries[i].segment != last)
+            put_path(out, prefix, s->entries[i].segment);
+        last = s->entries[i].segment;
+    }
+    if (s->fd > 0 && s->segment != last)
+        put_path(out, prefix, s->segment);
 }
 
 /* Entries of one segment in memory, up to the first that is damaged; returns how many bytes are

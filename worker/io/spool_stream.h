@@ -34,8 +34,8 @@ NODISCARD enum err_code spool_stream_append(struct spool_stream *s, const char *
 NODISCARD enum err_code spool_stream_read(const struct spool_stream *s, const char *prefix,
                                           uint32_t index, struct strbuf *out, struct err *err);
 void spool_stream_drop(struct spool_stream *s, const char *prefix, uint32_t below);
-NODISCARD enum err_code spool_stream_sync(struct spool_stream *s, const char *prefix,
-                                          struct err *err);
+/* Append the paths of its files, each with its final zero. */
+void spool_stream_files(const struct spool_stream *s, const char *prefix, struct strbuf *out);
 /* Read the segment that begins with batch `first` and must continue where the stream ends (or begin
  * it): cuts off a torn tail. */
 NODISCARD enum err_code spool_stream_load(struct spool_stream *s, const char *prefix,

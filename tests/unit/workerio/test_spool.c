@@ -78,6 +78,14 @@ static void expect_batch(struct place *p, uint32_t index, const char *text)
     strbuf_release(&out);
 }
 
+static void finish_as(struct place *p, const struct msg_result *result)
+{
+    struct spool_end *end;
+    assert_int_equal(spool_end_new(p->spool, &p->lease, result, &end, &p->err), ERR_OK);
+    assert_int_equal(spool_end_write(end, &p->err), ERR_OK);
+    assert_true(spool_end_free(p->spool, end));
+}
+
 static void finish(struct place *p, uint32_t log_batches)
 {
     struct msg_result result = {.lease = p->lease,
@@ -85,7 +93,7 @@ static void finish(struct place *p, uint32_t log_batches)
                                 .reason = "bad input",
                                 .batches = {0, 0, log_batches},
                                 .numeric_class = "c"};
-    assert_int_equal(spool_finish(p->spool, &p->lease, &result, &p->err), ERR_OK);
+    finish_as(p, &result);
 }
 
 static char *stream_file(struct place *p, const char *name)
@@ -167,6 +175,23 @@ static void test_damage_is_noticed_when_reading(void **state)
     strbuf_release(&out);
 }
 
+/* A slow disk: the result was delivered while it was being written. */
+static void test_a_lease_that_was_forgotten_meanwhile_leaves_nothing(void **state)
+{
+    struct place *p = *state;
+    struct msg_result result = {
+        .lease = p->lease, .batches = {0, 0, 1}, .reason = "", .numeric_class = "c"};
+    struct spool_end *end;
+    append_numbered(p, 0);
+    assert_int_equal(spool_end_new(p->spool, &p->lease, &result, &end, &p->err), ERR_OK);
+    spool_forget(p->spool, &p->lease);
+    assert_int_equal(file_mkdirs(stream_file(p, ""), 0700, &p->err), ERR_OK); /* as it just was */
+    assert_int_equal(spool_end_write(end, &p->err), ERR_OK);
+    assert_true(file_exists(stream_file(p, "result")));
+    assert_false(spool_end_free(p->spool, end));
+    assert_false(file_exists(stream_file(p, "")));
+}
+
 /* Segments close at 4 MiB: acknowledged ones disappear, and numbering goes on after a restart. */
 static void test_acknowledged_segments_are_removed(void **state)
 {
@@ -189,7 +214,7 @@ static void test_acknowledged_segments_are_removed(void **state)
     spool_drop(p->spool, &p->lease, STREAM_METRICS, 200);
     struct msg_result result = {
         .lease = p->lease, .batches = {200}, .reason = "", .numeric_class = "c"};
-    assert_int_equal(spool_finish(p->spool, &p->lease, &result, &p->err), ERR_OK);
+    finish_as(p, &result);
     reopen(p);
     assert_int_equal(spool_finished_count(p->spool), 1);
     assert_int_equal(spool_totals(p->spool, &p->lease).batches[STREAM_METRICS], 200);
@@ -268,6 +293,7 @@ int main(void)
         TEST(test_a_torn_tail_is_cut_and_the_whole_part_stays),
         TEST(test_a_result_without_all_its_batches_is_not_offered),
         TEST(test_damage_is_noticed_when_reading),
+        TEST(test_a_lease_that_was_forgotten_meanwhile_leaves_nothing),
         TEST(test_acknowledged_segments_are_removed),
         TEST(test_the_spool_is_bounded),
         TEST(test_a_full_disk_loses_nothing),
