@@ -6,10 +6,11 @@
  *   put: idle → asking (BLOB_STAT) → near → placing (BLOB_PLACE) → idle
  *                                  → moving (BLOB_WRITE …) → idle
  *
- * Every start and restart takes a new request id, and answers to an older one are ignored: that
- * makes late and doubled answers harmless, and a restart is always safe. `moved` only counts bytes
- * that are here and hashed (get) or that the store acknowledged (put); a restart goes on from
- * there. */
+ * Every start and restart takes a new request id, and answers to an older question are ignored:
+ * that makes late and doubled answers harmless, and a restart is always safe. Chunks and
+ * acknowledgements name blob and place, and count whenever they come: over a slow link all of them
+ * come after a restart. `moved` only counts bytes that are here and hashed (get) or that the store
+ * acknowledged (put); a restart goes on from there. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -69,6 +70,17 @@ void blob_ask(struct blob_client *client)
     blob_send(client, client->is_welcome && !client->head->is_put ? &where : &stat);
 }
 
+void blob_arrived(struct blob_client *client, uint64_t request)
+{
+    client->arrived_ms = blob_now_ms(client);
+    if (request != client->request)
+        return;
+    if (client->in_flight > 0)
+        client->in_flight--;
+    if (client->arrived_ms - client->restarted_ms < RETRY_MS)
+        client->retry_ms = RETRY_MS;
+}
+
 void blob_pump(struct blob_client *client)
 {
     while (client->phase == BLOB_MOVING && client->in_flight < BLOB_CHUNKS_IN_FLIGHT) {
@@ -123,7 +135,8 @@ static void start_item(struct blob_client *client)
     client->moved = client->total = 0;
     client->waits_for[0] = '\0';
     client->near_failed = false;
-    client->progress_ms = blob_now_ms(client);
+    client->progress_ms = client->arrived_ms = blob_now_ms(client);
+    client->retry_ms = RETRY_MS;
     client->phase = BLOB_ASKING;
     blob_sources_reset(&client->sources);
     if (client->head->is_put)
@@ -203,17 +216,22 @@ static void coordinator_tick(struct blob_client *client)
 {
     const int64_t now = blob_now_ms(client);
     const bool is_late = now - client->progress_ms >= client->patience_ms;
-    if (is_late && client->waits_for[0])
+    if (is_late && client->waits_for[0]) {
         BLOB_FAIL(client, ERR_UNAVAILABLE, "%s", client->waits_for);
-    else if (is_late)
+    } else if (is_late) {
         BLOB_FAIL(client, ERR_UNAVAILABLE, "no answer from %s for %" PRId64 " s%s%s",
                   client->endpoint, client->patience_ms / 1000, client->link[0] ? ": " : "",
                   client->link);
-    else if (now - client->progress_ms >= RETRY_MS && now - client->restarted_ms >= RETRY_MS)
+    } else if (now - client->progress_ms >= client->retry_ms &&
+               now - client->arrived_ms >= client->retry_ms &&
+               now - client->restarted_ms >= client->retry_ms) {
+        client->retry_ms =
+            2 * client->retry_ms < RETRY_MS_MAX ? 2 * client->retry_ms : RETRY_MS_MAX;
         blob_restart(client);
-    else if (client->phase == BLOB_ASKING && client->settle_until_ms > 0 &&
-             now >= client->settle_until_ms)
+    } else if (client->phase == BLOB_ASKING && client->settle_until_ms > 0 &&
+               now >= client->settle_until_ms) {
         blob_restart(client);
+    }
 }
 
 /* Our own loop stood still (a slow disk): what arrived meanwhile has not been looked at yet. */
@@ -225,6 +243,7 @@ static void allow_for_lag(struct blob_client *client)
     if (lag < TICK_MS)
         return;
     client->progress_ms += lag;
+    client->arrived_ms += lag;
     client->restarted_ms += lag;
     client->peer_since_ms += lag;
 }
@@ -263,6 +282,11 @@ static void on_refusal(struct blob_client *client, const struct msg_error *error
         BLOB_FAIL(client, error->code, "%s", error->text);
 }
 
+static bool is_about_it(const struct blob_client *client, const struct digest *digest)
+{
+    return digest_equal(digest, &blob_current(client)->digest);
+}
+
 static void on_message(struct blob_client *client, const struct msg *m, const struct err *err)
 {
     const bool asking = client->phase == BLOB_ASKING;
@@ -282,11 +306,11 @@ static void on_message(struct blob_client *client, const struct msg *m, const st
     else if (m->kind == MSG_BLOB_SOURCES && m->blob_sources.request == client->request && asking)
         on_sizes(client, m->blob_sources.size, m->blob_sources.sources,
                  m->blob_sources.source_count);
-    else if (m->kind == MSG_BLOB_CHUNK && m->blob_chunk.request == client->request &&
+    else if (m->kind == MSG_BLOB_CHUNK && is_about_it(client, &m->blob_chunk.digest) &&
              client->phase == BLOB_MOVING && !client->head->is_put)
         blob_get_chunk(client, &m->blob_chunk);
-    else if (m->kind == MSG_BLOB_WRITTEN && m->blob_written.request == client->request && !asking &&
-             client->head->is_put)
+    else if (m->kind == MSG_BLOB_WRITTEN && is_about_it(client, &m->blob_written.digest) &&
+             !asking && client->head->is_put)
         blob_put_written(client, &m->blob_written);
     else if (m->kind == MSG_ERROR && m->error.request == client->request)
         on_refusal(client, &m->error);
@@ -321,6 +345,7 @@ static void on_status(void *ctx, int connected, const char *text)
     if (!connected)
         return;
     blob_presence_connected(client);
+    client->retry_ms = RETRY_MS; /* what was on its way is lost with the old connection */
     if (waits_for_coordinator(client))
         blob_restart(client);
 }

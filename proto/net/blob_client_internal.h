@@ -15,7 +15,11 @@
 #include "blob_transfer.h"
 #include "str.h"
 
-#define RETRY_MS 2000
+/* Nothing arrived for so long: what was asked or sent may be lost. On a slow link it is only late,
+ * and repeating fills the link: so the wait doubles with every repetition, until one is answered
+ * soon. */
+#define RETRY_MS     2000
+#define RETRY_MS_MAX 15000
 
 enum blob_phase {
     BLOB_IDLE,
@@ -54,7 +58,9 @@ struct blob_client {
     uint64_t total, moved, next; /* bytes; `next` is the offset to ask for or send next */
     int in_flight;
     int64_t progress_ms;  /* when the item last got further */
+    int64_t arrived_ms;   /* when anything about it last came */
     int64_t restarted_ms; /* when it last asked anew */
+    int64_t retry_ms;     /* how long it waits before that */
     int64_t wait_until_ms;
     int64_t ticked_ms; /* a tick that comes late is our own delay, and nobody's silence */
     uint64_t nonce;    /* put: of the file in the store's folder */
@@ -112,6 +118,8 @@ void blob_item_done(struct blob_client *client);
 void blob_ask(struct blob_client *client);
 /* Ask for, or send, what is not acknowledged, under a new request id. */
 void blob_restart(struct blob_client *client);
+/* Bytes or an acknowledgement of the item came, under this request id. */
+void blob_arrived(struct blob_client *client, uint64_t request);
 /* Keep the allowed number of chunks in flight. */
 void blob_pump(struct blob_client *client);
 /* Start items until one has to wait. To be called after everything that comes from the loop. */

@@ -198,8 +198,12 @@ static void count_bytes(struct blob_client *client, size_t len)
 
 void blob_get_chunk(struct blob_client *client, const struct msg_blob_chunk *chunk)
 {
-    if (chunk->offset != client->moved)
-        return; /* a gap: something was lost, and the tick starts over */
+    blob_arrived(client, chunk->request);
+    if (chunk->offset != client->moved) {
+        if (chunk->offset < client->moved)
+            blob_pump(client); /* it came twice */
+        return;                /* a gap: something was lost, and the tick starts over */
+    }
     if (!chunk_is_sound(client, chunk)) {
         if (client->sources.current < 0) {
             BLOB_FAIL(client, ERR_CORRUPT, "fetch blob: a damaged chunk at %" PRIu64,
@@ -226,7 +230,8 @@ void blob_get_chunk(struct blob_client *client, const struct msg_blob_chunk *chu
     blob_sources_took(&client->sources, chunk->offset, chunk->data.len, chunk->crc32c);
     count_bytes(client, chunk->data.len);
     client->moved += chunk->data.len;
-    client->in_flight--;
+    if (client->next < client->moved)
+        client->next = client->moved;
     client->progress_ms = blob_now_ms(client);
     if (client->moved == client->total)
         finish_get(client);

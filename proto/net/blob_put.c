@@ -122,7 +122,7 @@ void blob_put_written(struct blob_client *client, const struct msg_blob_written 
         client->moved = written->next; /* verified so far; the tick asks again */
         return;
     }
-    client->in_flight--;
+    blob_arrived(client, written->request);
     if (written->next > client->next)
         client->next = written->next; /* a former writer left a part */
     if (written->next < client->moved) {

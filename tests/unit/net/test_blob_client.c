@@ -302,6 +302,38 @@ static void test_lost_frames_are_made_good(void **state)
     test_free(other);
 }
 
+/* Each answer comes when its question has been repeated already. */
+static void test_a_slow_link_is_only_slow_in(void **state)
+{
+    struct fixture *f = *state;
+    const size_t len = 2 * BLOB_CHUNK_BYTES;
+    struct ending outcome = {0};
+    uint8_t *bytes = random_bytes(len);
+    struct digest digest = hash_bytes(bytes, len);
+    test_store_add(&f->store, bytes, len);
+    f->store.is_late = true;
+    blob_client_get(f->client, &digest, on_done, &outcome);
+    wait_ok(f, &outcome);
+    assert_true(blob_cache_has(f->cache, &digest));
+    test_free(bytes);
+}
+
+static void test_a_slow_link_is_only_slow_out(void **state)
+{
+    struct fixture *f = *state;
+    const size_t len = 2 * BLOB_CHUNK_BYTES;
+    struct ending outcome = {0};
+    struct err err;
+    struct digest digest;
+    uint8_t *bytes = random_bytes(len);
+    f->store.is_late = true;
+    assert_int_equal(blob_cache_add_bytes(f->cache, bytes, len, &digest, &err), ERR_OK);
+    blob_client_put(f->client, &digest, on_done, &outcome);
+    wait_ok(f, &outcome);
+    assert_non_null(test_store_find(&f->store, &digest));
+    test_free(bytes);
+}
+
 /* The connection breaks in the middle; the store keeps what it has, and so do we. */
 static void check_resume(struct fixture *f, bool is_put)
 {
@@ -487,6 +519,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_tree_there_and_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_missing_and_foreign_things_are_said, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damage_gets_no_name, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_slow_link_is_only_slow_in, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_slow_link_is_only_slow_out, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lost_frames_are_made_good, setup, teardown),
         cmocka_unit_test_setup_teardown(test_put_resumes_after_a_break, setup, teardown),
         cmocka_unit_test_setup_teardown(test_get_resumes_after_a_break, setup, teardown),

@@ -51,7 +51,43 @@ void test_store_release(struct test_store *store)
 {
     for (size_t i = 0; i < store->blob_count; i++)
         free(store->blobs[i].bytes);
+    for (size_t i = 0; i < store->late_count; i++)
+        strbuf_release(&store->late[i].frame);
     memset(store, 0, sizeof *store);
+}
+
+static void send_frame(struct test_store *store, const struct net_peer *peer,
+                       const struct strbuf *frame)
+{
+    struct err err;
+    /* The peer may be gone: then nobody wants the answer. */
+    enum err_code rc = net_router_send(store->router, peer, frame->data, frame->len, &err);
+    assert_true(rc == ERR_OK || rc == ERR_NOT_FOUND);
+}
+
+static void let_one_arrive(struct test_store *store)
+{
+    if (store->late_count == 0)
+        return;
+    send_frame(store, &store->late[0].peer, &store->late[0].frame);
+    strbuf_release(&store->late[0].frame);
+    memmove(store->late, store->late + 1, --store->late_count * sizeof *store->late);
+}
+
+/* True: the answer is on its way for now. */
+static bool is_delayed(struct test_store *store, const struct net_peer *peer, const struct msg *m,
+                       struct strbuf *frame)
+{
+    const bool is_chunk = m->kind == MSG_BLOB_CHUNK;
+    if (!store->is_late || (!is_chunk && m->kind != MSG_BLOB_WRITTEN))
+        return false;
+    const uint64_t request = is_chunk ? m->blob_chunk.request : m->blob_written.request;
+    if (store->late_request != 0 && request != store->late_request)
+        let_one_arrive(store);
+    store->late_request = request;
+    assert_true(store->late_count < TEST_STORE_BLOBS_MAX);
+    store->late[store->late_count++] = (struct late_answer){*peer, *frame};
+    return true;
 }
 
 static void answer(struct test_store *store, const struct net_peer *peer, const struct msg *m)
@@ -63,9 +99,9 @@ static void answer(struct test_store *store, const struct net_peer *peer, const 
         return;
     }
     assert_int_equal(codec_encode(m, FRAME_DATA_BYTES_MAX, &frame, &err), ERR_OK);
-    /* The peer may be gone: then nobody wants the answer. */
-    enum err_code rc = net_router_send(store->router, peer, frame.data, frame.len, &err);
-    assert_true(rc == ERR_OK || rc == ERR_NOT_FOUND);
+    if (is_delayed(store, peer, m, &frame))
+        return;
+    send_frame(store, peer, &frame);
     strbuf_release(&frame);
 }
 

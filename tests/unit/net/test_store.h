@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "net.h"
+#include "str.h"
 #include "vocab.h"
 
 #define TEST_STORE_BLOBS_MAX 64
@@ -27,6 +28,15 @@ struct test_store {
     bool damages_chunks;
     bool holds_answers; /* count instead of answering: how many are outstanding? */
     size_t held;
+    /* A slow link: answers about bytes wait in it, and each repetition of a question (that is time
+     * passing) lets the oldest one arrive. */
+    bool is_late;
+    struct late_answer {
+        struct net_peer peer;
+        struct strbuf frame;
+    } late[TEST_STORE_BLOBS_MAX];
+    size_t late_count;
+    uint64_t late_request; /* the newest */
     /* What a coordinator that knows DATA_HELLO adds; NULL: it does not. */
     const struct msg_data_welcome *welcome;
     struct blob_source *sources; /* told to whoever asks where a blob is */
