@@ -131,6 +131,23 @@ static enum err_code make_version(struct store *store, const char *sql, int64_t 
     return code;
 }
 
+/* None of ours, or none at all. */
+static enum err_code refuse_foreign(struct store *store, int64_t version, struct err *err)
+{
+    int64_t ours = 0, all = 0;
+    enum err_code code = read_number(
+        store, "SELECT count(*) FROM sqlite_schema WHERE name IN ('meta', 'jobs', 'batches')",
+        &ours, err);
+    code =
+        code != ERR_OK ? code : read_number(store, "SELECT count(*) FROM sqlite_schema", &all, err);
+    if (code != ERR_OK || (version == 0 ? all == 0 : ours == 3)) {
+        return code;
+    }
+    return err_set(err, ERR_CONFLICT,
+                   "'%s' is another program's database: name another folder for the state",
+                   store->path);
+}
+
 static enum err_code make_or_migrate_schema(struct store *store, struct err *err)
 {
     int64_t version = 0;
@@ -142,6 +159,10 @@ static enum err_code make_or_migrate_schema(struct store *store, struct err *err
         return err_set(err, ERR_VERSION,
                        "'%s' has format %lld, this program knows %d: use the program that made it",
                        store->path, (long long)version, STORE_SCHEMA_VERSION);
+    }
+    code = refuse_foreign(store, version, err);
+    if (code != ERR_OK) {
+        return code;
     }
     if (version == 0) {
         return make_version(store, store_schema_sql, STORE_SCHEMA_VERSION, err);
@@ -324,6 +345,7 @@ enum err_code store_open(const char *dir, struct store **out, struct err *err)
     int path_len = asprintf(&store->path, "%s/state.db", dir);
     ASSERT(path_len > 0);
     code = take_lock(dir, &store->lock_fd, err);
+    code = code != ERR_OK ? code : store_look_before(store, dir, err);
     code = code != ERR_OK ? code : store_open_database(store, err);
     if (code != ERR_OK) {
         store_close(store);

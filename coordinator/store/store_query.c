@@ -20,9 +20,13 @@ enum err_code store_failure(struct store *store, int rc, const char *act, struct
     case SQLITE_IOERR:
         return err_os(err, os_errno != 0 ? os_errno : EIO, "%s", act);
     case SQLITE_CORRUPT:
+        return err_set(err, ERR_CORRUPT,
+                       "the database '%s' is damaged: put back the newest 'triad backup'",
+                       store->path);
     case SQLITE_NOTADB:
         return err_set(err, ERR_CORRUPT,
-                       "%s: the database '%s' is damaged: put back the newest 'triad backup'", act,
+                       "'%s' is no SQLite database, or its head is damaged: put back the newest "
+                       "'triad backup'",
                        store->path);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:

@@ -81,6 +81,10 @@ struct digest query_digest(struct query *q);
 
 /* Open store->path with all settings, or leave it closed (db NULL); close it and all statements. */
 NODISCARD enum err_code store_open_database(struct store *store, struct err *err);
+/* Before the first opening: refuse a folder that has lost its database (ERR_CORRUPT); tell of a
+ * damaged log and keep it aside (store_found.c). */
+NODISCARD enum err_code store_look_before(const struct store *store, const char *dir,
+                                          struct err *err);
 void store_close_database(struct store *store);
 
 /* The store's last failure as an error: "ACT: the disk is full". */
