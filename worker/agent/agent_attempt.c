@@ -216,6 +216,21 @@ static void attempt_disk_trouble(struct agent *agent, struct attempt *a, const c
         attempt_end(agent, a, lost ? OUTCOME_FAILED : OUTCOME_CANCELLED, text, out);
 }
 
+void agent_attempt_undeliverable(struct agent *agent, struct attempt *a, struct agent_actions *out)
+{
+    for (int s = 0; s < STREAM_COUNT; s++) {
+        struct delivery *d = &a->streams[s];
+        *d = (struct delivery){
+            .count = d->acknowledged, .acknowledged = d->acknowledged, .sent = d->acknowledged};
+    }
+    if (a->phase == AGENT_RUNNING)
+        agent_child_stop(agent, a->child, AGENT_KILL_GRACE_MS, out);
+    attempt_end(agent, a, OUTCOME_CANCELLED,
+                "the coordinator has lost what it had acknowledged of this attempt (was an older "
+                "state put back?)",
+                out);
+}
+
 static void attempt_uploaded(struct agent *agent, struct attempt *a, const struct digest *tree)
 {
     if (!a->upload.in_flight)

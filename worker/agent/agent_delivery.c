@@ -21,10 +21,26 @@ void agent_delivery_acknowledged(struct agent *agent, struct attempt *a, enum st
     action->below = next;
 }
 
+/* One ACK alone may be a late one, of before a session that a late WELCOME has brought back. */
+#define BEHIND_MS (3 * AGENT_RESEND_MS)
+
+bool agent_delivery_is_behind(const struct agent *agent, struct attempt *a, enum stream_kind stream,
+                              uint32_t next)
+{
+    struct delivery *d = &a->streams[stream];
+    if (next >= d->durable)
+        d->behind_ms = 0;
+    else if (d->behind_ms == 0)
+        d->behind_ms = agent->now_ms;
+    return d->behind_ms != 0 && agent->now_ms >= d->behind_ms + BEHIND_MS;
+}
+
 void agent_delivery_restart(struct agent *agent, struct attempt *a)
 {
-    for (int s = 0; s < STREAM_COUNT; s++)
-        a->streams[s].sent = a->streams[s].acknowledged;
+    for (int s = 0; s < STREAM_COUNT; s++) {
+        a->streams[s].sent = a->streams[s].durable = a->streams[s].acknowledged;
+        a->streams[s].behind_ms = 0;
+    }
     a->started_sends = a->started && a->phase == AGENT_RUNNING ? 1 : 0;
     a->started_at_ms = agent->now_ms;
     a->checkpoint_at_ms = agent->now_ms;

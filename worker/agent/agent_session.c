@@ -103,7 +103,9 @@ static void session_order(struct agent *agent, const struct msg *m, struct agent
         agent_attempt_lease(agent, &m->lease, out);
     } else if (m->kind == MSG_ACK) {
         a = agent_attempt_find(agent, &m->ack.lease);
-        if (a)
+        if (a && agent_delivery_is_behind(agent, a, m->ack.stream, m->ack.next))
+            agent_attempt_undeliverable(agent, a, out);
+        else if (a)
             agent_delivery_acknowledged(agent, a, m->ack.stream, m->ack.next, out);
     } else if (m->kind == MSG_CHECKPOINT_ACK) {
         a = agent_attempt_find(agent, &m->checkpoint_ack.lease);

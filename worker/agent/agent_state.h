@@ -21,6 +21,8 @@ struct delivery {
     uint32_t acknowledged;
     uint32_t sent;
     int64_t resend_at_ms;
+    uint32_t durable;  /* acknowledged before this session began */
+    int64_t behind_ms; /* the coordinator has wanted less than that since then; 0: it does not */
 };
 
 enum checkpoint_state { CHECKPOINT_NONE, CHECKPOINT_LOCAL, CHECKPOINT_STORED };
@@ -151,6 +153,8 @@ void agent_attempt_finish(struct agent *agent, struct attempt *a,
 /* Ask its child to stop with a checkpoint; if it obeys, the attempt ends as `stopped` says. */
 void agent_attempt_stop(struct agent *agent, struct attempt *a, const struct agent_outcome *stopped,
                         int64_t grace_ms, struct agent_actions *out);
+/* Give it back: its batches below `acknowledged` are lost at the coordinator. */
+void agent_attempt_undeliverable(struct agent *agent, struct attempt *a, struct agent_actions *out);
 void agent_attempt_forget(struct agent *agent, struct attempt *a, const char *why,
                           struct agent_actions *out);
 /* Bytes of transfers came in. */
@@ -164,6 +168,10 @@ int64_t agent_attempt_wake_ms(const struct agent *agent, const struct attempt *a
 /* ---- agent_delivery.c ---- */
 void agent_delivery_acknowledged(struct agent *agent, struct attempt *a, enum stream_kind stream,
                                  uint32_t next, struct agent_actions *out);
+/* Does the coordinator go on to ask for what a former session of it acknowledged? That is gone from
+ * our spool; it has lost some of its state. Call with each ACK of the session. */
+bool agent_delivery_is_behind(const struct agent *agent, struct attempt *a, enum stream_kind stream,
+                              uint32_t next);
 /* A new session: everything unacknowledged is due again. */
 void agent_delivery_restart(struct agent *agent, struct attempt *a);
 void agent_delivery_checkpoint_saved(struct attempt *a, uint64_t step, const struct digest *tree,

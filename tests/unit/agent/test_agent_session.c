@@ -59,6 +59,80 @@ static void test_silence_ends_the_session_and_hello_backs_off(void **state)
     end(&w);
 }
 
+/* The ACK of session `session`. */
+static void acknowledge_in(struct world *w, uint64_t session, uint32_t next)
+{
+    say(w, (struct msg){.kind = MSG_ACK,
+                        .ack = {.session = session,
+                                .lease = lease_of(5, 1),
+                                .stream = STREAM_RECORDS,
+                                .next = next}});
+}
+
+/* An attempt with three of four batches acknowledged, and then a second session. */
+static void begin_again(struct world *w)
+{
+    begin(w, 1);
+    lease_job(w, 5, 1, JOB_EVALUATE, 1);
+    on(w, AGENT_EV_FETCHED, 5);
+    on(w, AGENT_EV_RUNNING, 5);
+    for (int i = 0; i < 4; i++)
+        batch(w, 5, STREAM_RECORDS);
+    acknowledge(w, 5, STREAM_RECORDS, 3);
+    say(w, (struct msg){.kind = MSG_NO_SESSION, .no_session = {.session = 1, .reason = ""}});
+    struct held_verdict verdict = {.lease = lease_of(5, 1), .keep = true, .next = {0, 1, 0}};
+    say(w, (struct msg){.kind = MSG_WELCOME,
+                        .welcome = {.session = 2,
+                                    .heartbeat_ms = HEARTBEAT_MS,
+                                    .verdicts = &verdict,
+                                    .verdict_count = 1}});
+    strbuf_clear(&w->text);
+}
+
+/* A backup was put back: what it wants is nowhere any more. */
+static void test_what_a_coordinator_has_lost_is_given_back(void **state)
+{
+    (void)state;
+    struct world w;
+    begin_again(&w);
+    acknowledge_in(&w, 2, 1);
+    for (int i = 0; i < 3; i++) {
+        assert_null(strstr(strbuf_text(&w.text), "stop"));
+        pass(&w, AGENT_RESEND_MS);
+        strbuf_clear(&w.text);
+        acknowledge_in(&w, 2, 1);
+    }
+    expect(&w, "stop child 1\n"
+               "spool result 5.1 5 the coordinator has lost what it had acknowledged of this "
+               "attempt (was an older state put back?)[0 3 0]\n"
+               "send result 5.1 5 the coordinator has lost what it had acknowledged of this "
+               "attempt (was an older state put back?)[0 3 0]\n");
+    end(&w);
+}
+
+/* Late ones, and one from the past, prove nothing. */
+static void test_late_acknowledgements_prove_no_loss(void **state)
+{
+    (void)state;
+    struct world w;
+    begin_again(&w);
+    for (int i = 0; i < 20; i++) {
+        acknowledge_in(&w, 2, 1);
+        acknowledge_in(&w, 2, 3);
+        pass(&w, AGENT_RESEND_MS);
+        pulse(&w, 2);
+    }
+    acknowledge_in(&w, 2, 4);
+    for (int i = 0; i < 20; i++) { /* of this session */
+        batch(&w, 5, STREAM_RECORDS);
+        acknowledge_in(&w, 2, 3);
+        pass(&w, AGENT_RESEND_MS);
+        pulse(&w, 2);
+    }
+    assert_null(strstr(strbuf_text(&w.text), "stop"));
+    end(&w);
+}
+
 static void test_a_restarted_coordinator_gets_everything_again(void **state)
 {
     (void)state;
@@ -262,6 +336,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_silence_ends_the_session_and_hello_backs_off),
         cmocka_unit_test(test_a_restarted_coordinator_gets_everything_again),
+        cmocka_unit_test(test_what_a_coordinator_has_lost_is_given_back),
+        cmocka_unit_test(test_late_acknowledgements_prove_no_loss),
         cmocka_unit_test(test_a_refused_hello_ends_the_worker),
         cmocka_unit_test(test_a_beat_tells_what_is_new),
         cmocka_unit_test(test_a_list_is_given_at_once_and_once),
