@@ -41,6 +41,12 @@ void agent_delivery_restart(struct agent *agent, struct attempt *a)
         a->streams[s].sent = a->streams[s].durable = a->streams[s].acknowledged;
         a->streams[s].behind_ms = 0;
     }
+    /* Who came back with an older state may not have its blobs: the upload asks for each. */
+    if (a->checkpoint.state == CHECKPOINT_STORED) {
+        a->checkpoint.state = CHECKPOINT_LOCAL;
+        if (!a->upload.in_flight)
+            agent_retry_start(&a->upload, agent->now_ms);
+    }
     a->started_sends = a->started && a->phase == AGENT_RUNNING ? 1 : 0;
     a->started_at_ms = agent->now_ms;
     a->checkpoint_at_ms = agent->now_ms;

@@ -130,6 +130,30 @@ static void uploaded(struct world *w, uint8_t tree)
                 .kind = AGENT_EV_UPLOADED, .lease = lease_of(5, 1), .tree = digest_of(tree)});
 }
 
+/* It may have an older state, without the blobs. */
+static void test_a_restarted_coordinator_is_asked_for_the_blobs_of_a_checkpoint(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w, 1);
+    lease_job(&w, 5, 1, JOB_PRETRAIN, 1);
+    on(&w, AGENT_EV_FETCHED, 5);
+    checkpoint(&w, 10, 1);
+    uploaded(&w, 1);
+    strbuf_clear(&w.text);
+    say(&w, (struct msg){.kind = MSG_NO_SESSION, .no_session = {.session = 1, .reason = ""}});
+    struct held_verdict verdict = {.lease = lease_of(5, 1), .keep = true};
+    say(&w, (struct msg){.kind = MSG_WELCOME,
+                         .welcome = {.session = 2,
+                                     .heartbeat_ms = HEARTBEAT_MS,
+                                     .verdicts = &verdict,
+                                     .verdict_count = 1}});
+    expect(&w, "upload 5.1 tree 1\n");
+    uploaded(&w, 1);
+    expect(&w, "send checkpoint 5.1 step 10\n");
+    end(&w);
+}
+
 static void test_checkpoints_are_told_after_they_are_stored(void **state)
 {
     (void)state;
@@ -468,6 +492,7 @@ int main(void)
         cmocka_unit_test(test_a_crash_is_a_result_with_its_sentence),
         cmocka_unit_test(test_artifact_before_result_and_uploads_retry),
         cmocka_unit_test(test_checkpoints_are_told_after_they_are_stored),
+        cmocka_unit_test(test_a_restarted_coordinator_is_asked_for_the_blobs_of_a_checkpoint),
         cmocka_unit_test(test_terminate_leaves_in_time_whatever_happens),
         cmocka_unit_test(test_drain_finishes_what_is_held),
         cmocka_unit_test(test_a_survivor_of_the_spool_is_delivered),
