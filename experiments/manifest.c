@@ -99,6 +99,10 @@ static enum err_code read_compares(struct manifest *m, const struct yaml_node *n
         for (size_t a = 0; !code && a < c->against.count; a++) {
             code =
                 manifest_need_variant(m, c->against.nodes[a], "against", c->against.items[a], err);
+            for (size_t b = 0; !code && b < a; b++)
+                if (strcmp(c->against.items[a], c->against.items[b]) == 0)
+                    code = yaml_fail(&m->doc, c->against.nodes[a], err, "'%s' is compared twice",
+                                     c->against.items[a]);
             if (!code && strcmp(c->against.items[a], c->baseline) == 0)
                 code = yaml_fail(&m->doc, c->against.nodes[a], err,
                                  "'%s' is compared against itself", c->baseline);
@@ -181,8 +185,10 @@ static enum err_code read_corpora(struct manifest *m, const struct yaml_node *no
 {
     if (!node)
         return ERR_OK;
-    if (node->kind != YAML_MAPPING)
-        return yaml_fail(&m->doc, node, err, "'corpora' must map names to lists of files");
+    if (node->kind != YAML_MAPPING || node->count > MANIFEST_CORPORA_MAX)
+        return yaml_fail(&m->doc, node, err,
+                         "'corpora' must map at most %d names to lists of files",
+                         MANIFEST_CORPORA_MAX);
     m->corpora = arena_array(&m->doc.arena, node->count + 1, sizeof *m->corpora);
     for (size_t i = 0; i < node->count; i++) {
         struct manifest_corpus *corpus = &m->corpora[m->corpus_count++];

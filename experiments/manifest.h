@@ -133,6 +133,8 @@ struct manifest_suite {
     size_t format_count;
 };
 
+enum { MANIFEST_CORPORA_MAX = 64 };
+
 enum compare_test { COMPARE_PAIRED_CLUSTER, COMPARE_PAPER_LIKE };
 enum compare_correction { CORRECTION_NONE, CORRECTION_HOLM, CORRECTION_BH };
 
@@ -206,7 +208,7 @@ struct manifest {
     size_t compare_count;
     struct manifest_filter *includes, *excludes;
     size_t include_count, exclude_count;
-    struct manifest_corpus *corpora;
+    struct manifest_corpus *corpora; /* at most MANIFEST_CORPORA_MAX */
     size_t corpus_count;
     struct manifest_resources train_resources, evaluate_resources;
     struct manifest_reference reference;

@@ -31,24 +31,31 @@ static void add_line(struct planner *p, const char ***lines, size_t *count, size
     (*lines)[(*count)++] = arena_strdup(&p->plan->arena, text);
 }
 
+PRINTF(5, 0)
+static void add_formatted(struct planner *p, const char ***lines, size_t *count, size_t *cap,
+                          const char *format, va_list args)
+{
+    char *text = NULL;
+    const int len = vasprintf(&text, format, args);
+    ASSERT(len >= 0);
+    add_line(p, lines, count, cap, text);
+    free(text);
+}
+
 void plan_note(struct planner *p, const char *format, ...)
 {
-    char text[1024];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    add_formatted(p, &p->plan->notes, &p->plan->note_count, &p->note_cap, format, args);
     va_end(args);
-    add_line(p, &p->plan->notes, &p->plan->note_count, &p->note_cap, text);
 }
 
 void plan_warn(struct planner *p, const char *format, ...)
 {
-    char text[1024];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    add_formatted(p, &p->plan->warnings, &p->plan->warning_count, &p->warning_cap, format, args);
     va_end(args);
-    add_line(p, &p->plan->warnings, &p->plan->warning_count, &p->warning_cap, text);
 }
 
 static bool has_blob(const struct plan *plan, const struct digest *digest)

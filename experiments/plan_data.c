@@ -102,8 +102,7 @@ static enum err_code open_mix(struct family_plan *f, const struct manifest_varia
                               struct mix_stream **stream, struct err *err)
 {
     struct planner *p = f->planner;
-    enum { CORPORA_MAX = 64 };
-    struct mix_files files[CORPORA_MAX];
+    struct mix_files files[MANIFEST_CORPORA_MAX];
     size_t count = 0;
     const struct yaml_node *at =
         yaml_get(yaml_get(v->node, manifest_origin_name(v->origin)), "mix");
@@ -118,7 +117,7 @@ static enum err_code open_mix(struct family_plan *f, const struct manifest_varia
         mix_release(mix);
         return code;
     }
-    for (size_t i = 0; i < p->manifest->corpus_count && count < CORPORA_MAX; i++) {
+    for (size_t i = 0; i < p->manifest->corpus_count; i++) {
         const struct manifest_corpus *c = &p->manifest->corpora[i];
         files[count++] = (struct mix_files){c->name, c->files.items, c->files.count};
     }

@@ -48,15 +48,51 @@ static enum err_code no_match(struct planner *p, const struct manifest_suite *en
                      entry->tasks.items[glob], hint);
 }
 
-static bool already_matched(const struct planner *p, const struct manifest_suite *entry,
-                            const struct task *task)
+/* The entry of the same suite that has the task already, or NULL. */
+static const struct manifest_suite *
+matched_by(const struct planner *p, const struct manifest_suite *entry, const struct task *task)
 {
     for (size_t i = 0; i < p->entry_task_count; i++) {
         const struct entry_task *et = &p->entry_tasks[i];
         if (et->task == task && strcmp(et->entry->suite, entry->suite) == 0)
-            return true;
+            return et->entry;
     }
-    return false;
+    return NULL;
+}
+
+/* Tasks go to the first entry that names them, so that a later one can have the rest. One that
+ * names nothing else would be passed over with all it says. */
+static enum err_code nothing_left(const struct planner *p, const struct manifest_suite *entry,
+                                  size_t glob, const struct manifest_suite *other, struct err *err)
+{
+    return yaml_fail(&p->manifest->doc, entry->tasks.nodes[glob], err,
+                     "'%.64s' of suite '%s' is evaluated by the entry in line %d already",
+                     entry->tasks.items[glob], entry->suite, other->node->line);
+}
+
+/* An override that means no task of its suite is a slip: the task keeps what it says to change. */
+static enum err_code check_overrides(const struct planner *p, const struct manifest_suite *entry,
+                                     struct err *err)
+{
+    const struct yaml_node *overrides = yaml_get(entry->node, "override");
+    const char **names = arena_array(&p->plan->arena, p->suite.task_count + 1, sizeof *names);
+    size_t count = 0;
+    for (size_t i = 0; i < p->suite.task_count; i++)
+        if (task_in_suite(&p->suite.tasks[i], entry->suite))
+            names[count++] = p->suite.tasks[i].name;
+    for (size_t o = 0; o < entry->override_count; o++) {
+        const char *pattern = entry->overrides[o].pattern;
+        bool found = false;
+        char hint[300];
+        for (size_t i = 0; i < count && !found; i++)
+            found = str_glob(pattern, names[i]);
+        fields_suggest(pattern, names, count, hint, sizeof hint);
+        if (!found)
+            return yaml_fail(&p->manifest->doc, overrides->keys[o], err,
+                             "'override': no task of suite '%s' matches '%.64s'%s", entry->suite,
+                             pattern, hint);
+    }
+    return ERR_OK;
 }
 
 enum err_code plan_match_tasks(struct planner *p, struct err *err)
@@ -65,22 +101,31 @@ enum err_code plan_match_tasks(struct planner *p, struct err *err)
     for (size_t s = 0; s < p->manifest->suite_count; s++) {
         const struct manifest_suite *entry = &p->manifest->suites[s];
         for (size_t g = 0; g < entry->tasks.count; g++) {
-            size_t matched = 0;
+            size_t matched = 0, fresh = 0;
+            const struct manifest_suite *other = NULL;
             for (size_t i = 0; i < p->suite.task_count; i++) {
                 struct task *task = &p->suite.tasks[i];
                 if (!task_in_suite(task, entry->suite) ||
                     !suite_pattern_matches(&p->suite, entry->tasks.items[g], task))
                     continue;
                 matched++;
-                if (already_matched(p, entry, task))
+                const struct manifest_suite *former = matched_by(p, entry, task);
+                other = former ? former : other;
+                if (former)
                     continue;
+                fresh++;
                 p->entry_tasks = plan_grow(&p->plan->arena, p->entry_tasks, p->entry_task_count,
                                            &cap, sizeof *p->entry_tasks);
                 p->entry_tasks[p->entry_task_count++] = (struct entry_task){entry, task};
             }
             if (matched == 0)
                 return no_match(p, entry, g, err);
+            if (fresh == 0 && other != entry)
+                return nothing_left(p, entry, g, other, err);
         }
+        const enum err_code code = check_overrides(p, entry, err);
+        if (code)
+            return code;
     }
     return ERR_OK;
 }

@@ -117,7 +117,7 @@ static void add_task_row(struct report_draft *draft, struct table *table,
     struct table_row *row = table_add_row(doc, table, starts);
     if (starts)
         table_set(doc, row, 0, "%s %s", first->family, first->task);
-    table_set(doc, row, 1, "%s", first->setting->component);
+    table_set(doc, row, 1, "%s", setting_text(draft, first->setting));
     for (size_t v = 0; v < report_shown_variants(stats); v++) {
         const struct stat_generation *own = NULL;
         for (size_t i = 0; i < c->generation_count && !own; i++)
@@ -145,7 +145,7 @@ static void add_tasks(struct report_draft *draft)
     document_add(draft->doc, BLOCK_HEADING, "Sampled texts by task: valid / diversity / yield");
     struct table *table = document_add_table(draft->doc, NULL);
     table_add_column(table, "task", ALIGN_LEFT);
-    table_add_column(table, "prompt", ALIGN_LEFT);
+    table_add_column(table, "drawn", ALIGN_LEFT);
     for (size_t v = 0; v < report_shown_variants(stats); v++)
         table_add_column(table, stats->variants[v], ALIGN_RIGHT);
     const char *task = "", *family = "";

@@ -514,6 +514,10 @@ static void slips_are_found_before_anything_runs(void **state)
         {"compare:", "include: [{variant: S}]\ncompare:", "no variant matches 'S'"},
         {"compare:", "exclude: [{family: gemma}]\ncompare:", "no family matches 'gemma'"},
         {"compare:", "exclude: [{seed: 43}]\ncompare:", "43 is not among the manifest's 'seeds'"},
+        {"compare:", "  - {suite: steerability, tasks: [\"urn_i*\"], max_sequences: 3}\ncompare:",
+         "'urn_i*' of suite 'steerability' is evaluated by the entry in line "},
+        {"suite: steerability", "suite: steerability\n    override: {urn_ic: {k: 3}}",
+         "no task of suite 'steerability' matches 'urn_ic', did you mean 'urn_icl'?"},
         {"suite: steerability", "suite: steerabilty",
          "no task belongs to a suite 'steerabilty', did you mean 'steerability'?"},
         {"batch_tokens: 4096,", "batch_tokens: 4096, sequence_tokens: 4096,",
@@ -528,6 +532,23 @@ static void slips_are_found_before_anything_runs(void **state)
         if (!strstr(err.text, slips[i].expected))
             fail_msg("'%s' is answered with '%s'", slips[i].new, err.text);
     }
+}
+
+/* A person's notes come whole into plan and report. */
+static void long_notes_are_kept(void **state)
+{
+    (void)state;
+    struct planned p;
+    struct strbuf notes = {0};
+    for (int i = 0; i < 600; i++)
+        strbuf_puts(&notes, "\xc3\xa9");
+    char *line = NULL;
+    assert_true(asprintf(&line, "notes: >-\n  %s", strbuf_text(&notes)) > 0);
+    plan_of("one-family.yaml", "notes: >-", line, &p);
+    assert_memory_equal(p.plan.notes[0], notes.data, notes.len);
+    free(line);
+    strbuf_release(&notes);
+    release(&p);
 }
 
 static void held_out_sources_are_refused(void **state)
@@ -588,6 +609,7 @@ int main(void)
         cmocka_unit_test(a_pass_takes_every_sequence_once),
         cmocka_unit_test(filters_prune_the_training_nobody_needs),
         cmocka_unit_test(slips_are_found_before_anything_runs),
+        cmocka_unit_test(long_notes_are_kept),
         cmocka_unit_test(held_out_sources_are_refused),
         cmocka_unit_test(a_missing_corpus_names_its_package),
     };
