@@ -17,7 +17,8 @@
 #include "human.h"
 #include "verbs.h"
 
-#define POLL_MS 50
+#define POLL_MS       50
+#define PID_BYTES_MAX ((size_t)64)
 
 struct copied {
     uint64_t files, bytes;
@@ -57,7 +58,7 @@ static enum err_code copy_files(const char *from, const char *to, struct copied 
         return errno == ENOENT ? ERR_OK : err_os(err, errno, "look into '%s'", from);
     enum err_code rc = file_mkdirs(to, 0700, err);
     const struct dirent *entry;
-    while (rc == ERR_OK && (entry = readdir(dir)) != NULL) {
+    while (rc == ERR_OK && (errno = 0, entry = readdir(dir)) != NULL) {
         struct stat info;
         char source[4096], target[4096];
         if (snprintf(source, sizeof source, "%s/%s", from, entry->d_name) >= (int)sizeof source ||
@@ -69,6 +70,8 @@ static enum err_code copy_files(const char *from, const char *to, struct copied 
             copied->bytes += (uint64_t)info.st_size;
         }
     }
+    if (rc == ERR_OK && errno != 0) /* the folder ended too early */
+        rc = err_os(err, errno, "look into '%s'", from);
     closedir(dir);
     return rc == ERR_OK ? file_sync_dir(to, err) : rc;
 }
@@ -98,6 +101,31 @@ static enum err_code copy_database(struct cli *cli, struct connection *c, const 
     }
 }
 
+/* Blobs and keys are copied from here, so the coordinator must be that of this folder: one that was
+ * named by --access may be another, or on another machine. */
+static enum err_code check_state(struct cli *cli, struct connection *c, struct err *err)
+{
+    struct msg reply;
+    const char *state = cli_state_dir(cli);
+    const struct msg request = {.kind = MSG_GET_INFO};
+    enum err_code rc = connection_call(c, &request, MSG_INFO, &cli->arena, &reply, err);
+    if (rc != ERR_OK)
+        return rc;
+    struct err none;
+    char *text = NULL;
+    size_t len = 0;
+    const char *path = arena_printf(&cli->arena, "%s/coordinator.pid", state);
+    const bool is_here = connection_state_is_served(state) &&
+                         file_read(path, PID_BYTES_MAX, &text, &len, &none) == ERR_OK &&
+                         strtoll(text, NULL, 10) == (long long)reply.info.pid;
+    free(text);
+    return is_here ? ERR_OK
+                   : err_set(err, ERR_CONFLICT,
+                             "that coordinator's state is '%s', not '%s': make the copy on its "
+                             "machine, with --state",
+                             reply.info.state_dir, state);
+}
+
 /* The folder as an absolute path; it must be new, so that nothing there is mixed with the copy. */
 static enum err_code make_folder(struct cli *cli, const char **out, struct err *err)
 {
@@ -114,6 +142,14 @@ static enum err_code make_folder(struct cli *cli, const char **out, struct err *
     return ERR_OK;
 }
 
+/* A part of a copy would be taken for one. */
+static void drop_part(const struct cli *cli, const char *folder)
+{
+    struct err err;
+    if (file_remove_tree(folder, &err) != ERR_OK)
+        cli_note(cli, "'%s' is no whole copy, remove it: %s", folder, err.text);
+}
+
 enum cli_exit verb_backup(struct cli *cli)
 {
     struct err err;
@@ -122,6 +158,8 @@ enum cli_exit verb_backup(struct cli *cli)
     const char *folder = NULL;
     const char *state = cli_state_dir(cli);
     enum err_code rc = connection_open(cli, CONNECTION_STATE, &c, &err);
+    if (rc == ERR_OK)
+        rc = check_state(cli, &c, &err);
     if (rc == ERR_OK)
         rc = make_folder(cli, &folder, &err);
     if (rc == ERR_OK)
@@ -135,6 +173,8 @@ enum cli_exit verb_backup(struct cli *cli)
     if (rc == ERR_OK) /* and whom they let in */
         rc = copy_files(arena_printf(&cli->arena, "%s/keys/allowed", state),
                         arena_printf(&cli->arena, "%s/keys/allowed", folder), &copied, &err);
+    if (rc != ERR_OK && folder)
+        drop_part(cli, folder);
     if (rc != ERR_OK)
         return cli_fail(cli, &err);
     char size[HUMAN_SIZE];

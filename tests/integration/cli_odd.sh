@@ -59,3 +59,11 @@ expect_status 3 triad alloc add slurm --cores 1 --time 4h --memory -1GiB
 expect_status 3 triad alloc add slurm --cores 1 --time 4h --idle 0s
 expect_status 3 triad alloc add slurm --cores 1 --time 4h -- --comment=$'\xff'
 said "not UTF-8"
+
+note "a backup is of the coordinator that is asked, or none is made"
+mkdir "$work/elsewhere"
+(cd "$work/elsewhere" && unset TRIAD_STATE && expect_status 9 triad backup copy --access "$work/state/client.access") || exit 1
+said "that coordinator's state is '$work/state'"
+[ ! -e "$work/elsewhere/copy" ] || fail "a copy without blobs was made"
+expect_status 0 triad backup "$work/copy"
+[ "$(find "$work/copy/blobs" -type f | wc -l)" -gt 10 ] || fail "the copy has no blobs"
