@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +64,55 @@ size_t str_whole_characters(const char *text, size_t len)
         return wanted > back ? len - back : len;
     }
     return len;
+}
+
+/* Length of the UTF-8 sequence that starts with this byte; 1 for anything odd. */
+static size_t sequence_len(unsigned char lead)
+{
+    if (lead >= 0xf0)
+        return 4;
+    if (lead >= 0xe0)
+        return 3;
+    return lead >= 0xc0 ? 2 : 1;
+}
+
+/* Terminal columns of one code point, by its UTF-8 bytes. */
+static size_t sequence_columns(const unsigned char *bytes, size_t len)
+{
+    if (len == 2 && (bytes[0] == 0xcc || (bytes[0] == 0xcd && bytes[1] < 0xb0)))
+        return 0; /* U+0300 ... U+036F */
+    if (len == 3 && bytes[0] == 0xe2)
+        return 1;
+    if (len == 3 && bytes[0] >= 0xe3 && bytes[0] <= 0xed)
+        return 2; /* U+3000 ... U+D7FF */
+    if (len == 3 && bytes[0] == 0xef && (bytes[1] == 0xbc || bytes[1] == 0xbd))
+        return 2; /* full-width forms */
+    return len == 4 && bytes[0] == 0xf0 && bytes[1] == 0x9f ? 2 : 1;
+}
+
+size_t str_fit(const char *text, size_t columns_max, size_t *columns_out)
+{
+    size_t bytes = 0;
+    *columns_out = 0;
+    const size_t len = strlen(text);
+    while (bytes < len) {
+        size_t step = sequence_len((unsigned char)text[bytes]);
+        if (step > len - bytes)
+            step = len - bytes;
+        const size_t columns = sequence_columns((const unsigned char *)text + bytes, step);
+        if (*columns_out + columns > columns_max)
+            break;
+        *columns_out += columns;
+        bytes += step;
+    }
+    return bytes;
+}
+
+size_t str_columns(const char *text)
+{
+    size_t columns;
+    str_fit(text, SIZE_MAX, &columns);
+    return columns;
 }
 
 void strbuf_release(struct strbuf *b)

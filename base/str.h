@@ -26,6 +26,12 @@ size_t str_whole_characters(const char *text, size_t len);
  * U+0080 … U+009F, which terminals obey too (U+009B begins a sequence as ESC [ does). */
 size_t str_control_bytes(const char *text);
 
+/* Columns that UTF-8 text takes on a terminal: combining marks none, the CJK blocks and emoji two.
+ * Good enough for names; no locale is asked. */
+size_t str_columns(const char *text);
+/* Bytes of `text` that fit into so many columns, and how many columns these take. */
+size_t str_fit(const char *text, size_t columns_max, size_t *columns_out);
+
 /* A growing byte buffer, always NUL-terminated after the first append. Zero-initialise it; free
  * with strbuf_release(). Allocation failure aborts (bound outside input before appending). */
 struct strbuf {

@@ -7,57 +7,6 @@
 #define GAP_NARROW      1 /* and where they must not cost a label */
 #define LABEL_WIDTH_MIN 10
 
-/* Length of the UTF-8 sequence that starts with this byte; 1 for anything odd. */
-static size_t sequence_len(unsigned char lead)
-{
-    if (lead >= 0xf0)
-        return 4;
-    if (lead >= 0xe0)
-        return 3;
-    return lead >= 0xc0 ? 2 : 1;
-}
-
-/* Terminal columns of one code point, by its UTF-8 bytes: combining marks take none, the CJK blocks
- * and emoji two. Good enough for names; no locale is asked. */
-static size_t sequence_width(const unsigned char *bytes, size_t len)
-{
-    if (len == 2 && (bytes[0] == 0xcc || (bytes[0] == 0xcd && bytes[1] < 0xb0)))
-        return 0; /* U+0300 ... U+036F */
-    if (len == 3 && bytes[0] == 0xe2)
-        return 1;
-    if (len == 3 && bytes[0] >= 0xe3 && bytes[0] <= 0xed)
-        return 2; /* U+3000 ... U+D7FF */
-    if (len == 3 && bytes[0] == 0xef && (bytes[1] == 0xbc || bytes[1] == 0xbd))
-        return 2; /* full-width forms */
-    return len == 4 && bytes[0] == 0xf0 && bytes[1] == 0x9f ? 2 : 1;
-}
-
-/* Bytes of `text` that fit into `width` columns; `used_out` says how many columns they take. */
-static size_t fitting_bytes(const char *text, size_t width, size_t *used_out)
-{
-    size_t bytes = 0;
-    *used_out = 0;
-    const size_t len = strlen(text);
-    while (bytes < len) {
-        size_t step = sequence_len((unsigned char)text[bytes]);
-        if (step > len - bytes)
-            step = len - bytes;
-        size_t columns = sequence_width((const unsigned char *)text + bytes, step);
-        if (*used_out + columns > width)
-            break;
-        *used_out += columns;
-        bytes += step;
-    }
-    return bytes;
-}
-
-static size_t text_width(const char *text)
-{
-    size_t used;
-    fitting_bytes(text, SIZE_MAX, &used);
-    return used;
-}
-
 static void put_repeated(struct strbuf *out, const char *what, size_t count)
 {
     while (count-- > 0)
@@ -75,7 +24,7 @@ static void put_wrapped(struct strbuf *out, const char *text, unsigned width, si
         size_t kept = len < sizeof word ? len : sizeof word - 1;
         memcpy(word, text, kept);
         word[kept] = '\0';
-        size_t columns = text_width(word);
+        size_t columns = str_columns(word);
         if (!first && width > 0 && column + 1 + columns > width) {
             strbuf_putc(out, '\n');
             put_repeated(out, " ", indent);
@@ -94,9 +43,9 @@ static void put_wrapped(struct strbuf *out, const char *text, unsigned width, si
 
 static void put_cell(struct strbuf *out, const char *text, size_t width, enum align align)
 {
-    size_t used = text_width(text);
+    size_t used = str_columns(text);
     if (used > width) {
-        size_t bytes = fitting_bytes(text, width - 1, &used);
+        size_t bytes = str_fit(text, width - 1, &used);
         strbuf_append(out, text, bytes);
         strbuf_puts(out, "…");
         put_repeated(out, " ", width - 1 - used);
@@ -127,9 +76,9 @@ static void measure(const struct table *table, struct layout *layout)
 {
     layout->gap = GAP_WIDE;
     for (size_t c = 0; c < table->column_count; c++) {
-        layout->widths[c] = text_width(table->titles[c]);
+        layout->widths[c] = str_columns(table->titles[c]);
         for (const struct table_row *row = table->rows; row; row = row->next) {
-            size_t width = text_width(row->cells[c].text);
+            size_t width = str_columns(row->cells[c].text);
             if (width > layout->widths[c])
                 layout->widths[c] = width;
         }
@@ -185,7 +134,7 @@ static void put_table(struct strbuf *out, const struct table *table, unsigned wi
 static void put_underlined(struct strbuf *out, const char *text, const char *line)
 {
     strbuf_printf(out, "%s\n", text);
-    put_repeated(out, line, text_width(text));
+    put_repeated(out, line, str_columns(text));
     strbuf_putc(out, '\n');
 }
 

@@ -63,20 +63,10 @@ static const char *cell_text(const struct rows_column *column, const struct rows
     UNREACHABLE("column kind");
 }
 
-/* Columns a terminal needs for UTF-8 text: bytes that start a character (no wide characters here).
- */
-static int display_width(const char *text)
-{
-    int width = 0;
-    for (; *text; text++)
-        width += ((unsigned char)*text & 0xc0) != 0x80;
-    return width;
-}
-
 /* A cell must neither break its line nor steer the terminal: control characters become blanks. */
 static void print_padded(const char *text, int width, bool right)
 {
-    const int pad = width - display_width(text);
+    const int pad = width - (int)str_columns(text);
     printf("%*s", right && pad > 0 ? pad : 0, "");
     for (const char *c = text; *c;) {
         const size_t control = str_control_bytes(c);
@@ -90,9 +80,10 @@ static int column_width(const struct rows *r, int c)
 {
     char buffer[CELL_TEXT_SIZE];
     const struct rows_column *column = &r->columns[c];
-    int width = display_width(column->title);
+    int width = (int)str_columns(column->title);
     for (int i = 0; i < r->row_count; i++) {
-        int w = display_width(cell_text(column, &r->cells[i * r->column_count + c], false, buffer));
+        int w =
+            (int)str_columns(cell_text(column, &r->cells[i * r->column_count + c], false, buffer));
         width = w > width ? w : width;
     }
     return width;

@@ -179,6 +179,43 @@ static void test_progress_shows_no_control_bytes(void **state)
     strbuf_release(&text);
 }
 
+/* Hundreds of experiments, most of them over: the block stays within a screen of 24 lines of 80
+ * columns, and lines are cut between characters. */
+static void test_the_block_fits_the_terminal(void **state)
+{
+    (void)state;
+    enum { EXPERIMENTS = 200, RUNNING = 30 };
+    static struct experiment_row experiments[EXPERIMENTS];
+    static struct running_row running[RUNNING];
+    char names[EXPERIMENTS][16];
+    struct progress p = {.is_terminal = true};
+    char *drawn = NULL;
+    size_t drawn_len = 0;
+    for (int i = 0; i < EXPERIMENTS; i++) {
+        snprintf(names[i], sizeof names[i], "e%d", i);
+        experiments[i] = (struct experiment_row){.name = names[i]};
+        experiments[i].counts[i % 2 ? JOB_DONE : JOB_WAITING] = 1;
+    }
+    for (int i = 0; i < RUNNING; i++)
+        running[i] = (struct running_row){
+            .label = "äöüäöüäöüäöüäöüäöüäöüäöüäöüäöüäöüäöüäöüäöüäöüäöüäöüäöüäöüäöüäöüäöüäöüäöüäöü",
+            .worker = "w",
+            .loss_nats = NAN};
+    const struct msg_status status = {.experiments = experiments,
+                                      .experiment_count = EXPERIMENTS,
+                                      .running = running,
+                                      .running_count = RUNNING};
+    p.out = open_memstream(&drawn, &drawn_len);
+    progress_show(&p, &status, 0);
+    assert_int_equal(fclose(p.out), 0);
+    assert_in_range(p.drawn_lines, 20, 23);
+    assert_true(str_is_utf8(drawn, drawn_len));
+    assert_non_null(strstr(drawn, "e0: 0 of 1"));
+    assert_null(strstr(drawn, "e1: 1 of 1")); /* it is over */
+    assert_non_null(strstr(drawn, "and 90 more experiments"));
+    free(drawn);
+}
+
 /* Two overlapping jobs, one apart, one from before the run, one of another kind. */
 static void test_time_by_stage_counts_overlaps_once(void **state)
 {
@@ -210,6 +247,7 @@ int main(void)
         cmocka_unit_test(test_quantities),
         cmocka_unit_test(test_progress_lines),
         cmocka_unit_test(test_progress_shows_no_control_bytes),
+        cmocka_unit_test(test_the_block_fits_the_terminal),
         cmocka_unit_test(test_time_by_stage_counts_overlaps_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
