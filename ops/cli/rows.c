@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "clock.h"
@@ -64,16 +66,33 @@ static const char *cell_text(const struct rows_column *column, const struct rows
 }
 
 /* A cell must neither break its line nor steer the terminal: control characters become blanks. */
-static void print_padded(const char *text, int width, bool right)
+static void print_clean(const char *text, size_t bytes)
 {
-    const int pad = width - (int)str_columns(text);
-    printf("%*s", right && pad > 0 ? pad : 0, "");
-    for (const char *c = text; *c;) {
+    for (const char *c = text; c < text + bytes;) {
         const size_t control = str_control_bytes(c);
         putchar(control ? ' ' : *c);
         c += control ? control : 1;
     }
+}
+
+/* Cut with "…" where the column is narrower; width 0 for no blanks behind the text. */
+static void print_padded(const char *text, int width, int most, bool right)
+{
+    size_t columns;
+    size_t bytes = str_fit(text, SIZE_MAX, &columns);
+    const bool is_cut = most > 0 && columns > (size_t)most;
+    if (is_cut)
+        bytes = str_fit(text, (size_t)most - 1, &columns);
+    const int pad = width - (int)columns - is_cut;
+    printf("%*s", right && pad > 0 ? pad : 0, "");
+    print_clean(text, bytes);
+    fputs(is_cut ? "…" : "", stdout);
     printf("%*s", !right && pad > 0 ? pad : 0, "");
+}
+
+static const struct rows_cell *cell_at(const struct rows *r, int row, int column)
+{
+    return &r->cells[(size_t)row * (size_t)r->column_count + (size_t)column];
 }
 
 static int column_width(const struct rows *r, int c)
@@ -82,40 +101,87 @@ static int column_width(const struct rows *r, int c)
     const struct rows_column *column = &r->columns[c];
     int width = (int)str_columns(column->title);
     for (int i = 0; i < r->row_count; i++) {
-        int w =
-            (int)str_columns(cell_text(column, &r->cells[i * r->column_count + c], false, buffer));
+        const int w = (int)str_columns(cell_text(column, cell_at(r, i, c), false, buffer));
         width = w > width ? w : width;
     }
     return width;
 }
 
-static void print_table(const struct rows *r)
+/* Does no row say anything in this column? Zeros are nothing as well. */
+static bool says_nothing(const struct rows *r, int c)
+{
+    char buffer[CELL_TEXT_SIZE];
+    for (int i = 0; i < r->row_count; i++) {
+        const char *text = cell_text(&r->columns[c], cell_at(r, i, c), false, buffer);
+        if (*text && strcmp(text, "-") != 0 && strcmp(text, "0") != 0)
+            return false;
+    }
+    return r->row_count > 0;
+}
+
+#define GAP              2
+#define TEXT_COLUMNS_MIN 16
+
+static int total_width(const struct rows *r, const int *widths)
+{
+    int total = -GAP;
+    for (int c = 0; c < r->column_count; c++)
+        total += widths[c] > 0 ? widths[c] + GAP : 0;
+    return total;
+}
+
+/* Make the table fit: columns that say nothing go, the last first; then texts are cut, the widest
+ * first. Figures and identities stay as they are, however narrow the terminal is. */
+static void fit(const struct rows *r, int *widths, int width)
+{
+    for (int c = r->column_count - 1; c > 0 && total_width(r, widths) > width; c--)
+        if (widths[c] > 0 && says_nothing(r, c))
+            widths[c] = 0;
+    while (total_width(r, widths) > width) {
+        int widest = -1;
+        for (int c = 0; c < r->column_count; c++)
+            if (r->columns[c].kind == ROWS_TEXT && widths[c] > TEXT_COLUMNS_MIN &&
+                (widest < 0 || widths[c] > widths[widest]))
+                widest = c;
+        if (widest < 0)
+            return;
+        widths[widest]--;
+    }
+}
+
+void rows_print_table(const struct rows *r, int width)
 {
     char buffer[CELL_TEXT_SIZE];
     int *widths = arena_array(r->arena, (size_t)r->column_count, sizeof *widths);
     int last = 0;
-    for (int c = 0; c < r->column_count; c++) {
-        if (r->columns[c].title) {
-            widths[c] = column_width(r, c);
-            last = c;
-        }
-    }
+    for (int c = 0; c < r->column_count; c++)
+        widths[c] = r->columns[c].title ? column_width(r, c) : 0;
+    if (width > 0)
+        fit(r, widths, width);
+    for (int c = 0; c < r->column_count; c++)
+        last = widths[c] > 0 ? c : last;
     for (int row = -1; row < r->row_count; row++) {
         const char *gap = "";
         for (int c = 0; c < r->column_count; c++) {
             const struct rows_column *column = &r->columns[c];
-            if (!column->title)
+            if (widths[c] == 0)
                 continue;
             const char *text =
-                row < 0 ? column->title
-                        : cell_text(column, &r->cells[row * r->column_count + c], false, buffer);
+                row < 0 ? column->title : cell_text(column, cell_at(r, row, c), false, buffer);
             const bool right = column->kind == ROWS_INTEGER || column->kind == ROWS_REAL;
             fputs(gap, stdout);
-            print_padded(text, c == last && !right ? 0 : widths[c], right);
+            print_padded(text, c == last && !right ? 0 : widths[c], widths[c], right);
             gap = "  ";
         }
         putchar('\n');
     }
+}
+
+/* Of the terminal on standard output; 0 for anything else: files and pipes get whole tables. */
+static int terminal_columns(void)
+{
+    struct winsize size;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 20 ? size.ws_col : 0;
 }
 
 /* JSON has no NaN and no infinity. */
@@ -225,7 +291,7 @@ void rows_print(const struct rows *r, const struct cli *cli)
 {
     switch (cli->output) {
     case OUTPUT_TABLE:
-        print_table(r);
+        rows_print_table(r, terminal_columns());
         return;
     case OUTPUT_JSON:
         print_json(r);

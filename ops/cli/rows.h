@@ -55,7 +55,10 @@ json_t *rows_json_row(const struct rows *r, int row);
 json_t *rows_json(const struct rows *r);
 /* Print a JSON document on stdout and drop the reference. */
 void rows_print_document(json_t *root);
-/* Print on stdout in the output format of `cli`. */
+/* The table on stdout, for a terminal of `width` columns (0: as wide as it is): where it is wider,
+ * columns without a word or figure are left out and long texts cut. */
+void rows_print_table(const struct rows *r, int width);
+/* Print on stdout in the output format of `cli`; a table fits the terminal. */
 void rows_print(const struct rows *r, const struct cli *cli);
 
 /* Text that somebody else wrote, in the arena: nothing in it steers a terminal. */

@@ -10,7 +10,7 @@
     }
 
 const struct cli_option cli_global_options[] = {
-    {"output", "FORMAT", "table", "table, json or csv, on stdout"},
+    {"output", "FORMAT", "table", "table (cut to a terminal's width), json or csv, on stdout"},
     {"state", "DIR", NULL, "state folder (default $TRIAD_STATE, else .triad)"},
     {"data", "DIR", NULL, "data of sources (default $TRIAD_DATA, else ~/.local/share/triad/data)"},
     {"access", "FILE", NULL,

@@ -74,6 +74,45 @@ static void test_rows_in_three_formats(void **state)
 }
 
 /* More rows than the first allocation holds. */
+/* For a terminal of 60 columns: columns of zeros and blanks go, texts are cut, figures stay. */
+static void test_a_table_fits_a_narrow_terminal(void **state)
+{
+    static const struct rows_column wide[] = {
+        {"experiment", "EXPERIMENT", ROWS_TEXT}, {"jobs", "JOBS", ROWS_INTEGER},
+        {"failed", "FAILED", ROWS_INTEGER},      {"cancelled", "CANCELLED", ROWS_INTEGER},
+        {"share", "SHARE", ROWS_REAL},           {"left", "LEFT", ROWS_TEXT},
+        {"reason", "REASON", ROWS_TEXT},
+    };
+    enum { WIDE = sizeof wide / sizeof wide[0] };
+    struct arena arena = {0};
+    struct rows rows;
+    struct stdout_capture capture;
+    (void)state;
+    rows_init(&rows, &arena, "triad.test/1", wide, WIDE);
+    const struct rows_cell values[WIDE] = {
+        {.text = "quickstart"},
+        {.integer = 15},
+        {.integer = 2},
+        {.integer = 0},
+        {.real = 0.5},
+        {.text = "-"},
+        {.text = "worker says: äöüäöüäöüäöü and so on, for a long time"}};
+    memcpy(rows_add(&rows), values, sizeof values);
+    stdout_capture_begin(&capture);
+    rows_print_table(&rows, 60);
+    char *text = stdout_capture_end(&capture);
+    assert_string_equal(text, "EXPERIMENT  JOBS  FAILED  SHARE  REASON\n"
+                              "quickstart    15       2    0.5  worker says: äöüäöüäöüäöü …\n");
+    free(text);
+    stdout_capture_begin(&capture);
+    rows_print_table(&rows, 0); /* a file has all */
+    text = stdout_capture_end(&capture);
+    assert_non_null(strstr(text, "CANCELLED  SHARE  LEFT  REASON"));
+    assert_non_null(strstr(text, "for a long time"));
+    free(text);
+    arena_release(&arena);
+}
+
 static void test_rows_grow(void **state)
 {
     struct arena arena = {0};
@@ -242,6 +281,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows_in_three_formats),
+        cmocka_unit_test(test_a_table_fits_a_narrow_terminal),
         cmocka_unit_test(test_rows_grow),
         cmocka_unit_test(test_rows_that_are_not_text),
         cmocka_unit_test(test_quantities),
