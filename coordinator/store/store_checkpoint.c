@@ -5,12 +5,12 @@
  * The log begins again from its start when all of it is in the database as a transaction begins. A
  * thread alone would never get there under load, as the loop goes on writing meanwhile: so rounds
  * of the thread leave ever less, and what little is left the loop folds in itself. */
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "check.h"
 #include "log.h"
 #include "store_query.h"
+#include "store_thread.h"
 
 /* A log of this many pages of 4 KiB is worth a round. */
 #define ROUND_PAGES 6000
@@ -21,12 +21,10 @@
 #define LOG_PAGES_MAX 24576
 
 struct store_checkpoint {
-    pthread_t thread;
-    pthread_mutex_t mutex;
-    pthread_cond_t wake;
+    struct store_thread thread;
     sqlite3 *db;
-    /* Under the mutex. */
-    bool is_wanted, is_busy, is_ending;
+    /* Under the thread's mutex. */
+    bool is_busy;
     int rc;         /* of the latest round */
     int pages_done; /* of the log, when that ended */
     /* The loop's. */
@@ -34,28 +32,17 @@ struct store_checkpoint {
     bool has_failed; /* the latest round did, and that was told */
 };
 
-static void *fold(void *ctx)
+static void fold(void *ctx)
 {
     struct store_checkpoint *c = ctx;
-    pthread_mutex_lock(&c->mutex);
-    while (!c->is_ending) {
-        if (!c->is_wanted) {
-            pthread_cond_wait(&c->wake, &c->mutex);
-            continue;
-        }
-        c->is_wanted = false;
-        c->is_busy = true;
-        pthread_mutex_unlock(&c->mutex);
-        int pages = 0, pages_done = 0;
-        int rc =
-            sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &pages, &pages_done);
-        pthread_mutex_lock(&c->mutex);
-        c->is_busy = false;
-        c->rc = rc;
-        c->pages_done = pages_done;
-    }
-    pthread_mutex_unlock(&c->mutex);
-    return NULL;
+    int pages = 0, pages_done = 0;
+    c->is_busy = true;
+    pthread_mutex_unlock(&c->thread.mutex);
+    int rc = sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &pages, &pages_done);
+    pthread_mutex_lock(&c->thread.mutex);
+    c->is_busy = false;
+    c->rc = rc;
+    c->pages_done = pages_done;
 }
 
 enum err_code store_checkpoint_begin(struct store *store, struct err *err)
@@ -75,10 +62,7 @@ enum err_code store_checkpoint_begin(struct store *store, struct err *err)
         free(c);
         return store_failure(store, rc, "open state a second time", err);
     }
-    pthread_mutex_init(&c->mutex, NULL);
-    pthread_cond_init(&c->wake, NULL);
-    int failed = pthread_create(&c->thread, NULL, fold, c);
-    ASSERT(failed == 0);
+    store_thread_begin(&c->thread, fold, c);
     store->checkpoint = c;
     return ERR_OK;
 }
@@ -89,13 +73,7 @@ void store_checkpoint_end(struct store *store)
     if (c == NULL) {
         return;
     }
-    pthread_mutex_lock(&c->mutex);
-    c->is_ending = true;
-    pthread_cond_signal(&c->wake);
-    pthread_mutex_unlock(&c->mutex);
-    pthread_join(c->thread, NULL);
-    pthread_mutex_destroy(&c->mutex);
-    pthread_cond_destroy(&c->wake);
+    store_thread_end(&c->thread);
     sqlite3_close(c->db);
     free(c);
     store->checkpoint = NULL;
@@ -137,20 +115,19 @@ void store_checkpoint_look(struct store *store)
     if (pages < ROUND_PAGES && !is_new) {
         return;
     }
-    pthread_mutex_lock(&c->mutex);
+    pthread_mutex_lock(&c->thread.mutex);
     if (is_new && !c->is_busy) {
         c->pages_done = 0; /* that was of the log before it began again */
     }
-    const bool is_free = !c->is_busy && !c->is_wanted && pages >= ROUND_PAGES;
+    const bool is_free = !c->is_busy && !c->thread.is_wanted && pages >= ROUND_PAGES;
     const int rc = c->rc;
     const bool is_bad = (rc & 0xff) == SQLITE_IOERR;
     const bool is_near = pages >= LOG_PAGES_MAX || (rc == SQLITE_OK && c->pages_done <= pages &&
                                                     pages - c->pages_done <= REST_PAGES);
     if (is_free && !is_near && !is_bad) {
-        c->is_wanted = true;
-        pthread_cond_signal(&c->wake);
+        store_thread_want(&c->thread);
     }
-    pthread_mutex_unlock(&c->mutex);
+    pthread_mutex_unlock(&c->thread.mutex);
     if (is_free) {
         tell(store, rc);
     }

@@ -10,9 +10,7 @@ command -v mpiexec >/dev/null || skip "there is no mpiexec here (Debian: openmpi
 "$TRIAD_BIN/triad-worker" ranks >"$work/ranks" || skip "$(cat "$work/ranks")"
 
 # Two families, and an adapter with dropout.
-cat >"$work/one.yaml" <<'YAML'
-experiment: ranks
-families:
+one_and_so_many_ranks 2 <<'YAML'
   llama:
     architecture: {kind: llama, layers: 2, width: 32, heads: 2, kv_heads: 1, mlp: 64, context: 1024}
     tokenizer: {train: bpe, vocabulary: 1024}
@@ -26,17 +24,11 @@ families:
     train: {batch_tokens: 2048, sequence_tokens: 512, checkpoint_steps: 5, learning_rate: 2e-3, shards: 4}
     variants:
       PT: {pretrain: {mix: pretrain-small, tokens: 30k, accumulate: 2}}
-evaluate:
-  - {suite: steerability, tasks: [urn_icl], max_sequences: 8}
-resources: {train: {threads: 1, ranks: 1}}
-retry: {backoff_seconds: 0.1}
 YAML
-sed 's/ranks: 1}/ranks: 2}/' "$work/one.yaml" >"$work/two.yaml"
 
 job=llama/PT
 jobs=(llama/PT llama/ST gemma/PT)
-calm "$work/one.yaml"
-outputs "$work/calm" >"$work/calm.outputs"
+calm_outputs
 
 note "ranks must divide the shards"
 sed 's/ranks: 1}/ranks: 8}/' "$work/one.yaml" >"$work/eight.yaml"
@@ -47,7 +39,7 @@ note "a worker of one thread starts none, and the job says so in a word"
 state=$work/state
 export TRIAD_STATE=$state
 start_coordinator "$state" --heartbeat-ms 500 --lease-ms 6000
-triad submit "$work/two.yaml" 2>/dev/null
+triad submit "$work/shared.yaml" 2>/dev/null
 start_worker "$state" narrow --threads 1
 waits_for_ranks() { triad job explain llama/PT 2>/dev/null | grep -q Ranks; }
 wait_for 60 waits_for_ranks
@@ -71,12 +63,9 @@ wait_for 60 ranks_are 2
 note "cancelled and tried again"
 triad job cancel llama/PT 2>/dev/null
 wait_for 30 no_ranks
-triad submit "$work/two.yaml" 2>/dev/null
+triad submit "$work/shared.yaml" 2>/dev/null
 expect_status 0 triad watch ranks --timeout 300s
 no_ranks || fail "ranks are left"
 same_report ranks
 kill "$worker"
-triad coordinator stop 2>/dev/null || true # that it ends is what counts
-wait_for 60 has_ended "$coordinator"
-outputs "$state" >"$work/shared.outputs"
-same "$work/calm.outputs" "$work/shared.outputs"
+end_with_calm_outputs "$state"

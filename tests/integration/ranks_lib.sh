@@ -17,6 +17,36 @@ outputs() {
     done
 }
 
+# one_and_so_many_ranks N: the manifest with the families that are read, in one.yaml with one process for each training and in
+# shared.yaml with N ranks.
+one_and_so_many_ranks() {
+    {
+        printf 'experiment: ranks\nfamilies:\n'
+        cat
+        cat <<'YAML'
+evaluate:
+  - {suite: steerability, tasks: [urn_icl], max_sequences: 8}
+resources: {train: {threads: 1, ranks: 1}}
+retry: {backoff_seconds: 0.1}
+YAML
+    } >"$work/one.yaml"
+    sed "s/ranks: 1}/ranks: $1}/" "$work/one.yaml" >"$work/shared.yaml"
+}
+
+# What one undisturbed process computes, and its table.
+calm_outputs() {
+    calm "$work/one.yaml"
+    outputs "$work/calm" >"$work/calm.outputs"
+}
+
+# end_with_calm_outputs STATE: the coordinator, which holds what one process computes.
+end_with_calm_outputs() {
+    triad coordinator stop 2>/dev/null || true # that it ends is what counts
+    wait_for 60 has_ended "$coordinator"
+    outputs "$1" >"$work/shared.outputs"
+    same "$work/calm.outputs" "$work/shared.outputs"
+}
+
 # use_mpi openmpi|mpich: launchers and library of that MPI, as a site that has nothing else.
 use_mpi() {
     command -v "mpiexec.$1" >/dev/null || skip "there is no mpiexec.$1 here (Debian: openmpi-bin, mpich)"

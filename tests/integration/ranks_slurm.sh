@@ -14,25 +14,17 @@ mpi=${2:-openmpi}
 use_mpi "$mpi"
 declare -A protocols=([openmpi]=pmix [mpich]=pmi2)
 
-cat >"$work/one.yaml" <<'YAML'
-experiment: ranks
-families:
+one_and_so_many_ranks 4 <<'YAML'
   qwen:
     architecture: {kind: qwen3, layers: 2, width: 32, heads: 2, kv_heads: 1, mlp: 64, context: 1024}
     tokenizer: {train: bpe, vocabulary: 1024}
     train: {batch_tokens: 2048, sequence_tokens: 512, checkpoint_steps: 30, learning_rate: 2e-3, shards: 8}
     variants:
       PT: {pretrain: {mix: pretrain-small, tokens: 400k}}
-evaluate:
-  - {suite: steerability, tasks: [urn_icl], max_sequences: 8}
-resources: {train: {threads: 1, ranks: 1}}
-retry: {backoff_seconds: 0.1}
 YAML
-sed 's/ranks: 1}/ranks: 4}/' "$work/one.yaml" >"$work/four.yaml"
 job=qwen/PT
 jobs=(qwen/PT)
-calm "$work/one.yaml"
-outputs "$work/calm" >"$work/calm.outputs"
+calm_outputs
 
 state=$work/state
 export TRIAD_STATE=$state
@@ -53,7 +45,7 @@ pairs_are_apart() { [ "$nodes" = 1 ] || [ "$(on_second | wc -l)" = 2 ]; }
 a_victim() { { [ "$nodes" = 1 ] && ranks_alive || on_second; } | tail -n 1; }
 
 note "a queue of one task is of no use to it, one of four is"
-triad submit "$work/four.yaml" 2>/dev/null
+triad submit "$work/shared.yaml" 2>/dev/null
 expect_status 0 triad alloc add slurm --name narrow --cores 1 --time 10m --idle 5s
 says_no() { triad alloc show narrow 2>/dev/null | grep -q 'no runnable job fits'; }
 wait_for 30 says_no
@@ -92,7 +84,4 @@ no_worker() { ! pgrep -f "triad-worker .*--dir $work/" >/dev/null; }
 expect_status 0 triad alloc remove wide
 wait_for 60 no_worker
 same_report ranks
-triad coordinator stop 2>/dev/null || true # that it ends is what counts
-wait_for 60 has_ended "$coordinator"
-outputs "$state" >"$work/shared.outputs"
-same "$work/calm.outputs" "$work/shared.outputs"
+end_with_calm_outputs "$state"
