@@ -215,7 +215,8 @@ char *strbuf_take(struct strbuf *b)
     return data;
 }
 
-int str_distance(const char *a, const char *b)
+/* Edit distance (Levenshtein) of two short words; words over 63 bytes are cut. */
+static int str_distance(const char *a, const char *b)
 {
     enum { MAX = 63 };
     int row[MAX + 1];

@@ -55,8 +55,6 @@ const char *strbuf_text(const struct strbuf *b);
 /* Give the memory to the caller (free() it); the buffer is empty again. Never NULL. */
 char *strbuf_take(struct strbuf *b);
 
-/* Edit distance (Levenshtein) of two short words; words over 63 bytes are cut. */
-int str_distance(const char *a, const char *b);
 /* The candidate nearest to `word`, or NULL when none is near enough to be a likely typing slip
  * (distance at most 1 + len/3). `candidates` holds `count` strings. */
 const char *str_did_you_mean(const char *word, const char *const *candidates, size_t count);

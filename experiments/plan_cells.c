@@ -18,18 +18,8 @@ static const struct {
     {"longform", plan_samples},
 };
 
-enum err_code plan_evaluation(struct family_plan *f, const struct entry_task *et, struct err *err)
-{
-    if (!plan_keeps_any(f, et->task) || plan_outline_task(f, et))
-        return ERR_OK;
-    for (size_t i = 0; i < ARRAY_COUNT(suite_kinds); i++) {
-        if (strcmp(et->entry->suite, suite_kinds[i].suite) == 0)
-            return suite_kinds[i].plan(f, et, err);
-    }
-    return plan_scores(f, et, err);
-}
-
-bool plan_keeps_any(const struct family_plan *f, const struct task *task)
+/* Does the manifest keep any cell of the task in this family? */
+static bool plan_keeps_any(const struct family_plan *f, const struct task *task)
 {
     const struct manifest *m = f->planner->manifest;
     for (size_t v = 0; v < f->family->variant_count; v++) {
@@ -40,6 +30,17 @@ bool plan_keeps_any(const struct family_plan *f, const struct task *task)
         }
     }
     return false;
+}
+
+enum err_code plan_evaluation(struct family_plan *f, const struct entry_task *et, struct err *err)
+{
+    if (!plan_keeps_any(f, et->task) || plan_outline_task(f, et))
+        return ERR_OK;
+    for (size_t i = 0; i < ARRAY_COUNT(suite_kinds); i++) {
+        if (strcmp(et->entry->suite, suite_kinds[i].suite) == 0)
+            return suite_kinds[i].plan(f, et, err);
+    }
+    return plan_scores(f, et, err);
 }
 
 struct plan_task *plan_new_task(struct family_plan *f, const struct entry_task *et)

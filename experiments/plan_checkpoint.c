@@ -15,9 +15,10 @@ static const char *tokenizer_beside(struct arena *arena, const char *weights)
     return arena_printf(arena, "%.*s/tok512.bin", folder, slash ? weights : ".");
 }
 
-enum err_code plan_checkpoint_folder(struct planner *p, const struct manifest_variant *v,
-                                     const char **folder_out, const char **commit_out,
-                                     struct err *err)
+/* A variant's folder of a checkpoint: the path, or the hub's. `*commit_out` may be "". */
+static enum err_code plan_checkpoint_folder(struct planner *p, const struct manifest_variant *v,
+                                            const char **folder_out, const char **commit_out,
+                                            struct err *err)
 {
     *folder_out = v->checkpoint;
     *commit_out = "";

@@ -56,10 +56,6 @@ void plan_add_file(struct planner *p, struct digest digest, int64_t bytes, const
  * with the same identity, that one's index is returned instead. */
 size_t plan_add_job(struct planner *p, const struct jobspec *spec, struct plan_job job);
 
-/* A variant's folder of a checkpoint: the path, or the hub's. `*commit_out` may be "". */
-NODISCARD enum err_code plan_checkpoint_folder(struct planner *p, const struct manifest_variant *v,
-                                               const char **folder_out, const char **commit_out,
-                                               struct err *err);
 /* Open the tokenizer of a variant's checkpoint, and see what its model is. */
 NODISCARD enum err_code plan_checkpoint_open(struct planner *p, const struct manifest_variant *v,
                                              struct plan_tokenizer **tokenizer_out,
@@ -127,16 +123,12 @@ struct cell_data {
 /* Add the cell of a variant and seed, and its jobs: shares of the data set, so that a long
  * evaluation can be done by several workers and loses little when one dies. */
 void plan_add_cell(const struct cell_data *data, size_t variant, size_t seed);
-/* Does the manifest keep any cell of the task in this family? */
-bool plan_keeps_any(const struct family_plan *f, const struct task *task);
 /* Append the task to the plan's; sizes and pairing are the caller's to fill in. */
 struct plan_task *plan_new_task(struct family_plan *f, const struct entry_task *et);
 
 /* What is missing, with missing_ok (plan_missing.c). Each counts as an error of the given code
  * elsewhere: true when it may be left out, and was noted. */
 bool plan_may_lack(const struct planner *p, enum err_code code);
-/* Note that something is missing; returns its name, which outlives the planner. */
-const char *plan_lacks(struct planner *p, const char *what, const char *how);
 /* The cell of a variant and seed waits. */
 void plan_add_outline(struct family_plan *f, const struct entry_task *et, size_t variant,
                       size_t seed, const char *waits);

@@ -18,7 +18,8 @@ static struct plan_missing *find(struct plan *plan, const char *what)
     return NULL;
 }
 
-const char *plan_lacks(struct planner *p, const char *what, const char *how)
+/* Note that something is missing; returns its name, which outlives the planner. */
+static const char *plan_lacks(struct planner *p, const char *what, const char *how)
 {
     struct plan *plan = p->plan;
     const struct plan_missing *known = find(plan, what);

@@ -42,6 +42,25 @@ struct alloc *alloc_new(const char *tag)
     return alloc;
 }
 
+static void drop(const char *text)
+{
+    free((char *)(uintptr_t)text);
+}
+
+static void alloc_queue_free(struct alloc_queue *queue)
+{
+    for (size_t i = 0; i < queue->options.argument_count; i++) {
+        drop(queue->options.arguments[i]);
+    }
+    free(queue->options.arguments);
+    drop(queue->options.labels);
+    drop(queue->options.access);
+    drop(queue->options.folder);
+    drop(queue->options.data_listen);
+    free(queue->jobs);
+    free(queue);
+}
+
 void alloc_free(struct alloc *alloc)
 {
     if (alloc == NULL) {
@@ -58,11 +77,6 @@ static const char *copy(const char *text)
     char *own = strdup(text != NULL ? text : "");
     ASSERT(own != NULL);
     return own;
-}
-
-static void drop(const char *text)
-{
-    free((char *)(uintptr_t)text);
 }
 
 struct alloc_queue *alloc_queue_new(const struct alloc_queue_options *options)
@@ -83,20 +97,6 @@ struct alloc_queue *alloc_queue_new(const struct alloc_queue_options *options)
         queue->options.arguments[i] = copy(options->arguments[i]);
     }
     return queue;
-}
-
-void alloc_queue_free(struct alloc_queue *queue)
-{
-    for (size_t i = 0; i < queue->options.argument_count; i++) {
-        drop(queue->options.arguments[i]);
-    }
-    free(queue->options.arguments);
-    drop(queue->options.labels);
-    drop(queue->options.access);
-    drop(queue->options.folder);
-    drop(queue->options.data_listen);
-    free(queue->jobs);
-    free(queue);
 }
 
 struct alloc_job *alloc_job_add(struct alloc_queue *queue, const struct alloc_job *job)

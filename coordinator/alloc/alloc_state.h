@@ -14,7 +14,6 @@ struct alloc {
 
 /* An empty queue that owns a copy of the options. */
 struct alloc_queue *alloc_queue_new(const struct alloc_queue_options *options);
-void alloc_queue_free(struct alloc_queue *queue);
 /* A new entry at the end; `job` is copied. */
 struct alloc_job *alloc_job_add(struct alloc_queue *queue, const struct alloc_job *job);
 /* Cut to what a text field holds, on a character boundary. */

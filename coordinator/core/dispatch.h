@@ -32,7 +32,4 @@ enum obstacle dispatch_obstacle(const struct job *job, const struct worker *work
 uint32_t dispatch_free_threads(const struct worker *worker);
 uint64_t dispatch_free_memory(const struct worker *worker);
 
-/* explain.c: why a waiting job waits, in one word. */
-const char *dispatch_wait_reason(const struct core *core, const struct job *job, int64_t now_ms);
-
 #endif

@@ -64,7 +64,9 @@ static const char *own_reason(const struct core *core, const struct job *job, co
     return NULL;
 }
 
-const char *dispatch_wait_reason(const struct core *core, const struct job *job, int64_t now_ms)
+/* Why a waiting job waits, in one word. */
+static const char *dispatch_wait_reason(const struct core *core, const struct job *job,
+                                        int64_t now_ms)
 {
     const char *text = NULL;
     const char *word = own_reason(core, job, &text);

@@ -17,7 +17,7 @@ struct host *host_known(struct core *core, const char *name)
     return host;
 }
 
-void host_free(struct core *core, struct host *host)
+static void host_free(struct core *core, struct host *host)
 {
     struct digest key = digest_of_text(host->name);
     digest_map_remove(&core->hosts, &key);

@@ -9,7 +9,6 @@ void host_join(struct core *core, struct worker *worker, const char *name);
 void host_leave(struct core *core, struct worker *worker);
 /* A host of that name, made if necessary. */
 struct host *host_known(struct core *core, const char *name);
-void host_free(struct core *core, struct host *host);
 
 /* An attempt of `job` failed on the worker in a way that its host may be to blame for. Different
  * jobs doing so in a row put the host into quarantine, if there is another to work on. */

@@ -142,7 +142,8 @@ const struct parent_link *job_unsuccessful_parent(const struct job *job)
     return NULL;
 }
 
-void job_free(struct core *core, struct job *job)
+/* Take it out of the table and free it. */
+static void job_free(struct core *core, struct job *job)
 {
     ASSERT(job->shape == NULL);
     ASSERT(job->children == NULL);
@@ -265,7 +266,7 @@ void job_changed(struct core *core, struct job *job)
     core->changed_last = job;
 }
 
-struct core_job_state job_durable_state(const struct job *job)
+static struct core_job_state job_durable_state(const struct job *job)
 {
     const struct attempt *attempt = job->attempt;
     const char *worker = attempt != NULL ? attempt->worker->name : job->end_worker;

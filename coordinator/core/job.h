@@ -30,8 +30,6 @@ bool job_link(struct core *core, struct job *job, const struct parent_link **mis
 /* A parent that ended without success, or NULL; and the sentence that aborts its child. */
 const struct parent_link *job_unsuccessful_parent(const struct job *job);
 const char *job_abort_reason(struct core *core, const struct parent_link *link);
-/* Take it out of the table and free it. */
-void job_free(struct core *core, struct job *job);
 
 /* The only place where a state changes; ASSERTs the table. */
 void job_move(struct core *core, struct job *job, enum job_state to);
@@ -47,7 +45,6 @@ void job_changed(struct core *core, struct job *job);
 /* Write the rows of all changed jobs, in order of change, and forget the final ones. */
 void job_flush_changes(struct core *core);
 
-struct core_job_state job_durable_state(const struct job *job);
 /* ASSERT what the diagram promises. */
 void job_check(const struct job *job);
 

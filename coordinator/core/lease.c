@@ -330,7 +330,8 @@ void lease_end(struct core *core, struct job *job, enum outcome outcome, const c
     job_settle(core, job);
 }
 
-void lease_revoke(struct core *core, const struct job *job, const char *reason)
+/* Tell the holder to stop, if it can be told. */
+static void lease_revoke(struct core *core, const struct job *job, const char *reason)
 {
     const struct worker *worker = job->attempt->worker;
     if (worker->session == 0) {

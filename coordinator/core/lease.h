@@ -38,8 +38,6 @@ void lease_end(struct core *core, struct job *job, enum outcome outcome, const c
  */
 uint64_t lease_cancel(struct core *core, struct job *job, const char *reason);
 
-/* Tell the holder to stop, if it can be told. */
-void lease_revoke(struct core *core, const struct job *job, const char *reason);
 /* Tell whoever sent the event's message that `key` is not theirs (any more). */
 void lease_refuse(struct core *core, uint64_t session, const struct lease_key *key,
                   const char *reason);

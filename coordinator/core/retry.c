@@ -23,7 +23,8 @@ static const struct {
     [FAILURE_INVALID] = {.quarantines = true, .same_by_reason = true, .blames_host = true},
 };
 
-enum failure_class retry_class(const struct retry_end *end)
+/* The class that the policy counts it under. */
+static enum failure_class retry_class(const struct retry_end *end)
 {
     static const enum failure_class of[OUTCOME_COUNT] = {
         [OUTCOME_FAILED] = FAILURE_ERROR,        [OUTCOME_DIVERGED] = FAILURE_ERROR,

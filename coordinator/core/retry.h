@@ -17,8 +17,6 @@ struct retry_end {
     const struct msg_result *result; /* what the worker said; NULL when it said nothing */
 };
 
-/* The class that the policy counts it under. */
-enum failure_class retry_class(const struct retry_end *end);
 /* Is this failure as likely the host's as the job's? */
 bool retry_blames_host(const struct retry_end *end);
 

@@ -94,7 +94,7 @@ static void close_session(struct core *core, struct worker *worker)
     timers_clear(&core->timers, &worker->timer);
 }
 
-void worker_free(struct core *core, struct worker *worker)
+static void worker_free(struct core *core, struct worker *worker)
 {
     ASSERT(worker->leases == NULL);
     struct digest none = {{0}};

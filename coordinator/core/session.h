@@ -31,6 +31,5 @@ void worker_move(struct core *core, struct worker *worker, const char *host);
 void worker_set_spot(struct core *core, struct worker *worker, const struct digest *job);
 /* How many workers hold this job's artifact warm? */
 size_t worker_spot_count(const struct core *core, const struct digest *job);
-void worker_free(struct core *core, struct worker *worker);
 
 #endif

@@ -218,7 +218,7 @@ static enum err_code do_info(const struct request *r, struct err *err)
         .workers = counts.workers,
         .database_bytes = stored.database_bytes,
         .frames_received = server->frames_received,
-        .frames_refused = server->frames_refused,
+        .frames_refused = server->frames_refused + net_counts(server->net).frames_refused,
         .commits = stored.commits,
         .records_committed = stored.records_committed,
         .loop_lag_ms_max = server->loop_lag_ms_max,

@@ -102,8 +102,9 @@ static enum err_code add_wanted_by(struct store *store, struct arena *arena,
     return code;
 }
 
-enum err_code job_row_complete(struct store *store, struct arena *arena, bool is_shared,
-                               struct core_job_row *row, struct err *err)
+/* Complete the row with its parents (and their ends), and with who wants it if it is shared. */
+static enum err_code job_row_complete(struct store *store, struct arena *arena, bool is_shared,
+                                      struct core_job_row *row, struct err *err)
 {
     enum err_code code = add_parents(store, arena, row, err);
     return code == ERR_OK && is_shared ? add_wanted_by(store, arena, row, err) : code;

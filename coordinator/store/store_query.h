@@ -135,8 +135,5 @@ void store_again_unpack(uint64_t packed, struct retry_policy *retry);
 /* `is_shared_out`: others than the experiment that queued it want it, or that one does not. */
 void job_row_read(struct query *q, struct arena *arena, struct core_job_row *out,
                   bool *is_shared_out);
-/* Complete the row with its parents (and their ends), and with who wants it if it is shared. */
-NODISCARD enum err_code job_row_complete(struct store *store, struct arena *arena, bool is_shared,
-                                         struct core_job_row *row, struct err *err);
 
 #endif

@@ -183,7 +183,8 @@ static double self_bleu(const struct words *words, size_t count, uint64_t *match
     return count > 1 ? sum / (double)count : (double)NAN;
 }
 
-struct entropy entropy_estimate(const uint64_t *counts, size_t count)
+/* Entropy estimates from `count` counts, zeros allowed. NaN when all are zero. */
+static struct entropy entropy_estimate(const uint64_t *counts, size_t count)
 {
     struct entropy e = {NAN, NAN, NAN};
     uint64_t samples = 0, different = 0, singletons = 0;

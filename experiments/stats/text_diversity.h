@@ -34,7 +34,4 @@ struct text_diversity {
 struct text_diversity text_diversity_measure(const char *const *texts, size_t count,
                                              struct arena *scratch);
 
-/* Entropy estimates from `count` counts, zeros allowed. NaN when all are zero. */
-struct entropy entropy_estimate(const uint64_t *counts, size_t count);
-
 #endif

@@ -65,7 +65,9 @@ static void put_system(struct writer *w, const struct chat_message *message)
     writer_end_turn(w, LOSS_NONE, example);
 }
 
-void chat_write(struct writer *w, const struct chat_message *messages, size_t count, bool open)
+/* format_chat() into a writer. */
+static void chat_write(struct writer *w, const struct chat_message *messages, size_t count,
+                       bool open)
 {
     const struct chat_message *system =
         count > 0 && messages[0].role == CHAT_SYSTEM ? &messages[0] : NULL;

@@ -32,8 +32,6 @@ void writer_finish(struct writer *w, bool is_prompt, struct sequence *out);
  */
 const char *format_trimmed(struct arena *arena, const char *text);
 
-/* format_chat() into a writer. */
-void chat_write(struct writer *w, const struct chat_message *messages, size_t count, bool open);
 /* The conversation of an instance (docs/science.md section 2), for format_render() and
  * format_prompt(); `open`: it asks for one more output. */
 void chat_instance(struct writer *w, const struct format_options *options,

@@ -7,7 +7,7 @@
 
 enum { WORDS_MAX = 3 }; /* of a synset that are shown */
 
-void text_list_add(struct text_list *list, struct arena *arena, const char *text)
+static void text_list_add(struct text_list *list, struct arena *arena, const char *text)
 {
     if (list->count == list->cap) {
         size_t cap = list->cap ? 2 * list->cap : 1024;

@@ -25,6 +25,4 @@ struct text_list {
 NODISCARD enum err_code wordnet_parse(const char *bytes, size_t len, const char *name,
                                       struct arena *arena, struct text_list *out, struct err *err);
 
-void text_list_add(struct text_list *list, struct arena *arena, const char *text);
-
 #endif

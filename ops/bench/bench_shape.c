@@ -30,7 +30,8 @@ static const struct {
       .head_tied = true}},
 };
 
-const char *bench_shape_names(void)
+/* Names, for help: "llama-124m, …". */
+static const char *bench_shape_names(void)
 {
     return "quickstart, llama-124m, qwen3-0.6b-32k, gemma3-1b";
 }

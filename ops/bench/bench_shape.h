@@ -5,8 +5,6 @@
 #include "err.h"
 #include "model.h"
 
-/* Names, for help: "llama-124m, …". */
-const char *bench_shape_names(void);
 /* ERR_INVALID with the names for an unknown one. */
 NODISCARD enum err_code bench_shape_find(const char *name, struct model_config *out,
                                          struct err *err);

@@ -62,7 +62,8 @@ bool net_public_key_to_raw(const struct net_public_key *key, uint8_t out[NET_KEY
     return strlen(key->z85) == Z85_CHARS && zmq_z85_decode(out, key->z85) != NULL;
 }
 
-enum err_code net_key_write_new(const char *path, const char *text, struct err *err)
+/* Create `path` with mode 0600, durably; ERR_CONFLICT when it is there: it never replaces. */
+static enum err_code net_key_write_new(const char *path, const char *text, struct err *err)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0 && errno == EEXIST)
@@ -85,8 +86,10 @@ enum err_code net_key_write_new(const char *path, const char *text, struct err *
     return rc;
 }
 
-enum err_code net_key_read_secret(const char *path, char **text_out, size_t *len_out,
-                                  struct err *err)
+/* Read a file that holds a secret: ERR_DENIED when others may read it. Give the text to
+ * net_key_forget(). */
+static enum err_code net_key_read_secret(const char *path, char **text_out, size_t *len_out,
+                                         struct err *err)
 {
     struct stat status;
     const bool is_there = stat(path, &status) == 0;
@@ -100,7 +103,8 @@ enum err_code net_key_read_secret(const char *path, char **text_out, size_t *len
     return file_read(path, KEY_FILE_BYTES_MAX, text_out, len_out, err);
 }
 
-void net_key_forget(char *text, size_t len)
+/* Overwrite and free a text that held a secret; accepts NULL. */
+static void net_key_forget(char *text, size_t len)
 {
     if (text)
         explicit_bzero(text, len);
@@ -250,7 +254,9 @@ static enum err_code key_path(const char *folder, size_t i, char *path, size_t p
     return ERR_OK;
 }
 
-enum err_code net_key_write_pair(const char *path, const struct net_key_pair *pair, struct err *err)
+/* Write a pair as `path`, by net_key_write_new(). */
+static enum err_code net_key_write_pair(const char *path, const struct net_key_pair *pair,
+                                        struct err *err)
 {
     json_t *object = json_pack("{s:i, s:s, s:s}", "triad_key", 1, "public", pair->public_key.z85,
                                "secret", pair->secret_z85);

@@ -32,7 +32,7 @@ static const char *path_of(const struct exec_input *list, uint32_t count, const 
     return NULL;
 }
 
-const char *exec_input_path(const struct exec_job *job, const char *name)
+static const char *exec_input_path(const struct exec_job *job, const char *name)
 {
     return path_of(job->inputs, job->input_count, name);
 }

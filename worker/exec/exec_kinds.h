@@ -46,7 +46,6 @@ NODISCARD enum err_code exec_agree(const struct exec_context *context, enum err_
                                    struct err *err);
 
 /* The path of a named input or parent, or NULL. */
-const char *exec_input_path(const struct exec_job *job, const char *name);
 const char *exec_parent_path(const struct exec_job *job, const char *name);
 /* The same, but ERR_INVALID when it is missing. */
 NODISCARD enum err_code exec_input_need(const struct exec_job *job, const char *name,

@@ -128,8 +128,8 @@ void branch_free(struct branch *branch)
     free(branch);
 }
 
-enum err_code branch_check_ids(const struct model_config *config, const int32_t *ids, size_t count,
-                               struct err *err)
+static enum err_code branch_check_ids(const struct model_config *config, const int32_t *ids,
+                                      size_t count, struct err *err)
 {
     for (size_t i = 0; i < count; i++) {
         if (ids[i] < 0 || ids[i] >= config->vocabulary)

@@ -43,7 +43,4 @@ void branch_pass(struct branch *branch, int rows, const struct branch_cache *cac
  * space.logits, where at most shape.piece_rows fit. */
 void branch_logits_of(struct branch *branch, int from, int rows);
 
-NODISCARD enum err_code branch_check_ids(const struct model_config *config, const int32_t *ids,
-                                         size_t count, struct err *err);
-
 #endif

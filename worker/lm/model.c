@@ -145,6 +145,12 @@ void model_embed(const struct model *model, const struct layer_context *context,
     layer_embed_scale(context, stream);
 }
 
+/* The head's matrix, vocabulary × width, in the weights or a block shaped like them. */
+static float *model_head(const struct model_config *config, const struct params *p)
+{
+    return params_data(p, config->head_tied ? TENSOR_EMBEDDING : TENSOR_HEAD, -1);
+}
+
 void model_logits(const struct model *model, const struct kernel_ops *ops, float *logits,
                   const float *in, int rows)
 {
@@ -154,11 +160,6 @@ void model_logits(const struct model *model, const struct kernel_ops *ops, float
     else
         ops->matmul_forward(logits, in, model_head(m, &model->params), rows, m->width,
                             m->vocabulary);
-}
-
-float *model_head(const struct model_config *config, const struct params *p)
-{
-    return params_data(p, config->head_tied ? TENSOR_EMBEDDING : TENSOR_HEAD, -1);
 }
 
 enum err_code model_run_new(const struct model *model, enum model_purpose purpose,

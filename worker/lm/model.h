@@ -47,9 +47,6 @@ const struct params *model_weights(const struct model *model);
 /* Bytes of memory that the weights take: all, or of a mapped model what it has beside the file. */
 size_t model_weight_bytes(const struct model *model);
 
-/* The head's matrix, vocabulary × width, in the weights or a block shaped like them. */
-float *model_head(const struct model_config *config, const struct params *p);
-
 /* One sequence to run: the model reads ids[0 … count - 2] and predicts ids[i] for every i ≥ 1 with
  * losses[i] != 0. All borrowed during the call. */
 struct model_sequence {

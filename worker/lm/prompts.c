@@ -3,8 +3,9 @@
 #include "check.h"
 #include "prompts_impl.h"
 
-enum err_code prompts_tokenize(struct tokenizer *tokenizer, const struct segment *segments,
-                               uint32_t count, struct token_list *ids, struct err *err)
+/* Ids of a list of segments, appended. */
+static enum err_code prompts_tokenize(struct tokenizer *tokenizer, const struct segment *segments,
+                                      uint32_t count, struct token_list *ids, struct err *err)
 {
     enum err_code code = ERR_OK;
     for (uint32_t i = 0; i < count && !code; i++)

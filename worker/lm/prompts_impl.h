@@ -17,11 +17,6 @@ struct prompts_run {
     struct token_list prompt;
 };
 
-/* Ids of a list of segments, appended. */
-NODISCARD enum err_code prompts_tokenize(struct tokenizer *tokenizer,
-                                         const struct segment *segments, uint32_t count,
-                                         struct token_list *ids, struct err *err);
-
 /* Evaluate one sequence, whose prompt the branch has read, and deliver its records. */
 NODISCARD enum err_code prompts_choices(struct prompts_run *run, uint32_t number, struct err *err);
 NODISCARD enum err_code prompts_samples(struct prompts_run *run, uint32_t number, struct err *err);

@@ -157,8 +157,10 @@ const struct model_config *checkpoint_config(const struct checkpoint *checkpoint
     return &checkpoint->config;
 }
 
-enum err_code checkpoint_read(const struct checkpoint *checkpoint, const struct tensor_spec *specs,
-                              size_t count, struct err *err)
+/* Read the named tensors as float into `specs[i].data`, which the caller has allocated;
+ * their shapes must be those of the file. */
+static enum err_code checkpoint_read(const struct checkpoint *checkpoint,
+                                     const struct tensor_spec *specs, size_t count, struct err *err)
 {
     for (size_t i = 0; i < count; i++) {
         const struct tensor_view *view = find_tensor(checkpoint, specs[i].name);

@@ -22,11 +22,6 @@ NODISCARD enum err_code checkpoint_open(const char *folder, struct checkpoint **
 void checkpoint_close(struct checkpoint *checkpoint);
 
 const struct model_config *checkpoint_config(const struct checkpoint *checkpoint);
-/* Read the named tensors as float into `specs[i].data`, which the caller has allocated;
- * their shapes must be those of the file. */
-NODISCARD enum err_code checkpoint_read(const struct checkpoint *checkpoint,
-                                        const struct tensor_spec *specs, size_t count,
-                                        struct err *err);
 
 /* Is every number of the model one? ERR_INVALID names the tensor and the place of the first that is
  * infinite or NaN, ERR_INVALID also for a type that holds no numbers of ours. Reads all weights
