@@ -20,6 +20,33 @@ const char *report_interval_title(const struct report_draft *draft, const char *
     return arena_printf(draft->doc->arena, "%g %% %s", 100.0 * (1.0 - alpha), what);
 }
 
+static bool same_alpha(const struct stat_rule *a, const struct stat_rule *b)
+{
+    return !(a->alpha < b->alpha) && !(a->alpha > b->alpha);
+}
+
+const char *report_intervals_title(const struct report_draft *draft, const char *what)
+{
+    const struct stats *stats = draft->stats;
+    for (size_t i = 1; i < stats->rule_count; i++)
+        if (!same_alpha(&stats->rules[i], &stats->rules[0]))
+            return arena_printf(draft->doc->arena, "1 - alpha %s", what);
+    return report_interval_title(draft, what, stats->rules[0].alpha);
+}
+
+const char *report_rule_mark(const struct report_draft *draft, const struct stat_rule *rule)
+{
+    const struct stats *stats = draft->stats;
+    for (size_t i = 0; i < stats->rule_count; i++) {
+        const struct stat_rule *other = &stats->rules[i];
+        if (other != rule &&
+            (strcmp(other->baseline, rule->baseline) == 0 || !same_alpha(other, rule)))
+            return arena_printf(draft->doc->arena, " (rule %zu)",
+                                (size_t)(rule - stats->rules) + 1);
+    }
+    return "";
+}
+
 /* "PT, IT and ST" into the arena. */
 static const char *join_names(struct arena *arena, const char *const *names, size_t count)
 {

@@ -170,7 +170,8 @@ static void add_pair(struct report_draft *draft, struct table *table,
 {
     struct document *doc = draft->doc;
     struct table_row *row = table_add_row(doc, table, false);
-    table_set(doc, row, 0, "%s: %s against %s", pair->family, pair->against, pair->rule->baseline);
+    table_set(doc, row, 0, "%s: %s against %s%s", pair->family, pair->against, pair->rule->baseline,
+              report_rule_mark(draft, pair->rule));
     table_set(doc, row, 1, "%s", setting_text(draft, pair->setting));
     table_set(doc, row, 2, "%s", coverage_metric_name(pair->metric));
     table_set(doc, row, 3, "%s", number_signed(pair->difference.mean).text);
@@ -194,9 +195,7 @@ static void add_pairs(struct report_draft *draft)
     table_add_column(table, "drawn", ALIGN_LEFT);
     table_add_column(table, "metric", ALIGN_LEFT);
     table_add_column(table, "Δ", ALIGN_RIGHT);
-    table_add_column(table,
-                     report_interval_title(draft, "CI of Δ", stats->coverage.pairs[0].rule->alpha),
-                     ALIGN_RIGHT);
+    table_add_column(table, report_intervals_title(draft, "CI of Δ"), ALIGN_RIGHT);
     table_add_column(table, "adj. p", ALIGN_RIGHT);
     table_add_column(table, "verdict", ALIGN_LEFT);
     for (size_t i = 0; i < stats->coverage.pair_count; i++)

@@ -246,6 +246,8 @@ static json_t *pooled_json(struct writer *w, const struct stats *stats,
     json_t *object = pair_json(w, stats, pooled->rule, pooled->against, pooled->metric);
     put_text(w, object, "over", pooled->pool == STAT_POOL_FAMILIES ? "families" : "tasks");
     put_text(w, object, pooled->pool == STAT_POOL_FAMILIES ? "task" : "family", pooled->name);
+    if (pooled->pool == STAT_POOL_FAMILIES)
+        put_text(w, object, "suite", pooled->suite);
     put_count(w, object, "count", e->count);
     put_real(w, object, "value", e->mean);
     put_real(w, object, "se", e->se);

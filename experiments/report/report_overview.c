@@ -22,7 +22,8 @@ void report_add_counts(struct report_draft *draft)
     for (size_t i = 0; i < stats->count_count; i++) {
         const struct stat_count *count = &stats->counts[i];
         struct table_row *row = table_add_row(doc, table, count->group == STAT_GROUP_ALL);
-        table_set(doc, row, 0, "%s against %s", count->against, count->rule->baseline);
+        table_set(doc, row, 0, "%s against %s%s", count->against, count->rule->baseline,
+                  report_rule_mark(draft, count->rule));
         table_set(doc, row, 1, "%s", stat_metric_info(count->metric)->name);
         table_set(doc, row, 2, "%s", count->group == STAT_GROUP_ALL ? "all" : count->name);
         for (size_t v = 0; v < STAT_VERDICT_COUNT; v++)
@@ -37,7 +38,8 @@ static void add_pooled_row(struct report_draft *draft, struct table *table,
     struct document *doc = draft->doc;
     const struct random_effects *e = &pooled->effects;
     struct table_row *row = table_add_row(doc, table, false);
-    table_set(doc, row, 0, "%s - %s", pooled->against, pooled->rule->baseline);
+    table_set(doc, row, 0, "%s - %s%s", pooled->against, pooled->rule->baseline,
+              report_rule_mark(draft, pooled->rule));
     table_set(doc, row, 1, "%s", stat_metric_info(pooled->metric)->name);
     if (pooled->pool == STAT_POOL_FAMILIES)
         table_set(doc, row, 2, "%s, %zu families", pooled->name, e->count);
@@ -72,7 +74,7 @@ void report_add_pooled(struct report_draft *draft)
     table_add_column(table, "metric", ALIGN_LEFT);
     table_add_column(table, "over", ALIGN_LEFT);
     table_add_column(table, "mean Δ", ALIGN_RIGHT);
-    table_add_column(table, report_interval_title(draft, "CI", stats->rules[0].alpha), ALIGN_RIGHT);
+    table_add_column(table, report_intervals_title(draft, "CI"), ALIGN_RIGHT);
     table_add_column(table, "τ²", ALIGN_RIGHT);
     table_add_column(table, "I²", ALIGN_RIGHT);
     table_add_column(table, "p of Q", ALIGN_RIGHT);
@@ -92,17 +94,19 @@ static void add_rule_note(struct report_draft *draft, const struct stat_rule *ru
     switch (rule->test) {
     case STAT_TEST_PAIRED:
         document_add(draft->doc, BLOCK_ITEM,
-                     "Verdicts against %s: adjusted p below %g, p from sign flips of the paired "
+                     "Verdicts against %s%s: adjusted p below %g, p from sign flips of the paired "
                      "differences of whole sequences, adjusted by %s over the pairs declared "
                      "per metric (at most %zu). Undefined pairs count as declared.",
-                     rule->baseline, rule->alpha, adjust_method_name(rule->correction), declared);
+                     rule->baseline, report_rule_mark(draft, rule), rule->alpha,
+                     adjust_method_name(rule->correction), declared);
         break;
     case STAT_TEST_PAPER_LIKE:
-        document_add(draft->doc, BLOCK_ITEM,
-                     "Verdicts against %s: paper-like, p below %g by an unpaired z test that takes "
-                     "answers as independent, without correction. That the published counts were "
-                     "made so is our assumption.",
-                     rule->baseline, rule->alpha);
+        document_add(
+            draft->doc, BLOCK_ITEM,
+            "Verdicts against %s%s: paper-like, p below %g by an unpaired z test that takes "
+            "answers as independent, without correction. That the published counts were "
+            "made so is our assumption.",
+            rule->baseline, report_rule_mark(draft, rule), rule->alpha);
         break;
     }
 }

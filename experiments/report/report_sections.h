@@ -46,5 +46,9 @@ void report_variant_columns(const struct stats *stats, struct table *table);
 const char *report_verdict_word(enum stat_verdict verdict);
 /* "95 % CI" of a rule's intervals. */
 const char *report_interval_title(const struct report_draft *draft, const char *what, double alpha);
+/* The same of intervals of all rules, which may differ. */
+const char *report_intervals_title(const struct report_draft *draft, const char *what);
+/* " (rule 2)" where a pair's names do not tell by which rule it is compared, else "". */
+const char *report_rule_mark(const struct report_draft *draft, const struct stat_rule *rule);
 
 #endif

@@ -272,8 +272,8 @@ void report_add_comparisons(struct report_draft *draft)
         for (size_t i = 0; i < stats->rule_count; i++) {
             const struct stat_rule *rule = &stats->rules[i];
             for (size_t a = 0; a < rule->against_count; a++) {
-                document_add(draft->doc, BLOCK_HEADING, "%s: %s against %s", stats->families[f],
-                             rule->against[a], rule->baseline);
+                document_add(draft->doc, BLOCK_HEADING, "%s: %s against %s%s", stats->families[f],
+                             rule->against[a], rule->baseline, report_rule_mark(draft, rule));
                 add_pair_table(draft, rule, rule->against[a], stats->families[f]);
             }
         }
@@ -326,7 +326,8 @@ void report_add_side_tests(struct report_draft *draft)
         return;
     for (size_t i = 0; i < draft->stats->rule_count; i++) {
         const struct stat_rule *rule = &draft->stats->rules[i];
-        document_add(draft->doc, BLOCK_HEADING, "Beside the main test: against %s", rule->baseline);
+        document_add(draft->doc, BLOCK_HEADING, "Beside the main test: against %s%s",
+                     rule->baseline, report_rule_mark(draft, rule));
         struct table *table = document_add_table(draft->doc, NULL);
         table_add_column(table, "family", ALIGN_LEFT);
         table_add_column(table, "task", ALIGN_LEFT);

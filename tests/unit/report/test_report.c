@@ -125,6 +125,32 @@ static struct report *build(struct fixture *f)
     return report_build(&f->info, stats, &f->arena);
 }
 
+/* One pair under two rules: every table says by which, and no title claims the wrong interval. */
+static void test_rules_of_one_pair_are_told_apart(void **state)
+{
+    struct fixture *f = *state;
+    struct stats *stats;
+    struct strbuf out = {0};
+    const struct stat_rule rules[] = {
+        f->rule, {"PT", &VARIANTS[1], 2, STAT_TEST_PAPER_LIKE, 0.01, ADJUST_NONE}};
+    const struct stat_options options = {.seed = 7, .bootstrap_resamples = 500};
+    assert_int_equal(
+        stats_analyse(f->cells, CELL_COUNT, rules, 2, &options, &f->arena, &stats, NULL), ERR_OK);
+    report_render_markdown(report_build(&f->info, stats, &f->arena), &out);
+    const char *const wanted[] = {"IT against PT (rule 1)",
+                                  "IT against PT (rule 2)",
+                                  "| IT against PT (rule 2) | loss",
+                                  "| IT - PT (rule 1) | loss",
+                                  "| IT - PT (rule 2) | loss",
+                                  "mean Δ | 1 - alpha CI |",
+                                  "99 % CI of Δ",
+                                  "Verdicts against PT (rule 2): paper-like, p below 0.01"};
+    for (size_t i = 0; i < ARRAY_COUNT(wanted); i++)
+        if (!strstr(strbuf_text(&out), wanted[i]))
+            fail_msg("the report lacks '%s'", wanted[i]);
+    strbuf_release(&out);
+}
+
 static void check_golden(const char *name, const struct strbuf *actual)
 {
     char path[1024];
@@ -284,6 +310,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_text),
+        CASE(test_rules_of_one_pair_are_told_apart),
         CASE(test_markdown),
         CASE(test_latex),
         CASE(test_csv),
