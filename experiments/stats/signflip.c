@@ -19,6 +19,8 @@
 uint64_t signflip_resamples(size_t declared, double alpha)
 {
     double needed = 20.0 * (double)declared / alpha;
+    if (needed >= (double)SIGNFLIP_RESAMPLES_MAX)
+        return SIGNFLIP_RESAMPLES_MAX;
     /* 20 * 228 / 0.05 is a hair above 91,200: do not let rounding buy one more. */
     uint64_t resamples = (uint64_t)ceil(needed * (1.0 - 1e-12));
     return resamples < 10000 ? 10000 : resamples;

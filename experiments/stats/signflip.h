@@ -20,7 +20,8 @@ struct signflip {
 };
 
 /* Enough resamples that the smallest p, 1 / (1 + R), stays below alpha after a correction for
- * `declared` hypotheses: max(10,000, 20 declared / alpha). */
+ * `declared` hypotheses: max(10,000, 20 declared / alpha), at most SIGNFLIP_RESAMPLES_MAX, which is
+ * enough for declared / alpha up to a hundred million. */
 uint64_t signflip_resamples(size_t declared, double alpha);
 
 /* Under the null hypothesis the two sides are exchangeable within a sequence, so the sum S_g of its

@@ -127,6 +127,9 @@ static void test_resamples_leave_room_for_the_correction(void **state)
     assert_int_equal(signflip_resamples(25, 0.05), 10000);
     assert_int_equal(signflip_resamples(26, 0.05), 10400);
     assert_int_equal(signflip_resamples(228, 0.05), 91200);
+    /* A level of one in a million asks for no more than the test takes. */
+    assert_int_equal(signflip_resamples(24, 1e-6), SIGNFLIP_RESAMPLES_MAX);
+    assert_true(24.0 / (1.0 + (double)SIGNFLIP_RESAMPLES_MAX) < 1e-6);
     assert_true(228.0 / (1.0 + (double)signflip_resamples(228, 0.05)) < 0.05 / 10);
 }
 
