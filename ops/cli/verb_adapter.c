@@ -5,6 +5,7 @@
 
 #include "checkpoint.h"
 #include "file.h"
+#include "hf_cache.h"
 #include "peft.h"
 #include "verbs.h"
 
@@ -20,10 +21,15 @@ static enum err_code refuse_taken(struct cli *cli, const char *folder, const cha
 enum cli_exit verb_model_merge(struct cli *cli)
 {
     struct err err;
-    const char *base = cli->arguments[0], *adapter = cli->arguments[1], *folder = cli->arguments[2];
+    const char *base = NULL, *adapter = cli->arguments[1], *folder = cli->arguments[2];
     struct checkpoint_weights weights = {.params = {0}};
     struct strbuf done = {0};
-    enum err_code rc = refuse_taken(cli, folder, "model.safetensors", &err);
+    /* Also one in several files, whose index would be read before what is written here. */
+    enum err_code rc = refuse_taken(cli, folder, "config.json", &err);
+    if (rc == ERR_OK)
+        rc = refuse_taken(cli, folder, "model.safetensors", &err);
+    if (rc == ERR_OK)
+        rc = hf_folder(cli->arguments[0], &cli->arena, &base, &err);
     if (rc == ERR_OK)
         rc = checkpoint_weights_load(base, &weights, &err);
     if (rc == ERR_OK)

@@ -1,7 +1,9 @@
 /* triad model get. */
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "blob_cache.h"
+#include "file.h"
 #include "job_table.h"
 #include "verbs.h"
 
@@ -43,6 +45,14 @@ static enum err_code fetch(struct cli *cli, struct connection *c, const struct d
     return rc;
 }
 
+/* It was made for nobody but us; a model is for whoever may see what we make. */
+static void open_folder(const char *folder)
+{
+    const mode_t mask = umask(0);
+    (void)umask(mask);
+    (void)!chmod(folder, 0777 & ~mask);
+}
+
 enum cli_exit verb_model_get(struct cli *cli)
 {
     struct err err;
@@ -51,7 +61,10 @@ enum cli_exit verb_model_get(struct cli *cli)
     struct msg reply;
     struct digest tree;
     const char *folder = cli->arguments[1];
-    enum err_code rc = connection_open(cli, CONNECTION_STATE, &c, &err);
+    enum err_code rc =
+        file_exists(folder) /* before gigabytes were fetched for nothing */
+            ? err_set(&err, ERR_CONFLICT, "'%s' is there already: name a new folder", folder)
+            : connection_open(cli, CONNECTION_STATE, &c, &err);
     if (rc == ERR_OK)
         rc = job_table_resolve(&c, cli_value(cli, "experiment"), cli->arguments[0], &cli->arena,
                                &row, &err);
@@ -63,6 +76,8 @@ enum cli_exit verb_model_get(struct cli *cli)
         rc = choose_tree(cli, &reply.job, &tree, &err);
     if (rc == ERR_OK)
         rc = fetch(cli, &c, &tree, folder, &err);
+    if (rc == ERR_OK)
+        open_folder(folder);
     connection_close(&c);
     if (rc != ERR_OK)
         return cli_fail(cli, &err);

@@ -443,7 +443,9 @@ const struct cli_verb cli_verbs[] = {
      "adapter in it, too (triad model adapter).",
      model_get_options, verb_model_get},
     {"model", "merge", "BASE ADAPTER FOLDER", 3, 3, "make one model of a model and a LoRA folder",
-     "ADAPTER is a folder as PEFT writes it: adapter_config.json and adapter_model.safetensors.",
+     "BASE is a Hugging Face folder, or hf:ORG/NAME@REVISION. ADAPTER is a folder as PEFT writes "
+     "it:\n"
+     "adapter_config.json and adapter_model.safetensors.",
      NULL, verb_model_merge},
     {"model", "adapter", "MODEL FOLDER", 2, 2,
      "take the LoRA folder out of a trained model's folder",
