@@ -14,6 +14,53 @@
 
 #define COPY_BYTES ((size_t)1 << 20)
 
+enum err_code file_read_open(int fd, const char *name, size_t bytes_max, char **data_out,
+                             size_t *len_out, struct err *err)
+{
+    char *data = NULL;
+    size_t len = 0;
+    size_t cap = 0;
+    enum err_code rc = ERR_OK;
+    for (;;) {
+        if (len + 1 >= cap) {
+            size_t grown_cap = cap ? cap * 2 : 8192;
+            char *grown = realloc(data, grown_cap);
+            if (!grown) {
+                rc = err_set(err, ERR_LIMIT, "read '%s': out of memory", name);
+                goto done;
+            }
+            data = grown;
+            cap = grown_cap;
+        }
+        ssize_t n = read(fd, data + len, cap - len - 1);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EISDIR) {
+            rc = err_set(err, ERR_INVALID, "read '%s': it is a folder, not a file", name);
+            goto done;
+        }
+        if (n < 0) {
+            rc = err_os(err, errno, "read '%s'", name);
+            goto done;
+        }
+        if (n == 0)
+            break;
+        len += (size_t)n;
+        if (bytes_max && len > bytes_max) {
+            rc = err_set(err, ERR_LIMIT, "read '%s': larger than the %zu bytes allowed", name,
+                         bytes_max);
+            goto done;
+        }
+    }
+    data[len] = '\0';
+    *data_out = data;
+    *len_out = len;
+    data = NULL;
+done:
+    free(data);
+    return rc;
+}
+
 enum err_code file_read(const char *path, size_t bytes_max, char **data_out, size_t *len_out,
                         struct err *err)
 {
@@ -26,47 +73,7 @@ enum err_code file_read(const char *path, size_t bytes_max, char **data_out, siz
             err->code = ERR_NOT_FOUND;
         return is_missing ? ERR_NOT_FOUND : ERR_IO;
     }
-    char *data = NULL;
-    size_t len = 0;
-    size_t cap = 0;
-    enum err_code rc = ERR_OK;
-    for (;;) {
-        if (len + 1 >= cap) {
-            size_t grown_cap = cap ? cap * 2 : 8192;
-            char *grown = realloc(data, grown_cap);
-            if (!grown) {
-                rc = err_set(err, ERR_LIMIT, "read '%s': out of memory", path);
-                goto done;
-            }
-            data = grown;
-            cap = grown_cap;
-        }
-        ssize_t n = read(fd, data + len, cap - len - 1);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno == EISDIR) {
-            rc = err_set(err, ERR_INVALID, "read '%s': it is a folder, not a file", path);
-            goto done;
-        }
-        if (n < 0) {
-            rc = err_os(err, errno, "read '%s'", path);
-            goto done;
-        }
-        if (n == 0)
-            break;
-        len += (size_t)n;
-        if (bytes_max && len > bytes_max) {
-            rc = err_set(err, ERR_LIMIT, "read '%s': larger than the %zu bytes allowed", path,
-                         bytes_max);
-            goto done;
-        }
-    }
-    data[len] = '\0';
-    *data_out = data;
-    *len_out = len;
-    data = NULL;
-done:
-    free(data);
+    enum err_code rc = file_read_open(fd, path, bytes_max, data_out, len_out, err);
     close(fd);
     return rc;
 }

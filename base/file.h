@@ -11,6 +11,9 @@
  * follows the last byte. ERR_LIMIT when larger, ERR_NOT_FOUND when it does not exist. */
 NODISCARD enum err_code file_read(const char *path, size_t bytes_max, char **data_out,
                                   size_t *len_out, struct err *err);
+/* The same from an open descriptor, which stays open; `name` is for errors. */
+NODISCARD enum err_code file_read_open(int fd, const char *name, size_t bytes_max, char **data_out,
+                                       size_t *len_out, struct err *err);
 /* Replace a file so that a crash leaves the old or the new content, never a mixture:
  * write a temporary neighbour, fsync, rename, fsync the folder. `mode` as for open(2). */
 NODISCARD enum err_code file_write_atomic(const char *path, const void *data, size_t len,

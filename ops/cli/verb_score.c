@@ -43,34 +43,14 @@ static const char *printable(struct arena *arena, struct str piece)
     return text;
 }
 
-static enum err_code read_stream(FILE *file, const char *name, struct strbuf *out, struct err *err)
-{
-    char buffer[65536];
-    size_t n;
-    while ((n = fread(buffer, 1, sizeof buffer, file)) > 0) {
-        if (out->len + n > TEXT_BYTES_MAX)
-            return err_set(err, ERR_LIMIT, "score: '%s' has more than %zu MiB of text", name,
-                           TEXT_BYTES_MAX >> 20);
-        strbuf_append(out, buffer, n);
-    }
-    return ferror(file) ? err_set(err, ERR_IO, "score: reading '%s' failed", name) : ERR_OK;
-}
-
 /* The text to score: --text, else --file, else standard input. */
 static enum err_code read_text(const struct cli *cli, struct strbuf *out, struct err *err)
 {
-    const char *given = cli_value(cli, "text"), *path = cli_value(cli, "file");
-    if (given) {
-        strbuf_puts(out, given);
+    if (cli_value(cli, "text")) {
+        strbuf_puts(out, cli_value(cli, "text"));
         return ERR_OK;
     }
-    FILE *file = path ? fopen(path, "rbe") : stdin;
-    if (!file)
-        return err_set(err, ERR_NOT_FOUND, "score: '%s' cannot be opened", path);
-    enum err_code rc = read_stream(file, path ? path : "standard input", out, err);
-    if (path)
-        fclose(file);
-    return rc;
+    return voice_read_text(cli_value(cli, "file"), TEXT_BYTES_MAX, out, err);
 }
 
 static void fill_tokens(struct rows *rows, const struct voice *voice, const struct token_list *ids,

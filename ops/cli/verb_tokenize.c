@@ -10,6 +10,7 @@
 #include "rows.h"
 #include "tokenizer.h"
 #include "verbs.h"
+#include "voice.h"
 
 #define TEXT_BYTES_MAX ((size_t)64 * 1024 * 1024)
 
@@ -157,29 +158,11 @@ static enum err_code show_sequence(struct cli *cli, struct tokenizer *tokenizer,
 /* --text, --file, or standard input. The caller frees. */
 static enum err_code read_text(const struct cli *cli, struct strbuf *out, struct err *err)
 {
-    const char *path = cli_value(cli, "file");
-    char *data = NULL;
-    size_t len = 0;
     if (cli_value(cli, "text")) {
         strbuf_puts(out, cli_value(cli, "text"));
         return ERR_OK;
     }
-    if (path) {
-        enum err_code rc = file_read(path, TEXT_BYTES_MAX, &data, &len, err);
-        if (rc == ERR_OK)
-            strbuf_append(out, data, len);
-        free(data);
-        return rc;
-    }
-    char buffer[65536];
-    size_t n;
-    while ((n = fread(buffer, 1, sizeof buffer, stdin)) > 0) {
-        if (out->len + n > TEXT_BYTES_MAX)
-            return err_set(err, ERR_LIMIT, "tokenize: more than %zu MiB of text",
-                           TEXT_BYTES_MAX >> 20);
-        strbuf_append(out, buffer, n);
-    }
-    return ERR_OK;
+    return voice_read_text(cli_value(cli, "file"), TEXT_BYTES_MAX, out, err);
 }
 
 static enum err_code show_text(const struct cli *cli, struct tokenizer *tokenizer,

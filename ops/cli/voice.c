@@ -116,6 +116,20 @@ enum err_code voice_turns(struct cli *cli, const struct voice *voice,
     return rc;
 }
 
+enum err_code voice_read_text(const char *path, size_t bytes_max, struct strbuf *out,
+                              struct err *err)
+{
+    char *text = NULL;
+    size_t len = 0;
+    enum err_code rc =
+        path ? file_read(path, bytes_max, &text, &len, err)
+             : file_read_open(STDIN_FILENO, "standard input", bytes_max, &text, &len, err);
+    if (rc == ERR_OK)
+        strbuf_append(out, text, len);
+    free(text);
+    return rc;
+}
+
 static void add_stop(int32_t out[VOICE_STOPS_MAX], size_t *count, int32_t id)
 {
     bool known = id < 0 || *count == VOICE_STOPS_MAX;

@@ -34,6 +34,10 @@ NODISCARD enum err_code voice_encode_sequence(const struct voice *voice,
 NODISCARD enum err_code voice_turns(struct cli *cli, const struct voice *voice,
                                     const struct turn_style **style_out, struct err *err);
 
+/* Append what the file holds, or with `path` NULL standard input, at most `bytes_max`. */
+NODISCARD enum err_code voice_read_text(const char *path, size_t bytes_max, struct strbuf *out,
+                                        struct err *err);
+
 /* The ids that end a text: of config.json, generation_config.json and the tokenizer, and `end` (may
  * be NULL). Returns how many; `out` holds VOICE_STOPS_MAX. */
 enum { VOICE_STOPS_MAX = 32 };

@@ -67,3 +67,22 @@ said "that coordinator's state is '$work/state'"
 [ ! -e "$work/elsewhere/copy" ] || fail "a copy without blobs was made"
 expect_status 0 triad backup "$work/copy"
 [ "$(find "$work/copy/blobs" -type f | wc -l)" -gt 10 ] || fail "the copy has no blobs"
+
+note "a model's folder is new, and as open as other folders that are made here"
+(umask 027 && expect_status 0 triad model get toy/PT "$work/model" --experiment tiny) || exit 1
+[ "$(stat -c %a "$work/model")" = 750 ] || fail "the folder has mode $(stat -c %a "$work/model")"
+TRIAD_STATE=$work/nowhere expect_status 9 triad model get toy/PT "$work/model" --experiment tiny
+cp "$work/model/config.json" "$work/elsewhere"
+expect_status 9 triad model merge "$work/model" "$work/model" "$work/elsewhere"
+said "already holds a config.json"
+
+note "a standard input that is a folder, or closed, is no empty text"
+expect_status 3 triad tokenize "$work/model" <"$work"
+said "'standard input': it is a folder"
+expect_status 3 triad score "$work/model" <"$work"
+expect_status 1 triad score "$work/model" <&-
+
+note "a plan is made where nothing can be kept"
+[ "$(id -u)" = 0 ] || chmod 500 "$work/elsewhere"
+touch "$work/elsewhere/file"
+expect_status 0 triad plan "$odd" --state "$work/elsewhere/file/state"
