@@ -1,6 +1,6 @@
 """The models that the oracles of the three families compute: shapes as config.json, weights, sequences.
 
-Weights are not stored: both sides compute them from weight_value() (tests/unit/lm/family_golden.c).
+Weights are not stored: both sides compute them from weight_value() (tests/unit/worker/lm/family_golden.c).
 """
 import math
 

@@ -187,7 +187,7 @@ static void the_colon_layout_is_the_colon_format(void **state)
 }
 
 /* Six sequences of a task in all three formats: small real files for tests of other rooms. Rewrite
- * with UPDATE_GOLDEN=1 build/dev/tests/unit/suite/test_format. */
+ * with UPDATE_GOLDEN=1 build/dev/tests/unit/experiments/suite/test_format. */
 static void golden_datasets(void **state)
 {
     (void)state;
