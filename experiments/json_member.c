@@ -1,6 +1,9 @@
 #include "json_member.h"
 
+#include <string.h>
+
 #include "check.h"
+#include "str.h"
 
 static void set(json_t *object, const char *key, json_t *value)
 {
@@ -12,6 +15,20 @@ static void set(json_t *object, const char *key, json_t *value)
 void json_member_text(json_t *object, const char *key, const char *text)
 {
     set(object, key, json_string(text));
+}
+
+json_t *json_shown(const char *text)
+{
+    struct strbuf clean = {0};
+    strbuf_append_clean(&clean, text, strlen(text));
+    json_t *value = json_string(strbuf_text(&clean));
+    strbuf_release(&clean);
+    return value;
+}
+
+void json_member_shown(json_t *object, const char *key, const char *text)
+{
+    set(object, key, json_shown(text));
 }
 
 void json_member_integer(json_t *object, const char *key, int64_t value)

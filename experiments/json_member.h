@@ -8,6 +8,9 @@
 #include "vocab.h"
 
 void json_member_text(json_t *object, const char *key, const char *text);
+/* A text that may hold any bytes, such as a path or an error: what is not UTF-8 becomes '?'. */
+json_t *json_shown(const char *text);
+void json_member_shown(json_t *object, const char *key, const char *text);
 void json_member_integer(json_t *object, const char *key, int64_t value);
 /* Finite. */
 void json_member_real(json_t *object, const char *key, double value);

@@ -15,7 +15,7 @@ static json_t *text_list(const char *const *items, size_t count)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(list, json_string(items[i]));
+        json_array_append_new(list, json_shown(items[i]));
     return list;
 }
 
@@ -153,7 +153,7 @@ static json_t *blob_json(const struct plan_blob *b)
     json_t *o = json_object();
     json_member_digest(o, "digest", &b->digest);
     json_member_integer(o, "bytes", b->bytes);
-    json_member_text(o, "what", b->what);
+    json_member_shown(o, "what", b->what);
     return o;
 }
 
@@ -162,7 +162,7 @@ static json_t *checkpoint_json(const struct plan_checkpoint *c)
     json_t *o = json_object();
     json_member_text(o, "family", c->family);
     json_member_text(o, "variant", c->variant);
-    json_member_text(o, "named", c->named);
+    json_member_shown(o, "named", c->named);
     json_member_text(o, "commit", c->commit);
     json_member_text(o, "digest", c->digest);
     json_member_integer(o, "bytes", c->bytes);
@@ -174,8 +174,8 @@ static json_t *missing_json(const struct plan *plan)
     json_t *list = json_array();
     for (size_t i = 0; i < plan->missing_count; i++) {
         json_t *o = json_object();
-        json_member_text(o, "what", plan->missing[i].what);
-        json_member_text(o, "how", plan->missing[i].how);
+        json_member_shown(o, "what", plan->missing[i].what);
+        json_member_shown(o, "how", plan->missing[i].how);
         json_member_integer(o, "cells", (int64_t)plan->missing[i].cells);
         json_array_append_new(list, o);
     }
@@ -193,7 +193,7 @@ static json_t *outlines_json(const struct plan *plan)
         json_member_text(o, "suite", w->suite);
         json_member_text(o, "task", w->task);
         json_member_integer(o, "seed", (int64_t)w->seed);
-        json_member_text(o, "waits", w->waits);
+        json_member_shown(o, "waits", w->waits);
         json_array_append_new(list, o);
     }
     return list;
