@@ -278,7 +278,8 @@ int cli_print_completion(const char *shell)
          "    local cur=${COMP_WORDS[COMP_CWORD]} key=\"${COMP_WORDS[1]}\" words=\"\"\n"
          "    if [ \"$COMP_CWORD\" = 1 ]; then words=\"help\"");
     for (const struct cli_verb *v = cli_verbs; v->name; v++)
-        printf("        words+=\" %s\"\n", v->noun ? v->noun : v->name);
+        if (v == cli_verbs || !v->noun || !v[-1].noun || strcmp(v->noun, v[-1].noun) != 0)
+            printf("        words+=\" %s\"\n", v->noun ? v->noun : v->name);
     puts("    else\n        case \"$key ${COMP_WORDS[2]}\" in");
     for (const struct cli_verb *v = cli_verbs; v->name; v++) {
         if (v->noun)
@@ -298,10 +299,10 @@ int cli_print_completion(const char *shell)
             printf("        %s) words+=\" %s\" ;;&\n", v->noun, v->name);
     puts("        *) ;; esac; fi\n"
          "    fi\n"
-         "    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
-         "    case \"$cur\" in -*) ;; *) COMPREPLY+=($(compgen -f -- \"$cur\")) ;; esac\n"
+         "    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\"\n"
+         "        case \"$cur\" in -*) ;; *) compgen -f -- \"$cur\" ;; esac)\n"
          "}\n"
-         "complete -F _triad triad");
+         "complete -o filenames -F _triad triad");
     return 0;
 }
 

@@ -9,6 +9,8 @@
 static enum err_code wanted_format(const struct cli *cli, enum report_format *out, struct err *err)
 {
     const char *name = cli_value(cli, "format");
+    if (cli_is_given(cli, "format") && cli->output != OUTPUT_TABLE)
+        return err_set(err, ERR_INVALID, "give one of --format and --output");
     if (cli->output == OUTPUT_JSON)
         name = "json";
     if (cli->output == OUTPUT_CSV)

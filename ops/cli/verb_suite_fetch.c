@@ -125,8 +125,12 @@ enum cli_exit verb_suite_fetch(struct cli *cli)
         const char *name = cli->arguments[i];
         const struct task *task = suite_find(&suite, name);
         const struct source *source = suite_find_source(&suite, task ? task->source : name);
-        rc = source ? fetch_source(cli, source, &rows, &err)
-                    : err_set(&err, ERR_NOT_FOUND, "no source or task is called '%.64s'", name);
+        if (source)
+            rc = fetch_source(cli, source, &rows, &err);
+        else if (task)
+            rc = err_set(&err, ERR_INVALID, "the data of '%s' come with Triad", task->name);
+        else
+            rc = err_set(&err, ERR_NOT_FOUND, "no source or task is called '%.64s'", name);
     }
     fetch_stop();
     if (rows.row_count > 0)

@@ -213,6 +213,16 @@ static void fill_rows(struct rows *rows, const struct shown *shown,
     }
 }
 
+/* A line of names and one of figures. */
+static void print_totals_csv(const struct rows *rows)
+{
+    for (int i = 0; i < rows->total_count; i++)
+        printf("%s%s", i ? "," : "", rows->totals[i].name);
+    for (int i = 0; i < rows->total_count; i++)
+        printf("%s%.0f", i ? "," : "\n", rows->totals[i].value);
+    putchar('\n');
+}
+
 static void print_shown(struct cli *cli, const struct shown *shown,
                         const struct tokenizer *tokenizer)
 {
@@ -232,7 +242,9 @@ static void print_shown(struct cli *cli, const struct shown *shown,
     };
     rows.totals = totals;
     rows.total_count = shown->has_losses ? 4 : 3;
-    if (cli->output != OUTPUT_TABLE || !cli_flag(cli, "total"))
+    if (cli->output == OUTPUT_CSV && cli_flag(cli, "total"))
+        print_totals_csv(&rows);
+    else if (cli->output != OUTPUT_TABLE || !cli_flag(cli, "total"))
         rows_print(&rows, cli);
     if (cli->output != OUTPUT_TABLE)
         return;

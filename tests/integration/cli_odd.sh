@@ -86,3 +86,23 @@ note "a plan is made where nothing can be kept"
 [ "$(id -u)" = 0 ] || chmod 500 "$work/elsewhere"
 touch "$work/elsewhere/file"
 expect_status 0 triad plan "$odd" --state "$work/elsewhere/file/state"
+
+note "paths in another encoding"
+folder=$work/$'latin\xe4'
+mkdir "$folder"
+sed 's/PT: {pretrain.*/PT: {checkpoint: model}/; /IT:/d; /ST:/d; /architecture/d; /tokenizer:/d; /train:/d; /compare/d; /baseline/d' "$odd" >"$folder/m.yaml"
+expect_status 0 triad plan "$folder/m.yaml" --missing-ok --output json
+said '"what":"checkpoint .*latin\?/model"'
+cp -r "$work/model" "$folder/model"
+expect_status 0 triad plan "$folder/m.yaml" --output json
+said '"named":".*latin\?/model"'
+
+note "options that would be passed over"
+expect_status 3 triad report odd --format markdown --output json
+expect_status 3 triad suite fetch urn_icl
+said "come with Triad"
+expect_status 0 triad tokenize "$work/model" --text "a b" --total --output csv
+said "^tokens,bytes,replaced$"
+expect_status 0 triad completion bash
+bash -c ". '$work/out'; cd '$work'; : >'a b.yaml'; COMP_WORDS=(triad run 'a '); COMP_CWORD=2; _triad
+    [ \"\${#COMPREPLY[@]} \${COMPREPLY[0]}\" = '1 a b.yaml' ]" || fail "a name with a blank is completed in pieces"
