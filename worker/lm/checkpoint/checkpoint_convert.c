@@ -30,7 +30,7 @@ static enum err_code write_weights(struct checkpoint *checkpoint, const char *fo
         specs[i] = tensor_spec_at(config, i);
     enum err_code rc = ERR_OK;
     if (snprintf(path, sizeof path, "%s/model.safetensors", folder) >= (int)sizeof path)
-        rc = err_set(err, ERR_LIMIT, "path too long");
+        rc = err_set(err, ERR_INVALID, "path too long");
     if (rc == ERR_OK)
         rc = safetensors_write_filled(path, specs, count, dtype, fill_from_view, checkpoint, err);
     free(specs);
@@ -44,7 +44,7 @@ static enum err_code write_config(const char *from, const struct model_config *c
     struct strbuf text = {0};
     enum err_code rc = checkpoint_config_like(from, config, dtype, &text, err);
     if (rc == ERR_OK && snprintf(path, sizeof path, "%s/config.json", folder) >= (int)sizeof path)
-        rc = err_set(err, ERR_LIMIT, "path too long");
+        rc = err_set(err, ERR_INVALID, "path too long");
     if (rc == ERR_OK)
         rc = file_write_atomic(path, text.data, text.len, FILE_MODE, err);
     strbuf_release(&text);

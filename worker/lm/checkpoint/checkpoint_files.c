@@ -59,7 +59,7 @@ static enum err_code add_name(struct names *names, const char *name, const char 
                               struct err *err)
 {
     if (names->count == FILES_MAX)
-        return err_set(err, ERR_LIMIT, "'%s' holds more than %d files", folder, FILES_MAX);
+        return err_set(err, ERR_INVALID, "'%s' holds more than %d files", folder, FILES_MAX);
     names->items[names->count++] = name;
     return ERR_OK;
 }

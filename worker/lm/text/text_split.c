@@ -143,8 +143,8 @@ enum err_code text_split_next(struct text_split *split, struct str *word_out, st
                          PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY | PCRE2_NO_JIT, split->match,
                          split->context);
     if (rc < 0)
-        return err_set(err, ERR_LIMIT, "split text at byte %zu: the pattern gave up (PCRE2 %d)",
-                       split->at, rc);
+        return err_set(err, rc == PCRE2_ERROR_NOMEMORY ? ERR_LIMIT : ERR_INVALID,
+                       "split text at byte %zu: the pattern gave up (PCRE2 %d)", split->at, rc);
     size_t len = pcre2_get_ovector_pointer(split->match)[1];
     split->at += len;
     *word_out = (struct str){from, len};

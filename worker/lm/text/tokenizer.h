@@ -62,7 +62,7 @@ NODISCARD enum err_code tokenizer_load(const char *path, struct tokenizer **toke
                                        struct err *err);
 void tokenizer_free(struct tokenizer *tokenizer);
 
-/* Append the ids of `text` (any bytes) to `list`. ERR_LIMIT above 512 MiB. */
+/* Append the ids of `text` (any bytes) to `list`. ERR_INVALID above 512 MiB. */
 NODISCARD enum err_code tokenizer_encode(struct tokenizer *tokenizer, struct str text,
                                          struct token_list *list, struct err *err);
 /* The same with a choice of the added tokens that text can give, and with the place in `text` (in

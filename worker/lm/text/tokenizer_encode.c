@@ -233,7 +233,7 @@ static enum err_code encode(struct run *run, struct str text, struct err *err)
 {
     struct tokenizer *t = run->t;
     if (text.len > TEXT_BYTES_MAX)
-        return err_set(err, ERR_LIMIT, "tokenize a text of %zu bytes: at most %d are allowed",
+        return err_set(err, ERR_INVALID, "tokenize a text of %zu bytes: at most %d are allowed",
                        text.len, TEXT_BYTES_MAX);
     if (!t->cache)
         t->cache = word_cache_new();

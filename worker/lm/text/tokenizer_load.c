@@ -116,7 +116,7 @@ enum err_code tokenizer_load(const char *path, struct tokenizer **tokenizer_out,
     char config[PATH_BYTES];
     if (snprintf(file, sizeof file, "%s/tokenizer.json", path) >= (int)sizeof file ||
         snprintf(config, sizeof config, "%s/tokenizer_config.json", path) >= (int)sizeof config)
-        return err_set(err, ERR_LIMIT, "load tokenizer '%s': path too long", path);
+        return err_set(err, ERR_INVALID, "load tokenizer '%s': path too long", path);
     bool is_folder = file_exists(file);
     if (!is_folder && file_is_folder(path))
         return err_set(err, ERR_NOT_FOUND, "load tokenizer '%s': there is no tokenizer.json", path);
