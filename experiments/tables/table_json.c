@@ -124,19 +124,40 @@ void table_json_put(struct strbuf *out, const json_t *value)
     put_value(out, value, &json);
 }
 
+/* What repr() does not show as it is: controls, formats, private characters and every space but
+ * U+0020 (Unicode 14, categories Cc, Cf, Co, Zl, Zp, Zs; unassigned ones are left as they are). */
+static bool prints_in_python(uint32_t c)
+{
+    static const uint32_t hidden[][2] = {
+        {0x0, 0x1f},        {0x7f, 0xa0},       {0xad, 0xad},       {0x600, 0x605},
+        {0x61c, 0x61c},     {0x6dd, 0x6dd},     {0x70f, 0x70f},     {0x890, 0x891},
+        {0x8e2, 0x8e2},     {0x1680, 0x1680},   {0x180e, 0x180e},   {0x2000, 0x200f},
+        {0x2028, 0x202f},   {0x205f, 0x2064},   {0x2066, 0x206f},   {0x3000, 0x3000},
+        {0xe000, 0xf8ff},   {0xfeff, 0xfeff},   {0xfff9, 0xfffb},   {0x110bd, 0x110bd},
+        {0x110cd, 0x110cd}, {0x13430, 0x13438}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a},
+        {0xe0001, 0xe0001}, {0xe0020, 0xe007f}, {0xf0000, 0xffffd}, {0x100000, 0x10fffd},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(hidden); i++)
+        if (c >= hidden[i][0] && c <= hidden[i][1])
+            return false;
+    return true;
+}
+
 /* repr() of a string: single quotes unless only those are in it. */
 static void put_python_text(struct strbuf *out, const char *text, size_t len)
 {
     char quote = memchr(text, '\'', len) && !memchr(text, '"', len) ? '"' : '\'';
     strbuf_putc(out, quote);
-    for (size_t i = 0; i < len; i++) {
-        char c = text[i];
-        if (c == quote || c == '\\')
-            strbuf_printf(out, "\\%c", c);
+    for (size_t at = 0, from = 0; at < len; from = at) {
+        const uint32_t c = next_character(text, len, &at);
+        if (c == (unsigned char)quote || c == '\\')
+            strbuf_printf(out, "\\%c", (char)c);
         else if (c == '\n' || c == '\r' || c == '\t')
             strbuf_puts(out, c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t");
+        else if (prints_in_python(c))
+            strbuf_append(out, text + from, at - from);
         else
-            strbuf_putc(out, c);
+            strbuf_printf(out, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", c);
     }
     strbuf_putc(out, quote);
 }

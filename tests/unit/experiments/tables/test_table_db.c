@@ -203,6 +203,12 @@ static void functions_do_what_they_say(void **state)
          "#0\n{\"a\": [1, true, null, 0.5, \"\\u00e9\\n\"]}\n", "a");
     ROWS("select python_list('[\"it''s\", true, null, \"a\", 2.0]') as a", NULL, 0,
          "#0\n[\"it's\", True, None, 'a', 2.0]\n", "a");
+    /* python3 -c
+     * 'print(repr(["a\u00a0b\u200b\u001f\u007f\ue000\u00e9\u20ac\U0001f600\U000e0001\u3000"]))' */
+    ROWS("select python_list('[\"a\\u00a0b\\u200b\\u001f\\u007f\\ue000\\u00e9\\u20ac\\ud83d\\ude00"
+         "\\udb40\\udc01\\u3000\"]') as a",
+         NULL, 0,
+         "#0\n['a\\xa0b\\u200b\\x1f\\x7f\\ue000\u00e9\u20ac\U0001f600\\U000e0001\\u3000']\n", "a");
     ROWS("select from_python('defaultdict(<class ''list''>, {''a b'': [0.5, 1e-05, True], \"c\": "
          "(None, ''d'')})') as a",
          NULL, 0, "#0\n{\"a b\": [0.5, 1e-05, true], \"c\": [null, \"d\"]}\n", "a");
