@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "artifacts_naming.h"
 #include "blob_folder.h"
 #include "bounds.h"
 #include "check.h"
@@ -34,6 +35,7 @@ struct artifacts {
     struct partial partials[ARTIFACTS_PARTIAL_MAX];
     struct digest partial_digests[ARTIFACTS_PARTIAL_MAX]; /* beside them: a search reads less */
     size_t partials_used; /* slots that were ever taken; those behind are free */
+    struct artifacts_naming *namings;
 };
 
 static void blob_path(const struct artifacts *a, const struct digest *digest, char out[PATH_BYTES])
@@ -147,7 +149,8 @@ int64_t artifacts_size(const struct artifacts *artifacts, const struct digest *d
     char path[PATH_BYTES];
     struct stat info;
     blob_path(artifacts, digest, path);
-    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode)) {
+    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode) ||
+        artifacts_naming_hides(artifacts->namings, digest)) {
         return -1;
     }
     /* Whoever asks relies on it from now on: it counts as young (artifacts_sweep). */
@@ -373,48 +376,24 @@ static enum err_code append(struct partial *p, const void *bytes, size_t len, st
     return ERR_OK;
 }
 
-/* Verify, then fsync, rename, fsync the folder: the name never shows anything but the whole. */
-static enum err_code finish(struct artifacts *a, struct partial *p, struct err *err)
+/* All bytes are here: if they are right, they are to get their name. */
+static enum err_code finish(struct artifacts *a, struct partial *p, struct artifacts_naming **out,
+                            struct err *err)
 {
     char from[PATH_BYTES];
-    char to[PATH_BYTES];
     char hex[DIGEST_HEX_SIZE];
     struct digest digest = *digest_of(a, p);
     struct digest found = hash_final(&p->hash);
     enum err_code code = ERR_OK;
     partial_path(a, &digest, from);
-    if (!digest_equal(&found, &digest)) {
+    if (digest_equal(&found, &digest)) {
+        *out = artifacts_naming_new(&a->namings, a->dir, &digest, from, p->fd);
+        p->fd = -1;
+    } else {
         unlink(from);
         code = err_set(err, ERR_CORRUPT, "blob %.12s: its bytes do not match its digest",
                        digest_hex(&digest, hex));
-        goto done;
     }
-    if (fsync(p->fd) != 0) {
-        code = err_os(err, errno, "make blob %.12s durable", digest_hex(&digest, hex));
-        /* What the kernel could not write it forgets to have been asked: a later fsync would
-         * succeed without it. The writer begins anew. */
-        unlink(from);
-        goto done;
-    }
-    blob_path(a, &digest, to);
-    char *slash = strrchr(to, '/');
-    *slash = '\0';
-    code = file_mkdirs(to, 0700, err);
-    code = code != ERR_OK ? code : file_sync_dir(a->dir, err);
-    *slash = '/';
-    if (code == ERR_OK && rename(from, to) != 0) {
-        code = err_os(err, errno, "rename '%s' to '%s'", from, to);
-    }
-    if (code != ERR_OK) {
-        goto done;
-    }
-    *slash = '\0';
-    code = file_sync_dir(to, err);
-    *slash = '/';
-    if (code != ERR_OK) {
-        unlink(to); /* under its name it would count as durable */
-    }
-done:
     partial_forget(p); /* hash_final() has spent the digest: who goes on begins by reading */
     return code;
 }
@@ -434,6 +413,10 @@ enum err_code artifacts_write(struct artifacts *artifacts, const struct digest *
         *out = (struct artifacts_progress){.next = total, .complete = true};
         return ERR_OK;
     }
+    if (artifacts_naming_is_written(artifacts->namings, digest)) {
+        *out = (struct artifacts_progress){.next = total};
+        return ERR_OK;
+    }
     struct partial *p = partial_find(artifacts, digest);
     if (p != NULL && (p->total != total || !partial_reopen(artifacts, p))) {
         partial_forget(p);
@@ -450,10 +433,26 @@ enum err_code artifacts_write(struct artifacts *artifacts, const struct digest *
             return code;
         }
     }
-    struct artifacts_progress progress = {.next = p->next, .complete = p->next == p->total};
-    code = progress.complete ? finish(artifacts, p, err) : ERR_OK;
+    struct artifacts_progress progress = {.next = p->next};
+    code = p->next == p->total ? finish(artifacts, p, &progress.naming, err) : ERR_OK;
     if (code == ERR_OK) {
         *out = progress;
     }
     return code;
+}
+
+void artifacts_naming_end(struct artifacts *artifacts, struct artifacts_naming *naming)
+{
+    artifacts_naming_free(&artifacts->namings, naming);
+}
+
+struct artifacts_naming *artifacts_name_placed(struct artifacts *artifacts,
+                                               const struct artifacts_placed *placed)
+{
+    struct arena arena = {0};
+    const char *from = blob_folder_incoming(artifacts->dir, &placed->digest, placed->nonce, &arena);
+    struct artifacts_naming *naming =
+        artifacts_naming_new(&artifacts->namings, artifacts->dir, &placed->digest, from, -1);
+    arena_release(&arena);
+    return naming;
 }

@@ -38,10 +38,19 @@ NODISCARD enum err_code artifacts_read(const struct artifacts *artifacts,
                                        size_t bytes_max, size_t *len_out, uint64_t *total_out,
                                        struct err *err);
 
+struct artifacts_naming; /* a blob whose bytes are all here and right; it has no name yet */
+
 struct artifacts_progress {
     uint64_t next; /* the first byte that is not here */
     bool complete; /* verified, durable, readable */
+    /* With the last piece: the caller lets it run and ends it. Until then the blob is neither
+     * complete nor to be written. */
+    struct artifacts_naming *naming;
 };
+/* Make a blob durable and give it its name: takes as long as the disk does, and may run on a thread
+ * beside all other calls. On ERR_IO it is to be written again, or from where it was. */
+NODISCARD enum err_code artifacts_naming_run(struct artifacts_naming *naming, struct err *err);
+void artifacts_naming_end(struct artifacts *artifacts, struct artifacts_naming *naming);
 /* One piece of a blob of `total` bytes. A piece that is not the next is ignored; *out says which
  * is. ERR_CORRUPT when the whole does not match its digest (it is thrown away), ERR_INVALID for a
  * piece past the end, ERR_LIMIT, ERR_IO (a full disk: what was there before stays). */
@@ -62,10 +71,9 @@ struct artifacts_placed {
  * other calls. ERR_NOT_FOUND; ERR_CORRUPT when it is not that blob; ERR_CANCELLED. */
 NODISCARD enum err_code artifacts_verify_placed(const struct artifacts *artifacts,
                                                 struct artifacts_placed *placed, struct err *err);
-/* Give what was verified its name, durably. */
-NODISCARD enum err_code artifacts_name_placed(struct artifacts *artifacts,
-                                              const struct artifacts_placed *placed,
-                                              struct err *err);
+/* What will have been verified gets its name with artifacts_naming_run(). */
+struct artifacts_naming *artifacts_name_placed(struct artifacts *artifacts,
+                                               const struct artifacts_placed *placed);
 void artifacts_drop_placed(struct artifacts *artifacts, const struct artifacts_placed *placed);
 
 /* ---- sweeping (artifacts_sweep.c) ---- */

@@ -93,28 +93,6 @@ enum err_code artifacts_verify_placed(const struct artifacts *artifacts,
     return code;
 }
 
-enum err_code artifacts_name_placed(struct artifacts *artifacts,
-                                    const struct artifacts_placed *placed, struct err *err)
-{
-    struct arena arena = {0};
-    const char *folder = artifacts_folder(artifacts);
-    const char *from = blob_folder_incoming(folder, &placed->digest, placed->nonce, &arena);
-    const char *to = blob_folder_path(folder, &placed->digest, &arena);
-    const char *parent = arena_strndup(&arena, to, (size_t)(strrchr(to, '/') - to));
-    enum err_code code = file_mkdirs(parent, 0700, err);
-    code = code != ERR_OK ? code : file_sync_dir(folder, err);
-    if (code == ERR_OK && rename(from, to) != 0) {
-        code = err_os(err, errno, "rename '%s' to '%s'", from, to);
-    } else if (code == ERR_OK) {
-        code = file_sync_dir(parent, err);
-        if (code != ERR_OK) {
-            unlink(to); /* under its name it would count as durable */
-        }
-    }
-    arena_release(&arena);
-    return code;
-}
-
 void artifacts_drop_placed(struct artifacts *artifacts, const struct artifacts_placed *placed)
 {
     struct arena arena = {0};

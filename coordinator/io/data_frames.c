@@ -68,6 +68,9 @@ static enum err_code write_blob(struct server *server, uint64_t peer,
     if (hash_crc32c(request->data.data, request->data.len) != request->crc32c) {
         return err_set(err, ERR_CORRUPT, "store a blob: a piece does not match its checksum");
     }
+    if (!placing_has_room(server)) {
+        return err_set(err, ERR_UNAVAILABLE, "the coordinator waits for its disk");
+    }
     struct artifacts_progress progress;
     enum err_code code =
         artifacts_write(server->artifacts, &request->digest, request->offset, request->total,
@@ -76,6 +79,11 @@ static enum err_code write_blob(struct server *server, uint64_t peer,
         return data_blobs_full(server, err);
     }
     data_blobs_have_room(server);
+    if (progress.naming != NULL) {
+        placing_written(server, peer, request, progress.naming);
+    } else if (progress.next == request->total && !progress.complete) {
+        placing_asked(server, peer, request);
+    }
     struct msg *reply = turn_reply(server, peer, MSG_BLOB_WRITTEN);
     reply->blob_written = (struct msg_blob_written){.request = request->request,
                                                     .digest = request->digest,

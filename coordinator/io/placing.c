@@ -1,6 +1,6 @@
-/* Blobs put into the store's folder by those who see it (BLOB_PLACE): read and made durable on a
- * thread, so that the loop does not wait for the disk, then named on the loop. Whoever asks
- * meanwhile hears how far that is. */
+/* Blobs that are all here become durable on a thread, so that the loop does not wait for the disk:
+ * those that came piece by piece, and those put into the store's folder by somebody who sees it
+ * (BLOB_PLACE), which are read first. Whoever asks meanwhile hears how far that is. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,12 +10,16 @@
 
 /* libuv has four threads; more than this in its queue are told to come again. */
 #define PLACINGS_MAX 32
+/* Of those that came piece by piece: each holds a descriptor. */
+#define WRITTEN_MAX 256
 
 struct placing {
     uv_work_t request;
     struct placing *next;
     struct server *server;
     struct artifacts_placed placed;
+    struct artifacts_naming *naming;
+    bool is_written;             /* it came piece by piece: there is nothing to verify */
     uint64_t peer, peer_request; /* who is waiting; the newest asker */
     enum err_code code;
     struct err err;
@@ -24,7 +28,15 @@ struct placing {
 static void on_thread(uv_work_t *request)
 {
     struct placing *p = request->data;
-    p->code = artifacts_verify_placed(p->server->artifacts, &p->placed, &p->err);
+    if (!p->is_written) {
+        p->code = artifacts_verify_placed(p->server->artifacts, &p->placed, &p->err);
+    }
+    if (p->code == ERR_OK && p->placed.stop) {
+        p->code = err_set(&p->err, ERR_CANCELLED, "the coordinator stops");
+    }
+    if (p->code == ERR_OK) {
+        p->code = artifacts_naming_run(p->naming, &p->err);
+    }
 }
 
 static void unlink_placing(struct placing *p)
@@ -51,15 +63,14 @@ static void finish(struct server *server, struct placing *p)
 {
     turn_begin(server);
     if (p->code == ERR_OK) {
-        p->code = artifacts_name_placed(server->artifacts, &p->placed, &p->err);
-    }
-    if (p->code == ERR_OK) {
         data_blobs_have_room(server);
         reply_written(server, p->peer, p->peer_request, &p->placed, true);
         return;
     }
-    log_event(LOG_WARN, "placed_blob_refused", "error='%s'", p->err.text);
-    artifacts_drop_placed(server->artifacts, &p->placed);
+    log_event(LOG_WARN, "blob_refused", "error='%s'", p->err.text);
+    if (!p->is_written) {
+        artifacts_drop_placed(server->artifacts, &p->placed);
+    }
     data_blobs_full(server, &p->err);
     turn_reply_error(server, p->peer, p->peer_request, &p->err);
 }
@@ -69,6 +80,7 @@ static void on_done(uv_work_t *request, int status)
     struct placing *p = request->data;
     struct server *server = p->server;
     unlink_placing(p);
+    artifacts_naming_end(server->artifacts, p->naming);
     if (status != 0) {
         p->code = err_os(&p->err, -status, "verify a blob");
     }
@@ -78,14 +90,37 @@ static void on_done(uv_work_t *request, int status)
     free(p);
 }
 
+static struct placing *placing_new(struct server *server, uint64_t from, uint64_t request,
+                                   const struct digest *digest, uint64_t size)
+{
+    struct placing *p = calloc(1, sizeof *p);
+    ASSERT(p != NULL);
+    p->request.data = p;
+    p->server = server;
+    p->placed.digest = *digest;
+    p->placed.size = size;
+    p->peer = from;
+    p->peer_request = request;
+    p->next = server->placings;
+    server->placings = p;
+    return p;
+}
+
+static void start(struct placing *p)
+{
+    int status = uv_queue_work(p->server->loop, &p->request, on_thread, on_done);
+    ASSERT(status == 0);
+}
+
 static struct placing *find(const struct server *server, const struct msg_blob_place *place,
                             size_t *count_out)
 {
     struct placing *found = NULL;
     *count_out = 0;
     for (struct placing *p = server->placings; p != NULL; p = p->next) {
-        ++*count_out;
-        if (digest_equal(&p->placed.digest, &place->digest) && p->placed.nonce == place->nonce) {
+        *count_out += !p->is_written;
+        if (!p->is_written && digest_equal(&p->placed.digest, &place->digest) &&
+            p->placed.nonce == place->nonce) {
             found = p;
         }
     }
@@ -118,20 +153,39 @@ enum err_code placing_begin(struct server *server, uint64_t from,
         return err_set(err, ERR_UNAVAILABLE, "the coordinator verifies %d other blobs",
                        PLACINGS_MAX);
     }
-    p = calloc(1, sizeof *p);
-    ASSERT(p != NULL);
-    p->request.data = p;
-    p->server = server;
-    p->placed.digest = place->digest;
-    p->placed.size = place->size;
+    p = placing_new(server, from, place->request, &place->digest, place->size);
     p->placed.nonce = place->nonce;
-    p->peer = from;
-    p->peer_request = place->request;
-    p->next = server->placings;
-    server->placings = p;
-    int status = uv_queue_work(server->loop, &p->request, on_thread, on_done);
-    ASSERT(status == 0);
+    p->naming = artifacts_name_placed(server->artifacts, &p->placed);
+    start(p);
     return ERR_OK;
+}
+
+bool placing_has_room(const struct server *server)
+{
+    size_t count = 0;
+    for (const struct placing *p = server->placings; p != NULL; p = p->next) {
+        count += p->is_written;
+    }
+    return count < WRITTEN_MAX;
+}
+
+void placing_written(struct server *server, uint64_t from, const struct msg_blob_write *write,
+                     struct artifacts_naming *naming)
+{
+    struct placing *p = placing_new(server, from, write->request, &write->digest, write->total);
+    p->is_written = true;
+    p->naming = naming;
+    start(p);
+}
+
+void placing_asked(struct server *server, uint64_t from, const struct msg_blob_write *write)
+{
+    for (struct placing *p = server->placings; p != NULL; p = p->next) {
+        if (p->is_written && digest_equal(&p->placed.digest, &write->digest)) {
+            p->peer = from;
+            p->peer_request = write->request;
+        }
+    }
 }
 
 void placing_stop(struct server *server)

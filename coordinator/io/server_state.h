@@ -100,7 +100,7 @@ struct server {
 
     /* Blobs that need not pass through us. */
     struct blob_peers *blob_peers;
-    struct placing *placings;   /* being verified on threads */
+    struct placing *placings;   /* being verified or made durable on threads */
     char *store_folder;         /* absolute; NULL: not in sight of others */
     struct digest *worker_keys; /* DATA_KEYS_MAX of them */
     size_t worker_key_count;
@@ -173,6 +173,13 @@ bool data_peers_frame(struct server *server, uint64_t from, enum net_role role, 
                       const struct msg *msg);
 NODISCARD enum err_code placing_begin(struct server *server, uint64_t from,
                                       const struct msg_blob_place *place, struct err *err);
+/* A blob that came piece by piece is all here: its writer hears when it is durable; and, asking
+ * again, under the new request. */
+void placing_written(struct server *server, uint64_t from, const struct msg_blob_write *write,
+                     struct artifacts_naming *naming);
+void placing_asked(struct server *server, uint64_t from, const struct msg_blob_write *write);
+/* False: too many wait for the disk already. */
+bool placing_has_room(const struct server *server);
 /* Threads give up soon; their work is dropped. */
 void placing_stop(struct server *server);
 

@@ -101,6 +101,8 @@ void blob_restart(struct blob_client *client)
     client->request++;
     client->in_flight = 0;
     client->next = client->moved;
+    if (client->head->is_put && client->moved > 0 && client->moved == client->total)
+        client->next -= (client->total - 1) % BLOB_CHUNK_BYTES + 1; /* how durable is the end? */
     client->restarted_ms = blob_now_ms(client);
     if (client->phase == BLOB_ASKING)
         blob_ask(client);

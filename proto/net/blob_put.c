@@ -116,7 +116,9 @@ void blob_put_written(struct blob_client *client, const struct msg_blob_written 
                   written->next, client->total);
         return;
     }
-    if (written->next > client->moved)
+    /* With all bytes there the store waits for its disk, or reads: it says so, and that will do. */
+    const bool is_all = written->next == client->total;
+    if (written->next > client->moved || is_all || client->phase == BLOB_PLACING)
         client->progress_ms = blob_now_ms(client);
     if (client->phase == BLOB_PLACING) {
         client->moved = written->next; /* verified so far; the tick asks again */
@@ -131,6 +133,8 @@ void blob_put_written(struct blob_client *client, const struct msg_blob_written 
         return;
     }
     client->moved = written->next;
+    if (is_all)
+        return; /* we hear when it is durable; the tick asks */
     if (client->in_flight == 0)
         client->next = client->moved; /* chunks were lost or out of order */
     blob_pump(client);
