@@ -25,6 +25,7 @@ struct janitor {
     struct digest_map needed; /* digest → anything */
     struct artifacts_sweep sweep;
     struct err gc_failed, backup_failed; /* code ERR_OK: not */
+    bool is_syncing;                     /* a thread makes a copy durable */
 };
 
 static struct janitor *janitor_of(struct server *server)
@@ -105,12 +106,68 @@ static void gc_slice(struct server *server)
 
 /* ---- copying ---- */
 
+static void backup_failed(struct server *server, const struct err *err)
+{
+    log_event(LOG_ERROR, "backup_failed", "error='%s'", err->text);
+    janitor_of(server)->backup_failed = *err;
+}
+
+/* A whole copy becomes durable on a thread: that may be gigabytes for the disk to write. */
+struct copy_sync {
+    uv_work_t work;
+    struct server *server;
+    char *folder;
+    enum err_code code;
+    struct err err;
+};
+
+static void sync_copy(uv_work_t *work)
+{
+    struct copy_sync *sync = work->data;
+    sync->code = store_backup_sync(sync->folder, &sync->err);
+}
+
+static void on_copy_synced(uv_work_t *work, int status)
+{
+    struct copy_sync *sync = work->data;
+    struct server *server = sync->server;
+    ASSERT(status == 0);
+    janitor_of(server)->is_syncing = false;
+    const struct store_backup_progress now = store_backup_progress(server->store);
+    const bool is_ours = now.is_copied && strcmp(now.folder, sync->folder) == 0;
+    if (is_ours && sync->code == ERR_OK) {
+        store_backup_synced(server->store);
+    } else if (is_ours) {
+        store_backup_drop(server->store);
+        backup_failed(server, &sync->err);
+    }
+    free(sync->folder);
+    free(sync);
+}
+
+static void begin_copy_sync(struct server *server, const char *folder)
+{
+    struct copy_sync *sync = calloc(1, sizeof *sync);
+    ASSERT(sync != NULL);
+    sync->work.data = sync;
+    sync->server = server;
+    sync->folder = strdup(folder);
+    ASSERT(sync->folder != NULL);
+    janitor_of(server)->is_syncing = true;
+    int status = uv_queue_work(server->loop, &sync->work, sync_copy, on_copy_synced);
+    ASSERT(status == 0);
+}
+
 static void backup_slice(struct server *server)
 {
     struct err err;
     if (store_backup_step(server->store, BACKUP_PAGES, &err) != ERR_OK) {
-        log_event(LOG_ERROR, "backup_failed", "error='%s'", err.text);
-        janitor_of(server)->backup_failed = err;
+        backup_failed(server, &err);
+        return;
+    }
+    const struct store_backup_progress now = store_backup_progress(server->store);
+    if (now.is_copied && !janitor_of(server)->is_syncing) {
+        begin_copy_sync(server, now.folder);
     }
 }
 
@@ -120,7 +177,8 @@ static bool has_work(struct server *server)
 {
     const struct janitor *j = janitor_of(server);
     const struct store_backup_progress backup = store_backup_progress(server->store);
-    return (backup.folder != NULL && !backup.complete) || j->gc == GC_ROOTS || j->gc == GC_FOLDERS;
+    const bool is_copying = backup.folder != NULL && !backup.is_copied && !backup.complete;
+    return is_copying || j->gc == GC_ROOTS || j->gc == GC_FOLDERS;
 }
 
 static void on_slice(uv_timer_t *timer)

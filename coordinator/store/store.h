@@ -78,11 +78,16 @@ NODISCARD enum err_code store_backup_begin(struct store *store, const char *fold
 struct store_backup_progress {
     const char *folder; /* NULL: no copy is under way */
     uint64_t pages, pages_done;
-    bool complete; /* durable; store_backup_drop() forgets it */
+    bool is_copied; /* all of it, and not durable yet */
+    bool complete;  /* durable; store_backup_drop() forgets it */
 };
 struct store_backup_progress store_backup_progress(const struct store *store);
 /* Copy some more pages; not within a transaction. A failed copy is removed. */
 NODISCARD enum err_code store_backup_step(struct store *store, int pages, struct err *err);
+/* Make what is copied durable: takes as long as the disk does, and may run on a thread. */
+NODISCARD enum err_code store_backup_sync(const char *folder, struct err *err);
+void store_backup_synced(struct store *store);
+/* A copy that is not complete is removed. */
 void store_backup_drop(struct store *store);
 
 /* ---- what must be kept (store_roots.c) ---- */

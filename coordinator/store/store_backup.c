@@ -1,6 +1,7 @@
 /* A copy of the database while it is written to (sqlite3_backup_init): pages that change meanwhile
  * are copied again, so that the copy is the state at one commit. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +15,9 @@
 struct store_backup {
     char *folder, *path;
     sqlite3 *db;
-    sqlite3_backup *backup; /* NULL when complete */
+    sqlite3_backup *backup; /* NULL when all is copied */
     uint64_t pages, pages_done;
+    bool is_durable;
 };
 
 void store_backup_drop(struct store *store)
@@ -24,10 +26,9 @@ void store_backup_drop(struct store *store)
     if (b == NULL) {
         return;
     }
-    const bool complete = b->backup == NULL && b->db != NULL;
     sqlite3_backup_finish(b->backup);
     sqlite3_close(b->db);
-    if (!complete && b->path != NULL) {
+    if (!b->is_durable && b->path != NULL) {
         unlink(b->path);
     }
     free(b->folder);
@@ -71,6 +72,8 @@ enum err_code store_backup_begin(struct store *store, const char *folder, struct
     }
     b->path = path;
     int rc = sqlite3_open_v2(b->path, &b->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
+    /* It is made durable at once, by a thread, when it is whole. */
+    rc = rc != SQLITE_OK ? rc : sqlite3_exec(b->db, "PRAGMA synchronous = OFF", NULL, NULL, NULL);
     if (rc == SQLITE_OK && chmod(b->path, 0600) == 0) {
         b->backup = sqlite3_backup_init(b->db, "main", store->db, "main");
     }
@@ -86,7 +89,8 @@ struct store_backup_progress store_backup_progress(const struct store *store)
     return (struct store_backup_progress){.folder = b->folder,
                                           .pages = b->pages,
                                           .pages_done = b->pages_done,
-                                          .complete = b->backup == NULL};
+                                          .is_copied = b->backup == NULL && !b->is_durable,
+                                          .complete = b->is_durable};
 }
 
 enum err_code store_backup_step(struct store *store, int pages, struct err *err)
@@ -107,10 +111,25 @@ enum err_code store_backup_step(struct store *store, int pages, struct err *err)
     }
     rc = sqlite3_backup_finish(b->backup);
     b->backup = NULL;
-    if (rc != SQLITE_OK) {
-        sqlite3_close(b->db);
-        b->db = NULL; /* so that the file is removed */
-        return failed(store, rc, err);
+    return rc == SQLITE_OK ? ERR_OK : failed(store, rc, err);
+}
+
+enum err_code store_backup_sync(const char *folder, struct err *err)
+{
+    char *path = NULL;
+    ASSERT(asprintf(&path, "%s/state.db", folder) > 0);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    enum err_code code =
+        fd >= 0 && fsync(fd) == 0 ? ERR_OK : err_os(err, errno, "make '%s' durable", path);
+    if (fd >= 0) {
+        close(fd);
     }
-    return file_sync_dir(b->folder, err);
+    free(path);
+    return code != ERR_OK ? code : file_sync_dir(folder, err);
+}
+
+void store_backup_synced(struct store *store)
+{
+    ASSERT(store->backup != NULL && store->backup->backup == NULL);
+    store->backup->is_durable = true;
 }
