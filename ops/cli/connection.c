@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "file.h"
+#include "interrupt.h"
 #include "start.h"
 #include "str.h"
 
@@ -146,4 +147,25 @@ enum err_code connection_check_experiment(struct connection *c, const char *name
                         count ? strbuf_text(&list) : "none yet");
     strbuf_release(&list);
     return rc;
+}
+
+enum err_code connection_lock_cache(struct cli *cli, int *fd_out, struct err *err)
+{
+    const char *path = arena_printf(&cli->arena, "%s/cache/lock", cli_state_dir(cli));
+    const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_os(err, errno, "open '%s'", path);
+    int rc = flock(fd, LOCK_EX | LOCK_NB);
+    if (rc != 0 && errno == EWOULDBLOCK)
+        cli_note(cli, "waiting for another command that sends or fetches files");
+    while (rc != 0 && (errno == EWOULDBLOCK || errno == EINTR) && !interrupt_seen())
+        rc = flock(fd, LOCK_EX);
+    if (rc == 0) {
+        *fd_out = fd;
+        return ERR_OK;
+    }
+    const int saved_errno = errno;
+    close(fd);
+    return interrupt_seen() ? err_set(err, ERR_CANCELLED, "interrupted")
+                            : err_os(err, saved_errno, "lock '%s'", path);
 }

@@ -46,4 +46,8 @@ bool connection_state_is_served(const char *state_dir);
 NODISCARD enum err_code connection_check_experiment(struct connection *c, const char *name,
                                                     struct arena *arena, struct err *err);
 
+/* Whoever puts files into the state folder's cache and takes them away again does so alone: another
+ * command's may be the same ones. Waits, and says so; close(2) lets the next one go on. */
+NODISCARD enum err_code connection_lock_cache(struct cli *cli, int *fd_out, struct err *err);
+
 #endif

@@ -105,18 +105,30 @@ static enum err_code put_bytes(struct connection *c, const char *cache,
     return rc;
 }
 
-enum err_code submit_inputs(struct cli *cli, struct connection *c, const struct plan *plan,
-                            struct err *err)
+static enum err_code put_blobs(struct connection *c, const char *cache, const struct plan *plan,
+                               struct arena *arena, struct err *err)
 {
-    const char *cache = arena_printf(&cli->arena, "%s/cache", cli_state_dir(cli));
     for (size_t i = 0; i < plan->blob_count; i++) {
         const struct plan_blob *blob = &plan->blobs[i];
-        enum err_code rc = blob->data ? put_bytes(c, cache, blob, &cli->arena, err)
+        enum err_code rc = blob->data ? put_bytes(c, cache, blob, arena, err)
                                       : client_put_file(c->client, &blob->digest, blob->path, err);
         if (rc != ERR_OK)
             return err_wrap(err, "send %s", blob->what);
     }
     return ERR_OK;
+}
+
+enum err_code submit_inputs(struct cli *cli, struct connection *c, const struct plan *plan,
+                            struct err *err)
+{
+    int lock_fd = -1;
+    const char *cache = arena_printf(&cli->arena, "%s/cache", cli_state_dir(cli));
+    enum err_code rc = connection_lock_cache(cli, &lock_fd, err);
+    if (rc != ERR_OK)
+        return rc;
+    rc = put_blobs(c, cache, plan, &cli->arena, err);
+    close(lock_fd);
+    return rc;
 }
 
 /* ---- jobs ---- */

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "blob_cache.h"
+#include "connection.h"
 #include "file.h"
 #include "job_table.h"
 #include "verbs.h"
@@ -27,21 +28,31 @@ static enum err_code choose_tree(struct cli *cli, const struct msg_job *job, str
                    digest_is_none(&job->resume) ? "" : "; --checkpoint gets its last checkpoint");
 }
 
+static void take_away(struct cli *cli, const char *cache, const struct digest *digest,
+                      struct tree *tree)
+{
+    for (size_t i = 0; i < tree->file_count; i++)
+        unlink(blob_cache_path(cache, &tree->files[i].digest, &cli->arena));
+    unlink(blob_cache_path(cache, digest, &cli->arena));
+    tree_release(tree);
+}
+
 /* The tree's files come into the state folder's cache, and leave it again once they have names. */
 static enum err_code fetch(struct cli *cli, struct connection *c, const struct digest *digest,
                            const char *folder, struct err *err)
 {
     const char *cache = arena_printf(&cli->arena, "%s/cache", cli_state_dir(cli));
     struct tree tree = {.files = NULL};
-    enum err_code rc = client_get_tree(c->client, digest, err);
+    int lock_fd = -1;
+    enum err_code rc = connection_lock_cache(cli, &lock_fd, err);
+    if (rc == ERR_OK)
+        rc = client_get_tree(c->client, digest, err);
     if (rc == ERR_OK)
         rc = blob_cache_make_folder(cache, digest, folder, err);
-    if (rc != ERR_OK || blob_cache_read_tree(cache, digest, &tree, NULL) != ERR_OK)
-        return rc;
-    for (size_t i = 0; i < tree.file_count; i++)
-        unlink(blob_cache_path(cache, &tree.files[i].digest, &cli->arena));
-    unlink(blob_cache_path(cache, digest, &cli->arena));
-    tree_release(&tree);
+    if (rc == ERR_OK && blob_cache_read_tree(cache, digest, &tree, NULL) == ERR_OK)
+        take_away(cli, cache, digest, &tree);
+    if (lock_fd >= 0)
+        close(lock_fd);
     return rc;
 }
 

@@ -106,3 +106,16 @@ said "^tokens,bytes,replaced$"
 expect_status 0 triad completion bash
 bash -c ". '$work/out'; cd '$work'; : >'a b.yaml'; COMP_WORDS=(triad run 'a '); COMP_CWORD=2; _triad
     [ \"\${#COMPREPLY[@]} \${COMPREPLY[0]}\" = '1 a b.yaml' ]" || fail "a name with a blank is completed in pieces"
+
+note "several submissions and fetches at once in one state folder"
+submitters=()
+for n in 1 2 3 4; do
+    sed "s/experiment: tiny/experiment: at-once-$n/; s/max_sequences: 24/max_sequences: 1$n/; s/tokens: 60k/tokens: 50k/" "$manifest" >"$work/at-once-$n.yaml"
+done
+for n in 1 2 3 4; do
+    "$TRIAD_BIN/triad" submit "$work/at-once-$n.yaml" >"$work/at-once-$n.log" 2>&1 &
+    submitters+=("$!")
+    "$TRIAD_BIN/triad" model get toy/IT "$work/at-once-$n" --experiment tiny >>"$work/at-once-$n.log" 2>&1 &
+    submitters+=("$!")
+done
+for pid in "${submitters[@]}"; do wait "$pid" || fail "one of several at once ended with $?"; done
