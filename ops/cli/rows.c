@@ -310,3 +310,16 @@ const char *rows_clean(struct arena *arena, const char *text)
     strbuf_release(&clean);
     return copy;
 }
+
+void rows_print_text(const char *text)
+{
+    if (isatty(STDOUT_FILENO) != 1) {
+        fputs(text, stdout);
+        return;
+    }
+    for (const char *c = text; *c;) {
+        const size_t control = *c == '\n' || *c == '\t' ? 0 : str_control_bytes(c);
+        putchar(control ? '?' : *c);
+        c += control ? control : 1;
+    }
+}

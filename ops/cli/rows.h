@@ -61,6 +61,9 @@ void rows_print_table(const struct rows *r, int width);
 /* Print on stdout in the output format of `cli`; a table fits the terminal. */
 void rows_print(const struct rows *r, const struct cli *cli);
 
+/* Text that a model or a data set wrote, on stdout: as it is into files and pipes; on a terminal
+ * control characters but line ends and tabs become '?'. */
+void rows_print_text(const char *text);
 /* Text that somebody else wrote, in the arena: nothing in it steers a terminal. */
 const char *rows_clean(struct arena *arena, const char *text);
 

@@ -185,7 +185,8 @@ static enum err_code print_texts(struct cli *cli, const struct voice *voice,
         const char *text = NULL;
         rc = decode(cli, voice, r, &texts[i], stops, stop_count, &text, err);
         if (rc == ERR_OK && cli->output == OUTPUT_TABLE) {
-            puts(text);
+            rows_print_text(text);
+            putchar('\n');
             continue;
         }
         struct rows_cell *cell = rows_add(&rows);

@@ -239,17 +239,22 @@ static void print_specials(const struct tokenizer *tokenizer)
 {
     enum { SHOWN = 12 };
     int count = 0;
+    struct strbuf clean = {0};
     printf("specials    ");
     for (int32_t id = 0; id < tokenizer_vocabulary(tokenizer); id++) {
         if (!tokenizer_is_special(tokenizer, id))
             continue;
         const struct str text = tokenizer_token(tokenizer, id);
-        if (count++ < SHOWN)
-            printf("%s%" PRId32 " %.*s", count > 1 ? ", " : "", id, (int)text.len, text.data);
+        if (count++ >= SHOWN)
+            continue;
+        strbuf_clear(&clean);
+        strbuf_append_clean(&clean, text.data, text.len);
+        printf("%s%" PRId32 " %s", count > 1 ? ", " : "", id, strbuf_text(&clean));
     }
     if (count > SHOWN)
         printf(" and %d more", count - SHOWN);
     printf("%s\n", count ? "" : "none");
+    strbuf_release(&clean);
 }
 
 static json_t *specials_json(const struct tokenizer *tokenizer)
@@ -261,7 +266,10 @@ static json_t *specials_json(const struct tokenizer *tokenizer)
         const struct str text = tokenizer_token(tokenizer, id);
         json_t *entry = json_object();
         json_object_set_new(entry, "id", json_integer(id));
-        json_object_set_new(entry, "text", json_stringn(text.data, text.len));
+        struct strbuf clean = {0};
+        strbuf_append_clean(&clean, text.data, text.len);
+        json_object_set_new(entry, "text", json_string(strbuf_text(&clean)));
+        strbuf_release(&clean);
         json_array_append_new(list, entry);
     }
     return list;
@@ -296,7 +304,7 @@ static void print_document(const struct inspection *in)
     };
     json_t *root = json_object(), *dtypes = json_object(), *warnings = json_array();
     json_object_set_new(root, "schema", json_string(in->tensors.schema));
-    json_object_set_new(root, "folder", json_string(in->folder));
+    json_object_set_new(root, "folder", json_string(rows_clean(&in->cli->arena, in->folder)));
     json_object_set_new(root, "repository", json_string(in->repository));
     json_object_set_new(root, "commit", json_string(in->commit));
     json_object_set_new(root, "family", json_string(model_family(c->kind)->name));
@@ -313,7 +321,7 @@ static void print_document(const struct inspection *in)
                             json_integer((json_int_t)in->dtypes[i].bytes));
     json_object_set_new(root, "dtype_bytes", dtypes);
     for (size_t i = 0; i < in->warning_count; i++)
-        json_array_append_new(warnings, json_string(in->warnings[i]));
+        json_array_append_new(warnings, json_string(rows_clean(&in->cli->arena, in->warnings[i])));
     json_object_set_new(root, "warnings", warnings);
     json_object_set_new(root, "tokens",
                         in->tokenizer ? json_integer(tokenizer_vocabulary(in->tokenizer))

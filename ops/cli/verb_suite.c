@@ -212,9 +212,10 @@ static enum err_code show_sequences(struct cli *cli, struct suite *suite, struct
         cell[0].text = instance.id;
         cell[1].integer = instance.example_count;
         cell[2].text = arena_strdup(&cli->arena, strbuf_text(&text));
-        if (cli->output == OUTPUT_TABLE)
-            printf("--- %s, %u examples\n%s", instance.id, instance.example_count,
-                   strbuf_text(&text));
+        if (cli->output == OUTPUT_TABLE) {
+            printf("--- %s, %u examples\n", instance.id, instance.example_count);
+            rows_print_text(strbuf_text(&text));
+        }
         strbuf_release(&text);
     }
     if (cli->output != OUTPUT_TABLE)

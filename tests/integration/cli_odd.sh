@@ -119,3 +119,11 @@ for n in 1 2 3 4; do
     submitters+=("$!")
 done
 for pid in "${submitters[@]}"; do wait "$pid" || fail "one of several at once ended with $?"; done
+
+note "a model's text steers no terminal, and is whole in a file"
+prompt=$'a\033[31mb\nc'
+triad generate "$work/model" --prompt "$prompt" --tokens 0 >"$work/out"
+[ "$(cat "$work/out")" = "$prompt" ] || fail "the text in a file is not as it is"
+PROMPT=$prompt script -qec "'$TRIAD_BIN/triad' generate '$work/model' --prompt \"\$PROMPT\" --tokens 0" /dev/null >"$work/out"
+said 'a\?\[31mb'
+! steers "$work/out" || fail "a model's text prints commands for the terminal"
