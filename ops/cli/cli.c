@@ -156,6 +156,13 @@ static void say(const char *text)
     strbuf_release(&clean);
 }
 
+static void print_document(json_t *root)
+{
+    json_dumpf(root, stdout, JSON_INDENT(2));
+    json_decref(root);
+    putchar('\n');
+}
+
 enum cli_exit cli_fail(const struct cli *cli, const struct err *err)
 {
     struct strbuf text = {0};
@@ -164,28 +171,70 @@ enum cli_exit cli_fail(const struct cli *cli, const struct err *err)
     strbuf_clear(&text);
     strbuf_append_clean(&text, err->text, strlen(err->text));
     if (cli->output == OUTPUT_JSON) {
-        json_t *root = json_pack("{s:{s:s, s:s}}", "error", "code", err_code_name(err->code),
-                                 "text", strbuf_text(&text));
+        json_t *root = json_pack("{s:s, s:{s:s, s:s}}", "schema", "triad.error/1", "error", "code",
+                                 err_code_name(err->code), "text", strbuf_text(&text));
         ASSERT(root != NULL);
-        json_dumpf(root, stdout, JSON_INDENT(2));
-        json_decref(root);
-        putchar('\n');
+        print_document(root);
+        if (cli->said)
+            cli->said->has_document = true;
     }
     strbuf_release(&text);
     return exit_for(err->code);
 }
 
+enum cli_exit cli_fail_usage(int argc, char **argv, const struct err *err)
+{
+    struct cli cli = {.output = OUTPUT_TABLE};
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--output=json") == 0 ||
+            (strcmp(argv[i], "--output") == 0 && i + 1 < argc && strcmp(argv[i + 1], "json") == 0))
+            cli.output = OUTPUT_JSON;
+    (void)cli_fail(&cli, err);
+    return EXIT_USAGE;
+}
+
+static void keep_note(struct cli_said *said, const char *text)
+{
+    struct strbuf clean = {0};
+    if (!said->notes)
+        said->notes = json_array();
+    strbuf_append_clean(&clean, text, strlen(text));
+    json_array_append_new(said->notes, json_string(strbuf_text(&clean)));
+    strbuf_release(&clean);
+}
+
 void cli_note(const struct cli *cli, const char *format, ...)
 {
-    if (cli->quiet)
+    const bool is_kept = cli->said && cli->output == OUTPUT_JSON;
+    if (cli->quiet && !is_kept)
         return;
     va_list args;
     va_start(args, format);
     char *text = NULL;
-    if (vasprintf(&text, format, args) >= 0)
+    if (vasprintf(&text, format, args) >= 0 && !cli->quiet)
         say(text);
     va_end(args);
+    if (text && is_kept)
+        keep_note(cli->said, text);
     free(text);
+}
+
+void cli_end(struct cli *cli, enum cli_exit status)
+{
+    struct cli_said *said = cli->said;
+    if (cli_verb_has_only_notes(cli->verb) && cli->output == OUTPUT_JSON && !said->has_document) {
+        char command[64];
+        snprintf(command, sizeof command, "%s%s%s", cli->verb->noun ? cli->verb->noun : "",
+                 cli->verb->noun ? " " : "", cli->verb->name);
+        json_t *root = json_pack("{s:s, s:s, s:i, s:O?}", "schema", "triad.notes/1", "command",
+                                 command, "exit", (int)status, "notes", said->notes);
+        ASSERT(root != NULL);
+        if (!said->notes)
+            json_object_set_new(root, "notes", json_array());
+        print_document(root);
+    }
+    json_decref(said->notes);
+    said->notes = NULL;
 }
 
 const char *cli_state_dir(const struct cli *cli)

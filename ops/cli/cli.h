@@ -48,6 +48,12 @@ struct cli_verb {
     enum cli_exit (*run)(struct cli *cli);
 };
 
+/* What a command has said so far, kept for cli_end(). */
+struct cli_said {
+    bool has_document;    /* cli_fail() printed one */
+    struct json_t *notes; /* texts */
+};
+
 struct cli {
     struct arena arena; /* lives as long as the command */
     const struct cli_verb *verb;
@@ -55,7 +61,8 @@ struct cli {
     int argument_count;
     enum cli_output output;
     bool quiet;
-    const char *program; /* argv[0], to find the sibling programs */
+    const char *program;   /* argv[0], to find the sibling programs */
+    struct cli_said *said; /* NULL: not kept */
 
     const struct cli_option **set_options; /* parsed options and their values, in pairs by index */
     const char **set_values;
@@ -65,6 +72,8 @@ struct cli {
 /* The table of verbs (verbs.c), ended by a NULL name, and the options every verb takes. */
 extern const struct cli_verb cli_verbs[];
 extern const struct cli_option cli_global_options[];
+/* Does the verb print no table, so that its notes are all that it has to say? (verbs.c) */
+bool cli_verb_has_only_notes(const struct cli_verb *verb);
 
 /* Value of an option: as given, else its fallback, else NULL. Asserts that the verb declares it. */
 const char *cli_value(const struct cli *cli, const char *name);
@@ -106,6 +115,11 @@ void cli_print_man(void);                        /* man page (roff) from the tab
 enum cli_exit cli_fail(const struct cli *cli, const struct err *err);
 /* A line for people on stderr, unless --quiet. */
 void cli_note(const struct cli *cli, const char *format, ...) PRINTF(2, 3);
+/* After the verb: with --output json, one that has only notes gives them as its document, unless
+ * cli_fail() has given one. */
+void cli_end(struct cli *cli, enum cli_exit status);
+/* cli_fail() for a command line that could not be parsed. */
+enum cli_exit cli_fail_usage(int argc, char **argv, const struct err *err);
 
 /* The state folder: --state, else $TRIAD_STATE, else ".triad". */
 const char *cli_state_dir(const struct cli *cli);

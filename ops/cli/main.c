@@ -25,6 +25,7 @@ static bool all_written(void)
 
 int main(int argc, char **argv)
 {
+    struct cli_said said = {0};
     struct cli cli;
     struct err err;
     file_hold_standard_streams();
@@ -32,15 +33,17 @@ int main(int argc, char **argv)
     log_set_program("triad");
     log_set_level(LOG_WARN);
     if (cli_parse(argc, argv, &cli, &err) != ERR_OK) {
-        fprintf(stderr, "triad: %s\n", err.text);
         cli_release(&cli);
-        return EXIT_USAGE;
+        return (int)cli_fail_usage(argc, argv, &err);
     }
     enum cli_exit status = EXIT_OK;
+    cli.said = &said;
     if (cli.verb && cli_settings(&cli, &err) != ERR_OK)
         status = cli_fail(&cli, &err);
     else if (cli.verb)
         status = cli.verb->run(&cli);
+    if (cli.verb)
+        cli_end(&cli, status);
     if (!all_written() && status == EXIT_OK)
         status = EXIT_INTERNAL;
     cli_release(&cli);

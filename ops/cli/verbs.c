@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "check.h"
+
 #define END_OF_OPTIONS                                                                             \
     {                                                                                              \
         NULL, NULL, NULL, NULL                                                                     \
@@ -586,4 +588,31 @@ enum cli_exit verb_man(struct cli *cli)
     (void)cli;
     cli_print_man();
     return EXIT_OK;
+}
+
+bool cli_verb_has_only_notes(const struct cli_verb *verb)
+{
+    static enum cli_exit (*const list[])(struct cli * cli) = {verb_watch,
+                                                              verb_job_priority,
+                                                              verb_experiment_pause,
+                                                              verb_experiment_resume,
+                                                              verb_experiment_priority,
+                                                              verb_worker_drain,
+                                                              verb_worker_release,
+                                                              verb_coordinator_stop,
+                                                              verb_backup,
+                                                              verb_keys_init,
+                                                              verb_keys_export,
+                                                              verb_keys_revoke,
+                                                              verb_keys_rotate,
+                                                              verb_alloc_pause,
+                                                              verb_alloc_resume,
+                                                              verb_alloc_remove,
+                                                              verb_model_get,
+                                                              verb_model_merge,
+                                                              verb_model_adapter};
+    for (size_t i = 0; i < ARRAY_COUNT(list); i++)
+        if (list[i] == verb->run)
+            return true;
+    return false;
 }

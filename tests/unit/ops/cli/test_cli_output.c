@@ -73,7 +73,61 @@ static void test_rows_in_three_formats(void **state)
     }
 }
 
-/* More rows than the first allocation holds. */
+static const struct cli_verb *verb_called(const char *noun, const char *name)
+{
+    const struct cli_verb *v = cli_verbs;
+    while (strcmp(v->name, name) != 0 || strcmp(v->noun ? v->noun : "", noun) != 0)
+        v++;
+    return v;
+}
+
+/* What a verb prints, having said one note, and having failed or not. */
+static json_t *document_of(const struct cli_verb *verb, bool fails, size_t *bytes)
+{
+    struct cli_said said = {0};
+    struct cli cli = {.verb = verb, .output = OUTPUT_JSON, .quiet = true, .said = &said};
+    struct stdout_capture capture;
+    struct err err;
+    json_error_t why;
+    (void)err_set(&err, ERR_NOT_FOUND, "no such thing");
+    stdout_capture_begin(&capture);
+    cli_note(&cli, "%d keys are \"new\"", 2);
+    const enum cli_exit status = fails ? cli_fail(&cli, &err) : EXIT_OK;
+    cli_end(&cli, status);
+    char *text = stdout_capture_end(&capture);
+    *bytes = strlen(text);
+    json_t *root = json_loads(text, 0, &why); /* fails if there is more than one document */
+    free(text);
+    return root;
+}
+
+/* With --output json every command gives one document, whatever it has to say. */
+static void test_a_verb_without_a_table_gives_its_notes_as_a_document(void **state)
+{
+    size_t bytes = 0;
+    const char *schema = NULL, *command = NULL, *note = NULL;
+    int status = -1;
+    (void)state;
+    json_t *root = document_of(verb_called("keys", "rotate"), false, &bytes);
+    assert_int_equal(json_unpack(root, "{s:s, s:s, s:i, s:[s]}", "schema", &schema, "command",
+                                 &command, "exit", &status, "notes", &note),
+                     0);
+    assert_string_equal(schema, "triad.notes/1");
+    assert_string_equal(command, "keys rotate");
+    assert_string_equal(note, "2 keys are \"new\"");
+    assert_int_equal(status, 0);
+    json_decref(root);
+    root = document_of(verb_called("keys", "rotate"), true, &bytes);
+    assert_int_equal(json_unpack(root, "{s:s, s:{s:s}}", "schema", &schema, "error", "text", &note),
+                     0);
+    assert_string_equal(schema, "triad.error/1");
+    assert_string_equal(note, "no such thing");
+    json_decref(root);
+    root = document_of(verb_called("", "status"), false, &bytes); /* has printed its rows */
+    assert_int_equal(bytes, 0);
+    json_decref(root);
+}
+
 /* For a terminal of 60 columns: columns of zeros and blanks go, texts are cut, figures stay. */
 static void test_a_table_fits_a_narrow_terminal(void **state)
 {
@@ -113,6 +167,7 @@ static void test_a_table_fits_a_narrow_terminal(void **state)
     arena_release(&arena);
 }
 
+/* More rows than the first allocation holds. */
 static void test_rows_grow(void **state)
 {
     struct arena arena = {0};
@@ -281,6 +336,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows_in_three_formats),
+        cmocka_unit_test(test_a_verb_without_a_table_gives_its_notes_as_a_document),
         cmocka_unit_test(test_a_table_fits_a_narrow_terminal),
         cmocka_unit_test(test_rows_grow),
         cmocka_unit_test(test_rows_that_are_not_text),
