@@ -390,6 +390,8 @@ static const struct field act_fields[] = {
     NAME(msg_act, experiment),
     STRING(msg_act, reason, REASON_BYTES_MAX),
     NUMBER(I32, msg_act, priority),
+    NUMBER(BOOL, msg_act, in_parts),
+    NUMBER(U64, msg_act, after),
 };
 
 static const struct field explain_job_fields[] = {
@@ -552,6 +554,7 @@ static const struct field info_fields[] = {
 static const struct field ok_fields[] = {
     NUMBER(U64, msg_ok, request),
     NUMBER(U64, msg_ok, count),
+    NUMBER(U64, msg_ok, next),
 };
 
 static const struct field error_fields[] = {

@@ -15,7 +15,7 @@
 #include "retry_policy.h"
 #include "vocab_data.h"
 
-#define PROTOCOL_VERSION 4
+#define PROTOCOL_VERSION 5
 
 struct bytes {
     const uint8_t *data;
@@ -394,6 +394,10 @@ struct msg_act { /* on one job, or on all of an experiment when `job` is none */
     const char *experiment;
     const char *reason;
     int32_t priority;
+    /* Cancel or retry an experiment: a part of it, behind job number `after`; ask again with
+     * msg_ok.next until that is 0. Else all at once, however long that takes. */
+    bool in_parts;
+    uint64_t after;
 };
 
 /* Why a job waits, worker by worker. */
@@ -563,6 +567,7 @@ struct msg_stop { /* finish this turn, commit, exit 0; workers keep running and 
 struct msg_ok {
     uint64_t request;
     uint64_t count; /* things changed */
+    uint64_t next;  /* there may be more behind it (msg_act.in_parts); 0: that was all */
 };
 
 struct msg_error {

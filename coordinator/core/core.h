@@ -183,6 +183,11 @@ struct core_submit {
     const struct msg_submitted *before; /* of the parts before it; NULL: it is the first */
 };
 
+/* Jobs by their order: after < order <= last; last 0: to the end. */
+struct core_span {
+    uint64_t after, last;
+};
+
 struct core_act {
     uint64_t request;
     const char *reason;
@@ -191,6 +196,7 @@ struct core_act {
     size_t job_count;
     /* CANCEL of an experiment: its name, else empty. */
     const char *experiment;
+    struct core_span span; /* CANCEL, RETRY of an experiment: the part of it that is meant */
     /* RETRY: final rows to queue again; parents that ended without success must be among them or
      * the job is refused. */
     const struct core_job_row *rows;
@@ -228,7 +234,7 @@ enum core_op_kind {
     CORE_OP_JOB_NEW,          /* followed by its CORE_OP_JOB */
     CORE_OP_JOB_TERMS,        /* submitted again: what the new plan asks for holds */
     CORE_OP_MEMBER,           /* the job belongs to the experiment, which wants it */
-    CORE_OP_UNWANT,           /* the experiment wants none of its jobs any more */
+    CORE_OP_UNWANT,           /* the experiment wants none of the span's jobs any more */
     CORE_OP_JOB,              /* the changing part of a job */
     CORE_OP_ATTEMPT_BEGIN,
     CORE_OP_ATTEMPT_END,
@@ -256,7 +262,8 @@ struct core_op_job_new {
 struct core_op_member {
     const char *experiment;
     uint64_t order;
-    bool queues; /* it queued the job: the job follows this experiment's numeric class */
+    bool queues;           /* it queued the job: the job follows this experiment's numeric class */
+    struct core_span span; /* UNWANT: of these jobs */
 };
 
 struct core_op_job {

@@ -16,13 +16,23 @@ static void answer_ok(struct core *core, uint64_t request, uint64_t count)
     m->ok = (struct msg_ok){.request = request, .count = count};
 }
 
+/* Of an act on a part of an experiment: where the next one begins. */
+static void answer_part(struct core *core, const struct core_act *act, uint64_t count)
+{
+    struct msg *m = output_send(core, core->event->peer, MSG_OK);
+    m->ok = (struct msg_ok){.request = act->request, .count = count, .next = act->span.last};
+}
+
 void act_cancel(struct core *core, const struct core_act *act)
 {
     const char *reason = *act->reason == '\0' ? "cancelled by a person"
                                               : output_printf(core, "cancelled: %s", act->reason);
     if (*act->experiment != '\0') {
-        output_op(core, CORE_OP_UNWANT)->member.experiment = act->experiment;
-        claim_forget(core, plan_experiment(core, act->experiment));
+        output_op(core, CORE_OP_UNWANT)->member =
+            (struct core_op_member){.experiment = act->experiment, .span = act->span};
+        if (act->span.last == 0) { /* of what is shared; until its last part it may share on */
+            claim_forget(core, plan_experiment(core, act->experiment));
+        }
     }
     uint64_t count = 0;
     for (size_t i = 0; i < act->job_count; i++) {
@@ -36,7 +46,7 @@ void act_cancel(struct core *core, const struct core_act *act)
             count += job_finish(core, job, JOB_CANCELLED, reason);
         }
     }
-    answer_ok(core, act->request, count);
+    answer_part(core, act, count);
 }
 
 /* Refuse a retry that could only be aborted again. */
@@ -97,7 +107,7 @@ void act_retry(struct core *core, const struct core_act *act)
             plan_start_waiting(core, job);
         }
     }
-    answer_ok(core, act->request, count);
+    answer_part(core, act, count);
 done:
     digest_map_release(&rows);
 }

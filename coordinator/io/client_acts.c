@@ -5,6 +5,9 @@
 #include "intake.h"
 #include "janitor.h"
 
+/* Of an experiment, a turn takes so many: some 20 ms, in which nobody else is answered. */
+#define JOBS_PER_PART 1000
+
 /* The jobs that an act on one job or on a whole experiment means. */
 static enum err_code jobs_meant(const struct request *r, struct core_act *act, struct err *err)
 {
@@ -15,8 +18,8 @@ static enum err_code jobs_meant(const struct request *r, struct core_act *act, s
     enum err_code code = ERR_OK;
     if (digest_is_none(&m->job)) {
         act->experiment = m->experiment;
-        code = store_jobs_to_cancel(server->store, m->experiment, &server->answers, &jobs, &count,
-                                    err);
+        code = store_jobs_to_cancel(server->store, m->experiment, &act->span, &server->answers,
+                                    &jobs, &count, err);
     } else if (!core_has_job(server->core, &m->job)) {
         struct core_job_row row;
         code = store_job_row(server->store, &m->job, &server->answers, &row, err);
@@ -30,8 +33,8 @@ static enum err_code jobs_meant(const struct request *r, struct core_act *act, s
 static enum err_code rows_meant(const struct request *r, struct core_act *act, struct err *err)
 {
     struct core_job_row *rows = NULL;
-    enum err_code code = store_jobs_to_retry(r->server->store, &r->msg->act, &r->server->answers,
-                                             &rows, &act->row_count, err);
+    enum err_code code = store_jobs_to_retry(r->server->store, &r->msg->act, &act->span,
+                                             &r->server->answers, &rows, &act->row_count, err);
     act->rows = rows;
     return code;
 }
@@ -73,11 +76,17 @@ enum err_code client_act(const struct request *r, struct err *err)
     if (digest_is_none(&m->job) && *m->experiment == '\0') {
         return err_set(err, ERR_INVALID, "act: name a job or an experiment");
     }
-    enum err_code code = kinds[m->action].meant(r, &event.act, err);
+    enum err_code code = ERR_OK;
+    if (m->in_parts && digest_is_none(&m->job) &&
+        (m->action == ACTION_CANCEL || m->action == ACTION_RETRY)) {
+        code = store_span(r->server->store, m->experiment, m->after, JOBS_PER_PART, &event.act.span,
+                          err);
+    }
+    code = code != ERR_OK ? code : kinds[m->action].meant(r, &event.act, err);
     if (code == ERR_OK) {
         turn_step(r->server, &event);
     }
-    if (code == ERR_OK && m->action == ACTION_CANCEL && digest_is_none(&m->job) &&
+    if (code == ERR_OK && m->action == ACTION_CANCEL && digest_is_none(&m->job) && m->after == 0 &&
         !r->server->in_trouble) {
         intake_abandon(r->server, m->experiment);
     }

@@ -115,17 +115,23 @@ NODISCARD enum err_code store_job_row(struct store *store, const struct digest *
 NODISCARD enum err_code store_complete_lease(struct store *store, uint64_t order,
                                              struct arena *arena, struct msg_lease *lease,
                                              struct err *err);
-/* Unfinished jobs of an experiment that no other one wants; ERR_NOT_FOUND. */
+/* The part of an experiment that begins behind `after` and has so many jobs, or, at its end, fewer;
+ * ERR_NOT_FOUND. */
+NODISCARD enum err_code store_span(struct store *store, const char *experiment, uint64_t after,
+                                   size_t jobs, struct core_span *out, struct err *err);
+/* Unfinished jobs of the experiment's span that no other one wants; ERR_NOT_FOUND. */
 NODISCARD enum err_code store_jobs_to_cancel(struct store *store, const char *experiment,
-                                             struct arena *arena, struct digest **jobs_out,
-                                             size_t *count_out, struct err *err);
-/* What retrying means (releasing: the same for quarantined ones only): of an experiment, all its
- * jobs that ended without success; of one job, that one with the unsuccessful jobs it depends on
- * and the aborted ones that depend on it. ERR_NOT_FOUND, or ERR_CONFLICT when a single job is not
- * one to retry. */
+                                             const struct core_span *span, struct arena *arena,
+                                             struct digest **jobs_out, size_t *count_out,
+                                             struct err *err);
+/* What retrying means (releasing: the same for quarantined ones only): of an experiment, all jobs
+ * of its span that ended without success (releasing takes no span); of one job, that one with the
+ * unsuccessful jobs it depends on and the aborted ones that depend on it. ERR_NOT_FOUND, or
+ * ERR_CONFLICT when a single job is not one to retry. */
 NODISCARD enum err_code store_jobs_to_retry(struct store *store, const struct msg_act *act,
-                                            struct arena *arena, struct core_job_row **rows_out,
-                                            size_t *count_out, struct err *err);
+                                            const struct core_span *span, struct arena *arena,
+                                            struct core_job_row **rows_out, size_t *count_out,
+                                            struct err *err);
 
 /* Answers to clients. The caller adds what only the core knows of unfinished jobs. */
 /* Label and work of the job at this place that runs as far as the core knows; it is wanted if it

@@ -242,12 +242,17 @@ static enum err_code apply_unwant(struct store *store, const struct core_op *op,
 {
     struct query q =
         query_begin(store, "UPDATE experiment_jobs SET wanted = 0"
-                           " WHERE experiment_id = (SELECT id FROM experiments WHERE name = ?)");
+                           " WHERE experiment_id = (SELECT id FROM experiments WHERE name = ?)"
+                           " AND job_id > ? AND job_id <= ?");
+    const struct core_span *span = &op->member.span;
     query_bind_text(&q, op->member.experiment);
+    query_bind_int(&q, (int64_t)span->after);
+    query_bind_int(&q, span->last != 0 ? (int64_t)span->last : INT64_MAX);
     enum err_code code = query_run(&q, err);
-    return code != ERR_OK ? code
-                          : add_event(store, op->time_ms, 0, 0, "experiment cancelled",
-                                      op->member.experiment, err);
+    return code != ERR_OK || span->last != 0
+               ? code
+               : add_event(store, op->time_ms, 0, 0, "experiment cancelled", op->member.experiment,
+                           err);
 }
 
 static void bind_job_state(struct query *q, const struct core_job_state *s)

@@ -375,7 +375,35 @@ static enum err_code collect(struct query *q, struct arena *arena, struct digest
     return code;
 }
 
-enum err_code store_jobs_to_cancel(struct store *store, const char *experiment, struct arena *arena,
+enum err_code store_span(struct store *store, const char *experiment, uint64_t after, size_t jobs,
+                         struct core_span *out, struct err *err)
+{
+    int64_t id = 0;
+    bool more = false;
+    enum err_code code = store_experiment_id(store, experiment, &id, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    struct query q =
+        query_begin(store, "SELECT job_id FROM experiment_jobs WHERE experiment_id = ? AND"
+                           " job_id > ? ORDER BY job_id LIMIT 1 OFFSET ?");
+    query_bind_int(&q, id);
+    query_bind_int(&q, (int64_t)after);
+    query_bind_int(&q, (int64_t)jobs - 1);
+    code = query_next(&q, &more, err);
+    *out = (struct core_span){.after = after, .last = code == ERR_OK && more ? query_u64(&q) : 0};
+    query_end(&q);
+    return code;
+}
+
+static void bind_span(struct query *q, const struct core_span *span)
+{
+    query_bind_int(q, (int64_t)span->after);
+    query_bind_int(q, span->last != 0 ? (int64_t)span->last : INT64_MAX);
+}
+
+enum err_code store_jobs_to_cancel(struct store *store, const char *experiment,
+                                   const struct core_span *span, struct arena *arena,
                                    struct digest **jobs_out, size_t *count_out, struct err *err)
 {
     int64_t id = 0;
@@ -385,16 +413,18 @@ enum err_code store_jobs_to_cancel(struct store *store, const char *experiment, 
     }
     struct query q = query_begin(
         store, "SELECT j.identity FROM experiment_jobs m JOIN jobs j ON j.id = m.job_id"
-               " WHERE m.experiment_id = ?1 AND j.state < 3 AND NOT EXISTS"
+               " WHERE m.experiment_id = ?1 AND m.job_id > ?2 AND m.job_id <= ?3"
+               " AND j.state < 3 AND NOT EXISTS"
                " (SELECT 1 FROM experiment_jobs o WHERE o.job_id = j.id AND o.wanted = 1"
                "  AND o.experiment_id <> ?1) ORDER BY j.id");
     query_bind_int(&q, id);
+    bind_span(&q, span);
     return collect(&q, arena, jobs_out, count_out, err);
 }
 
 /* Numbers in SQL: 4 to 7 are the endings without success, 6 is aborted, 7 quarantined. */
 static struct query retry_query(struct store *store, const struct digest *job, int64_t experiment,
-                                bool release)
+                                const struct core_span *span, bool release)
 {
     if (digest_is_none(job) && release) {
         struct query q = query_begin(
@@ -411,8 +441,10 @@ static struct query retry_query(struct store *store, const struct digest *job, i
     if (digest_is_none(job)) {
         struct query q = query_begin(
             store, "SELECT j.identity FROM experiment_jobs m JOIN jobs j ON j.id = m.job_id"
-                   " WHERE m.experiment_id = ? AND j.state BETWEEN 4 AND 7 ORDER BY j.id");
+                   " WHERE m.experiment_id = ? AND m.job_id > ? AND m.job_id <= ?"
+                   " AND j.state BETWEEN 4 AND 7 ORDER BY j.id");
         query_bind_int(&q, experiment);
+        bind_span(&q, span);
         return q;
     }
     struct query q = query_begin(
@@ -445,8 +477,9 @@ static enum err_code check_act_fits(enum job_action action, enum job_state state
 }
 
 enum err_code store_jobs_to_retry(struct store *store, const struct msg_act *act,
-                                  struct arena *arena, struct core_job_row **rows_out,
-                                  size_t *count_out, struct err *err)
+                                  const struct core_span *span, struct arena *arena,
+                                  struct core_job_row **rows_out, size_t *count_out,
+                                  struct err *err)
 {
     int64_t id = 0;
     enum err_code code = ERR_OK;
@@ -460,7 +493,7 @@ enum err_code store_jobs_to_retry(struct store *store, const struct msg_act *act
     if (code != ERR_OK) {
         return code;
     }
-    struct query q = retry_query(store, &act->job, id, act->action == ACTION_RELEASE);
+    struct query q = retry_query(store, &act->job, id, span, act->action == ACTION_RELEASE);
     struct digest *jobs = NULL;
     size_t count = 0;
     code = collect(&q, arena, &jobs, &count, err);

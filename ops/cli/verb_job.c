@@ -293,18 +293,26 @@ static enum cli_exit act(struct cli *cli, enum job_action action, const char *do
     } else if (rc == ERR_OK) {
         rc = connection_check_experiment(&c, request.act.experiment, &cli->arena, &err);
     }
-    if (rc == ERR_OK)
-        rc = connection_call(&c, &request, MSG_OK, &cli->arena, &reply, &err);
+    uint64_t count = 0;
+    request.act.in_parts = !has_job; /* so that others are heard between them */
+    do {
+        if (rc == ERR_OK)
+            rc = connection_call(&c, &request, MSG_OK, &cli->arena, &reply, &err);
+        if (rc == ERR_OK) {
+            count += reply.ok.count;
+            request.act.after = reply.ok.next;
+        }
+    } while (rc == ERR_OK && request.act.after != 0);
     connection_close(&c);
     if (rc != ERR_OK)
         return cli_fail(cli, &err);
     static const struct rows_column columns[] = {{"changed", "CHANGED", ROWS_INTEGER}};
     struct rows rows;
     rows_init(&rows, &cli->arena, "triad.act/1", columns, 1);
-    rows_add(&rows)[0].integer = (int64_t)reply.ok.count;
+    rows_add(&rows)[0].integer = (int64_t)count;
     if (cli->output == OUTPUT_TABLE)
-        cli_note(cli, "%" PRIu64 " job%s %s%s", reply.ok.count, reply.ok.count == 1 ? "" : "s",
-                 done_text, and_others(&request.act, reply.ok.count));
+        cli_note(cli, "%" PRIu64 " job%s %s%s", count, count == 1 ? "" : "s", done_text,
+                 and_others(&request.act, count));
     else
         rows_print(&rows, cli);
     return EXIT_OK;

@@ -141,6 +141,57 @@ static void test_cancelling_ends_a_long_submission(void **state)
     }
 }
 
+/* Ask for all parts of it, with a question in between; gives the number of jobs changed. */
+static uint64_t act_in_parts(struct world *w, enum job_action action, size_t *parts_out)
+{
+    struct msg m = {
+        .kind = MSG_ACT,
+        .act = {.action = action, .experiment = "parts", .reason = "", .in_parts = true}};
+    uint64_t count = 0;
+    *parts_out = 0;
+    do {
+        const struct msg *reply = world_ask(w, &m);
+        assert_int_equal(reply->kind, MSG_OK);
+        assert_true(reply->ok.next == 0 || reply->ok.next > m.act.after);
+        assert_true(reply->ok.count < LONG_JOBS / 4); /* none takes a long turn */
+        count += reply->ok.count;
+        m.act.after = reply->ok.next;
+        (*parts_out)++;
+    } while (m.act.after != 0);
+    return count;
+}
+
+static uint64_t count_in_state(struct world *w, enum job_state job_state)
+{
+    struct msg m = {.kind = MSG_GET_STATUS, .get_status.experiment = "parts"};
+    const struct msg *reply = world_ask(w, &m);
+    assert_int_equal(reply->kind, MSG_STATUS);
+    return reply->status.experiments[0].counts[job_state];
+}
+
+static void test_large_experiments_are_cancelled_and_retried_in_parts(void **state)
+{
+    struct world *w = *state;
+    struct submit_job jobs[SUBMIT_JOBS_PER_FRAME];
+    struct msg last;
+    size_t parts = 0;
+    submit_long(w, "parts", 103, false, jobs, &last);
+    assert_int_equal(finish_long(w, &last).jobs_new, LONG_JOBS);
+    assert_int_equal(act_in_parts(w, ACTION_CANCEL, &parts), LONG_JOBS);
+    assert_true(parts > 4);
+    assert_int_equal(count_in_state(w, JOB_CANCELLED), LONG_JOBS);
+    assert_int_equal(act_in_parts(w, ACTION_CANCEL, &parts), 0);
+    assert_int_equal(act_in_parts(w, ACTION_RETRY, &parts), LONG_JOBS);
+    assert_int_equal(count_in_state(w, JOB_WAITING), LONG_JOBS);
+    /* Shared with another, they go on for that one. */
+    submit_long(w, "other", 103, false, jobs, &last);
+    assert_int_equal(finish_long(w, &last).jobs_running, LONG_JOBS);
+    assert_int_equal(act_in_parts(w, ACTION_CANCEL, &parts), 0);
+    struct msg cancel = {.kind = MSG_ACT,
+                         .act = {.action = ACTION_CANCEL, .experiment = "other", .reason = ""}};
+    assert_int_equal(world_ask(w, &cancel)->ok.count, LONG_JOBS); /* at once, and it alone */
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -148,6 +199,7 @@ int main(void)
         cmocka_unit_test(test_a_long_submission_survives_a_killed_coordinator),
         cmocka_unit_test(test_a_long_plan_is_refused_before_it_takes_effect),
         cmocka_unit_test(test_cancelling_ends_a_long_submission),
+        cmocka_unit_test(test_large_experiments_are_cancelled_and_retried_in_parts),
     };
     return cmocka_run_group_tests(tests, world_set_up, world_tear_down);
 }

@@ -290,8 +290,8 @@ static void test_mutated_frames(void **state)
 }
 
 /* The version in front of the bytes that are written out below. */
-#define V "\x04"
-_Static_assert(PROTOCOL_VERSION == 4, "V is the version");
+#define V "\x05"
+_Static_assert(PROTOCOL_VERSION == 5, "V is the version");
 
 static void expect_refused(const void *bytes, size_t len, enum err_code code, const char *text)
 {
@@ -321,10 +321,10 @@ static void test_errors_name_kind_and_field(void **state)
     EXPECT_REFUSED(V "\x12\x08\x01\x12\x02\xc3(", ERR_INVALID,
                    "'get_status.experiment' is not UTF-8");
     EXPECT_REFUSED(V "\x12\x08\x01\x12\x03q\0r", ERR_INVALID, "one form");
-    EXPECT_REFUSED(V "\x24\x08\x01\x08\x02\x10\x03", ERR_INVALID, "one form"); /* doubled */
-    EXPECT_REFUSED(V "\x24\x10\x03\x08\x01", ERR_INVALID, "one form");         /* out of order */
-    EXPECT_REFUSED(V "\x24\x08\x81\x00\x10\x03", ERR_INVALID, "one form");     /* long varint */
-    EXPECT_REFUSED(V "\x24\x08\x01\x10\x03\x18\x01", ERR_INVALID, "unknown field 3");
+    EXPECT_REFUSED(V "\x24\x08\x01\x08\x02\x10\x03\x18\x00", ERR_INVALID, "one form"); /* doubled */
+    EXPECT_REFUSED(V "\x24\x10\x03\x08\x01\x18\x00", ERR_INVALID, "one form"); /* out of order */
+    EXPECT_REFUSED(V "\x24\x08\x81\x00\x10\x03\x18\x00", ERR_INVALID, "one form"); /* long varint */
+    EXPECT_REFUSED(V "\x24\x08\x01\x10\x03\x18\x00\x20\x01", ERR_INVALID, "unknown field 4");
     EXPECT_REFUSED(V "\x25\x08\x01\x10\x63\x1a\x00", ERR_INVALID, "'error.code' has no value 99");
     EXPECT_REFUSED(V "\x0a\x08\x01\x12\x05\x0a\x01x\x10\x01\x18\x00\x20\x00", ERR_INVALID,
                    "'lease_key.job' is a digest of 1 bytes");

@@ -260,8 +260,8 @@ static enum err_code cancel_second(struct fixture *f, struct err *err)
     struct core_event event = {
         .kind = CORE_CANCEL, .peer = 9, .act = {.reason = "", .experiment = "second"}};
     struct digest *jobs = NULL;
-    enum err_code code =
-        store_jobs_to_cancel(f->store, "second", &arena, &jobs, &event.act.job_count, err);
+    enum err_code code = store_jobs_to_cancel(f->store, "second", &event.act.span, &arena, &jobs,
+                                              &event.act.job_count, err);
     event.act.jobs = jobs;
     code = code == ERR_OK ? step(f, event, err) : code == ERR_NOT_FOUND ? ERR_OK : code;
     arena_release(&arena);

@@ -22,6 +22,8 @@
 #include "file.h"
 #include "store_play.h"
 
+static const struct core_span all_jobs;
+
 static void test_a_rebuilt_core_equals_the_live_one(void **state)
 {
     struct fixture *f = *state;
@@ -149,7 +151,8 @@ static void test_lists_and_documents(void **state)
     struct digest *cancel = NULL;
     size_t count = 0;
     submit(f, "other", jobs, 2, &err, ERR_OK); /* shared with the first */
-    assert_int_equal(store_jobs_to_cancel(f->store, "e", &f->arena, &cancel, &count, &err), ERR_OK);
+    assert_int_equal(
+        store_jobs_to_cancel(f->store, "e", &all_jobs, &f->arena, &cancel, &count, &err), ERR_OK);
     assert_int_equal(count, JOBS - 2);
 }
 
@@ -243,7 +246,7 @@ static void test_retrying_a_job_takes_its_kin_along(void **state)
     struct msg_act act = {.action = ACTION_RETRY, .job = job_of(1), .experiment = ""};
     struct core_job_row *rows = NULL;
     size_t count = 0;
-    assert_int_equal(store_jobs_to_retry(f->store, &act, &f->arena, &rows, &count, &err),
+    assert_int_equal(store_jobs_to_retry(f->store, &act, &all_jobs, &f->arena, &rows, &count, &err),
                      ERR_CONFLICT); /* it still waits */
     assert_int_equal(
         step(f,
@@ -254,10 +257,12 @@ static void test_retrying_a_job_takes_its_kin_along(void **state)
              &err),
         ERR_OK);
     assert_int_equal(core_counts(f->core).jobs, 0);
-    assert_int_equal(store_jobs_to_retry(f->store, &act, &f->arena, &rows, &count, &err), ERR_OK);
+    assert_int_equal(store_jobs_to_retry(f->store, &act, &all_jobs, &f->arena, &rows, &count, &err),
+                     ERR_OK);
     assert_int_equal(count, 2); /* itself and the parent it needs */
     act.job = root;
-    assert_int_equal(store_jobs_to_retry(f->store, &act, &f->arena, &rows, &count, &err), ERR_OK);
+    assert_int_equal(store_jobs_to_retry(f->store, &act, &all_jobs, &f->arena, &rows, &count, &err),
+                     ERR_OK);
     assert_int_equal(count, 4); /* itself and those it took down */
     struct core_event retry = {
         .kind = CORE_RETRY,
