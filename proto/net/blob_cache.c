@@ -89,20 +89,6 @@ done:
     return rc;
 }
 
-enum err_code blob_cache_add_file(const char *cache, const char *path, struct digest *digest_out,
-                                  struct err *err)
-{
-    struct digest digest;
-    enum err_code rc = file_mkdirs(cache, 0700, err);
-    if (rc == ERR_OK)
-        rc = hash_file(path, &digest, err);
-    if (rc == ERR_OK)
-        rc = adopt(cache, path, &digest, err);
-    if (rc == ERR_OK)
-        *digest_out = digest;
-    return rc;
-}
-
 enum err_code blob_cache_add_folder(const char *cache, const char *folder, struct digest *tree_out,
                                     struct err *err)
 {
@@ -139,19 +125,6 @@ enum err_code blob_cache_read_tree(const char *cache, const struct digest *diges
     free(text);
     arena_release(&arena);
     return rc;
-}
-
-bool blob_cache_has_tree(const char *cache, const struct digest *digest)
-{
-    struct tree tree;
-    struct err err;
-    if (blob_cache_read_tree(cache, digest, &tree, &err) != ERR_OK)
-        return false;
-    bool complete = true;
-    for (size_t i = 0; complete && i < tree.file_count; i++)
-        complete = blob_cache_has(cache, &tree.files[i].digest);
-    tree_release(&tree);
-    return complete;
 }
 
 /* Fill the fresh folder `to` with links to the tree's files. */

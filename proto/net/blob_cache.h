@@ -21,10 +21,6 @@ NODISCARD enum err_code blob_cache_open(const char *cache, struct err *err);
 
 NODISCARD enum err_code blob_cache_add_bytes(const char *cache, const void *bytes, size_t len,
                                              struct digest *digest_out, struct err *err);
-/* Add a file: hashed, then linked (same file system) or copied. It must not change afterwards; it
- * becomes read-only when it was linked. */
-NODISCARD enum err_code blob_cache_add_file(const char *cache, const char *path,
-                                            struct digest *digest_out, struct err *err);
 /* Add all files of a folder and the tree that names them. */
 NODISCARD enum err_code blob_cache_add_folder(const char *cache, const char *folder,
                                               struct digest *tree_out, struct err *err);
@@ -33,8 +29,6 @@ NODISCARD enum err_code blob_cache_add_folder(const char *cache, const char *fol
  * tree. Free with tree_release(). */
 NODISCARD enum err_code blob_cache_read_tree(const char *cache, const struct digest *digest,
                                              struct tree *out, struct err *err);
-/* Is the tree here with every file it names? */
-bool blob_cache_has_tree(const char *cache, const struct digest *digest);
 /* Make `folder` hold exactly the files of a complete tree, as read-only links (or copies). The
  * folder appears all at once; one that is already there is an ERR_CONFLICT. */
 NODISCARD enum err_code blob_cache_make_folder(const char *cache, const struct digest *digest,

@@ -445,12 +445,6 @@ void blob_client_get_tree(struct blob_client *client, const struct digest *diges
     enqueue(client, blob_transfer_new(BLOB_GET | BLOB_TREE, digest, done, ctx));
 }
 
-void blob_client_put(struct blob_client *client, const struct digest *digest, blob_done_f *done,
-                     void *ctx)
-{
-    enqueue(client, blob_transfer_new(BLOB_PUT, digest, done, ctx));
-}
-
 void blob_client_put_file(struct blob_client *client, const struct digest *digest, const char *path,
                           blob_done_f *done, void *ctx)
 {

@@ -52,10 +52,8 @@ void blob_client_get(struct blob_client *client, const struct digest *digest, bl
 /* Bring a tree and every file it names into the cache. */
 void blob_client_get_tree(struct blob_client *client, const struct digest *digest,
                           blob_done_f *done, void *ctx);
-/* Make a blob of the cache durable in the store; nothing is sent when the store has it. */
-void blob_client_put(struct blob_client *client, const struct digest *digest, blob_done_f *done,
-                     void *ctx);
-/* The same for a file anywhere, which must have that digest and not change meanwhile. */
+/* Make a file, which must have that digest and not change meanwhile, a durable blob of the store;
+ * nothing is sent when the store has it. */
 void blob_client_put_file(struct blob_client *client, const struct digest *digest, const char *path,
                           blob_done_f *done, void *ctx);
 /* Make a tree and its files durable in the store: files first, the tree last. */

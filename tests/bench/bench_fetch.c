@@ -44,6 +44,7 @@ struct fetcher {
     struct blob_client *client;
     struct blob_serve *serve;
     struct digest digest;
+    const char *path; /* of the blob in its cache */
     bool is_put, has_begun, is_over;
 };
 
@@ -75,7 +76,7 @@ static void on_tick(uv_timer_t *timer)
     if (!f->has_begun && (f->is_put || f->shared->go)) {
         f->has_begun = true;
         if (f->is_put)
-            blob_client_put(f->client, &f->digest, on_done, f);
+            blob_client_put_file(f->client, &f->digest, f->path, on_done, f);
         else
             blob_client_get(f->client, &f->digest, on_done, f);
     }
@@ -90,7 +91,11 @@ static void fetch(struct shared *shared, const char *cache, const struct digest 
     char path[256];
     struct net_access access;
     struct err err;
-    struct fetcher f = {.shared = shared, .digest = *digest, .is_put = is_put};
+    struct arena arena = {0};
+    struct fetcher f = {.shared = shared,
+                        .digest = *digest,
+                        .path = blob_cache_path(cache, digest, &arena),
+                        .is_put = is_put};
     snprintf(path, sizeof path, "%s/state/worker.access", folder);
     if (net_access_load(path, &access, &err) != ERR_OK)
         die(&err);
@@ -221,6 +226,7 @@ static struct digest make_blob(double mib)
     char path[128], cache[128];
     struct err err;
     struct digest digest;
+    struct arena arena = {0};
     struct rng rng = rng_new(1, "bench");
     static uint64_t piece[1 << 17];
     snprintf(path, sizeof path, "%s/blob", folder);
@@ -233,9 +239,10 @@ static struct digest make_blob(double mib)
         fwrite(piece, 1, sizeof piece, file);
     }
     fclose(file);
-    if (blob_cache_add_file(cache, path, &digest, &err) != ERR_OK)
+    if (hash_file(path, &digest, &err) != ERR_OK || file_mkdirs(cache, 0700, &err) != ERR_OK)
         die(&err);
-    unlink(path);
+    ASSERT(rename(path, blob_cache_path(cache, &digest, &arena)) == 0);
+    arena_release(&arena);
     return digest;
 }
 

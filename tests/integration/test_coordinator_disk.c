@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "blob_cache.h"
 #include "blob_client.h"
 #include "coordinator_world.h"
 #include "file.h"
@@ -66,15 +65,15 @@ static void test_a_blob_waits_for_the_disk_and_nobody_else_does(void **state)
 {
     struct world *w = *state;
     struct ending ending = {0};
-    struct digest digest;
     struct err err;
-    char cache[128], partial[256], hex[DIGEST_HEX_SIZE];
+    char path[128], partial[256], hex[DIGEST_HEX_SIZE];
     struct blob_client *blobs = open_blobs(w);
-    snprintf(cache, sizeof cache, "%s/cache", w->dir);
-    assert_int_equal(blob_cache_add_bytes(cache, "some bytes", 10, &digest, &err), ERR_OK);
+    const struct digest digest = hash_bytes("some bytes", 10);
+    snprintf(path, sizeof path, "%s/bytes", w->dir);
+    assert_int_equal(file_write_atomic(path, "some bytes", 10, 0644, &err), ERR_OK);
     snprintf(partial, sizeof partial, "%s/blobs/partial/%s", w->dir, digest_hex(&digest, hex));
     slow_disk_rules(rules, "sync hold /blobs\n");
-    blob_client_put(blobs, &digest, on_done, &ending);
+    blob_client_put_file(blobs, &digest, path, on_done, &ending);
     AWAIT(&w->loop, is_all_there(partial, 10));
     asks_and_hears(w);
     assert_false(ending.is_over);

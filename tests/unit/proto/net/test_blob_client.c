@@ -13,40 +13,25 @@
 #include <unistd.h>
 
 #include "blob_cache.h"
+#include "blob_world.h"
 #include "blob_client.h"
 #include "bounds.h"
 #include "file.h"
 #include "net_pair.h"
 #include "rng.h"
-#include "test_store.h"
+#include "scripted_store.h"
 
 #define BOTH (NET_WORKER | NET_CLIENT)
 
-struct ending {
-    bool is_over;
-    enum err_code code;
-    struct err err;
-};
-
 struct fixture {
     struct net_pair pair;
-    struct test_store store;
+    struct scripted_store store;
     struct blob_client *client;
     char folder[64];
     char cache[128];
 };
 
-static void on_done(void *ctx, enum err_code code, const struct err *err)
-{
-    struct ending *outcome = ctx;
-    assert_false(outcome->is_over); /* once */
-    outcome->is_over = true;
-    outcome->code = code;
-    if (err)
-        outcome->err = *err;
-}
-
-static void open_client(struct fixture *f, const char *endpoint, int64_t patience_ms)
+static void open_client_at(struct fixture *f, const char *endpoint, int64_t patience_ms)
 {
     struct err err = {0};
     const struct blob_client_options options = {.net = f->pair.client_net,
@@ -70,8 +55,8 @@ static int setup(void **state)
     assert_non_null(mkdtemp(f->folder));
     snprintf(f->cache, sizeof f->cache, "%s/cache", f->folder);
     f->store.router =
-        net_pair_router(&f->pair, BOTH, FRAME_DATA_BYTES_MAX, test_store_receive, &f->store);
-    open_client(f, net_endpoint(f->store.router), 0);
+        net_pair_router(&f->pair, BOTH, FRAME_DATA_BYTES_MAX, scripted_store_receive, &f->store);
+    open_client_at(f, net_endpoint(f->store.router), 0);
     return 0;
 }
 
@@ -82,7 +67,7 @@ static int teardown(void **state)
     if (f->client)
         blob_client_free(f->client);
     net_pair_close(&f->pair);
-    test_store_release(&f->store);
+    scripted_store_release(&f->store);
     assert_int_equal(file_remove_tree(f->folder, &err), ERR_OK);
     free(f);
     return 0;
@@ -102,6 +87,20 @@ static void wait_ok(struct fixture *f, struct ending *outcome)
     AWAIT(&f->pair.loop, outcome->is_over);
     if (outcome->code != ERR_OK)
         fail_msg("%s", outcome->err.text);
+}
+
+/* Is the tree in the cache, with every file it names? */
+static bool has_tree(const char *cache, const struct digest *digest)
+{
+    struct tree tree;
+    struct err err;
+    if (blob_cache_read_tree(cache, digest, &tree, &err) != ERR_OK)
+        return false;
+    bool complete = true;
+    for (size_t i = 0; complete && i < tree.file_count; i++)
+        complete = blob_cache_has(cache, &tree.files[i].digest);
+    tree_release(&tree);
+    return complete;
 }
 
 /* Number of entries in the cache, partial ones included. */
@@ -132,16 +131,16 @@ static void test_put_every_size(void **state)
         struct err err;
         uint8_t *bytes = random_bytes(sizes[i]);
         assert_int_equal(blob_cache_add_bytes(f->cache, bytes, sizes[i], &digest, &err), ERR_OK);
-        blob_client_put(f->client, &digest, on_done, &outcome);
+        put_blob(f->client, f->cache, &digest, &outcome);
         assert_false(outcome.is_over); /* never from inside the call */
         wait_ok(f, &outcome);
-        const struct test_blob *blob = test_store_find(&f->store, &digest);
+        const struct scripted_blob *blob = scripted_store_find(&f->store, &digest);
         assert_non_null(blob);
         assert_int_equal(blob->total, sizes[i]);
         /* once more: nothing is written */
         size_t writes = f->store.writes;
         outcome.is_over = false;
-        blob_client_put(f->client, &digest, on_done, &outcome);
+        put_blob(f->client, f->cache, &digest, &outcome);
         wait_ok(f, &outcome);
         assert_int_equal(f->store.writes, writes);
         test_free(bytes);
@@ -159,7 +158,7 @@ static void test_get_every_size(void **state)
         size_t len = 0;
         uint8_t *bytes = random_bytes(sizes[i]);
         struct digest digest = hash_bytes(bytes, sizes[i]);
-        test_store_add(&f->store, bytes, sizes[i]);
+        scripted_store_add(&f->store, bytes, sizes[i]);
         blob_client_get(f->client, &digest, on_done, &outcome);
         wait_ok(f, &outcome);
         const char *path = blob_cache_path(f->cache, &digest, &arena);
@@ -206,21 +205,21 @@ static void test_tree_there_and_back(void **state)
     write_file(source, "empty", "");
     write_file(source, "weights", "0123456789");
     assert_int_equal(blob_cache_add_folder(f->cache, source, &tree, &err), ERR_OK);
-    assert_true(blob_cache_has_tree(f->cache, &tree));
+    assert_true(has_tree(f->cache, &tree));
     blob_client_put_tree(f->client, &tree, on_done, &outcome);
     wait_ok(f, &outcome);
-    assert_non_null(test_store_find(&f->store, &tree));
+    assert_non_null(scripted_store_find(&f->store, &tree));
     assert_int_equal(f->store.blob_count, 4); /* two files are equal; the tree itself */
 
     /* Into another cache, through the store alone. */
     blob_client_free(f->client);
     snprintf(f->cache, sizeof f->cache, "%s", other);
-    open_client(f, net_endpoint(f->store.router), 0);
-    assert_false(blob_cache_has_tree(f->cache, &tree));
+    open_client_at(f, net_endpoint(f->store.router), 0);
+    assert_false(has_tree(f->cache, &tree));
     outcome.is_over = false;
     blob_client_get_tree(f->client, &tree, on_done, &outcome);
     wait_ok(f, &outcome);
-    assert_true(blob_cache_has_tree(f->cache, &tree));
+    assert_true(has_tree(f->cache, &tree));
     assert_int_equal(blob_cache_make_folder(f->cache, &tree, copy, &err), ERR_OK);
     assert_int_equal(blob_cache_add_folder(f->cache, copy, &again, &err), ERR_OK);
     assert_true(digest_equal(&tree, &again));
@@ -234,7 +233,7 @@ static void test_missing_and_foreign_things_are_said(void **state)
     struct digest absent = {{1}};
     struct digest not_a_tree = hash_bytes("plain", 5);
     char path[128];
-    test_store_add(&f->store, "plain", 5);
+    scripted_store_add(&f->store, "plain", 5);
     snprintf(path, sizeof path, "%s/nowhere", f->folder);
     blob_client_get(f->client, &absent, on_done, &outcomes[0]);
     blob_client_get_tree(f->client, &not_a_tree, on_done, &outcomes[1]);
@@ -257,7 +256,7 @@ static void test_damage_gets_no_name(void **state)
     const size_t len = 3 * BLOB_CHUNK_BYTES;
     uint8_t *bytes = random_bytes(len);
     struct digest digest = hash_bytes(bytes, len);
-    test_store_add(&f->store, bytes, len);
+    scripted_store_add(&f->store, bytes, len);
     f->store.blobs[0].bytes[len - 1] ^=
         1; /* the store's disk rotted: the checksum is of what it has */
     blob_client_get(f->client, &digest, on_done, &outcome);
@@ -289,14 +288,14 @@ static void test_lost_frames_are_made_good(void **state)
     uint8_t *bytes = random_bytes(len);
     uint8_t *other = random_bytes(len + 1);
     struct digest wanted = hash_bytes(other, len + 1);
-    test_store_add(&f->store, other, len + 1);
+    scripted_store_add(&f->store, other, len + 1);
     f->store.drop_every = 9;
     assert_int_equal(blob_cache_add_bytes(f->cache, bytes, len, &digest, &err), ERR_OK);
-    blob_client_put(f->client, &digest, on_done, &outcomes[0]);
+    put_blob(f->client, f->cache, &digest, &outcomes[0]);
     blob_client_get(f->client, &wanted, on_done, &outcomes[1]);
     wait_ok(f, &outcomes[0]);
     wait_ok(f, &outcomes[1]);
-    assert_non_null(test_store_find(&f->store, &digest));
+    assert_non_null(scripted_store_find(&f->store, &digest));
     assert_true(blob_cache_has(f->cache, &wanted));
     test_free(bytes);
     test_free(other);
@@ -310,7 +309,7 @@ static void test_a_slow_link_is_only_slow_in(void **state)
     struct ending outcome = {0};
     uint8_t *bytes = random_bytes(len);
     struct digest digest = hash_bytes(bytes, len);
-    test_store_add(&f->store, bytes, len);
+    scripted_store_add(&f->store, bytes, len);
     f->store.is_late = true;
     blob_client_get(f->client, &digest, on_done, &outcome);
     wait_ok(f, &outcome);
@@ -328,9 +327,9 @@ static void test_a_slow_link_is_only_slow_out(void **state)
     uint8_t *bytes = random_bytes(len);
     f->store.is_late = true;
     assert_int_equal(blob_cache_add_bytes(f->cache, bytes, len, &digest, &err), ERR_OK);
-    blob_client_put(f->client, &digest, on_done, &outcome);
+    put_blob(f->client, f->cache, &digest, &outcome);
     wait_ok(f, &outcome);
-    assert_non_null(test_store_find(&f->store, &digest));
+    assert_non_null(scripted_store_find(&f->store, &digest));
     test_free(bytes);
 }
 
@@ -347,10 +346,10 @@ static void check_resume(struct fixture *f, bool is_put)
     snprintf(endpoint, sizeof endpoint, "%s", net_endpoint(f->store.router));
     if (is_put) {
         assert_int_equal(blob_cache_add_bytes(f->cache, bytes, len, &digest, &err), ERR_OK);
-        blob_client_put(f->client, &digest, on_done, &outcome);
+        put_blob(f->client, f->cache, &digest, &outcome);
     } else {
         digest = hash_bytes(bytes, len);
-        test_store_add(&f->store, bytes, len);
+        scripted_store_add(&f->store, bytes, len);
         blob_client_get(f->client, &digest, on_done, &outcome);
     }
     AWAIT(&f->pair.loop, (is_put ? f->store.writes : f->store.reads) >= chunks / 2);
@@ -360,7 +359,7 @@ static void check_resume(struct fixture *f, bool is_put)
                                              .server = &f->pair.server,
                                              .roles = BOTH,
                                              .frame_bytes_max = FRAME_DATA_BYTES_MAX,
-                                             .receive = test_store_receive,
+                                             .receive = scripted_store_receive,
                                              .ctx = &f->store};
     AWAIT(&f->pair.loop,
           net_router_new(f->pair.server_net, &again, &f->store.router, &err) == ERR_OK);
@@ -388,7 +387,7 @@ static void test_credit_is_kept(void **state)
     const size_t len = 40 * BLOB_CHUNK_BYTES;
     uint8_t *bytes = random_bytes(len);
     struct digest digest = hash_bytes(bytes, len);
-    test_store_add(&f->store, bytes, len);
+    scripted_store_add(&f->store, bytes, len);
     f->store.holds_answers = true;
     blob_client_get(f->client, &digest, on_done, &outcome);
     AWAIT(&f->pair.loop, f->store.held >= BLOB_CHUNKS_IN_FLIGHT);
@@ -412,7 +411,7 @@ static void test_patience_ends(void **state)
          patience_ms < 60000 && !strstr(outcome.err.text, "nobody listens"); patience_ms *= 4) {
         outcome = (struct ending){0};
         blob_client_free(f->client);
-        open_client(f, "tcp://127.0.0.1:1", patience_ms);
+        open_client_at(f, "tcp://127.0.0.1:1", patience_ms);
         blob_client_get(f->client, &digest, on_done, &outcome);
         AWAIT(&f->pair.loop, outcome.is_over);
         assert_int_equal(outcome.code, ERR_UNAVAILABLE);
@@ -430,8 +429,8 @@ static void test_cancelled_transfers_do_not_call_back(void **state)
     uint8_t *bytes = random_bytes(len);
     struct digest big = hash_bytes(bytes, len);
     struct digest small = hash_bytes("small", 5);
-    test_store_add(&f->store, bytes, len);
-    test_store_add(&f->store, "small", 5);
+    scripted_store_add(&f->store, bytes, len);
+    scripted_store_add(&f->store, "small", 5);
     blob_client_get(f->client, &big, on_done, &unwanted);
     blob_client_get(f->client, &small, on_done, &wanted);
     blob_client_get(f->client, &small, on_done, &unwanted);
@@ -457,7 +456,7 @@ static void test_a_callback_may_free_the_client(void **state)
     struct fixture *f = *state;
     struct ending never = {0};
     struct digest small = hash_bytes("small", 5);
-    test_store_add(&f->store, "small", 5);
+    scripted_store_add(&f->store, "small", 5);
     blob_client_get(f->client, &small, free_client, f);
     blob_client_get(f->client, &small, on_done, &never);
     AWAIT(&f->pair.loop, !f->client);
@@ -468,17 +467,20 @@ static void test_cache_links_are_read_only(void **state)
 {
     struct fixture *f = *state;
     struct err err;
-    struct digest digest;
+    struct digest tree;
     struct stat status;
     struct arena arena = {0};
-    char path[128];
-    write_file(f->folder, "a.txt", "content");
-    snprintf(path, sizeof path, "%s/a.txt", f->folder);
-    assert_int_equal(blob_cache_add_file(f->cache, path, &digest, &err), ERR_OK);
+    const struct digest digest = hash_bytes("content", 7);
+    char folder[128];
+    snprintf(folder, sizeof folder, "%s/tree", f->folder);
+    assert_int_equal(mkdir(folder, 0755), 0);
+    write_file(folder, "a.txt", "content");
+    assert_int_equal(blob_cache_add_folder(f->cache, folder, &tree, &err), ERR_OK);
     assert_int_equal(stat(blob_cache_path(f->cache, &digest, &arena), &status), 0);
     assert_int_equal(status.st_mode & 0777, 0444);
-    assert_int_equal(blob_cache_add_file(f->cache, path, &digest, &err), ERR_OK); /* again */
-    assert_int_equal(blob_cache_add_file(f->cache, "/nowhere", &digest, &err), ERR_IO);
+    assert_int_equal(status.st_nlink, 2);                                           /* no copy */
+    assert_int_equal(blob_cache_add_folder(f->cache, folder, &tree, &err), ERR_OK); /* again */
+    assert_int_equal(blob_cache_add_folder(f->cache, "/nowhere", &tree, &err), ERR_IO);
     arena_release(&arena);
 }
 

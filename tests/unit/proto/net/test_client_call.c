@@ -15,12 +15,12 @@
 #include "codec.h"
 #include "file.h"
 #include "net_pair.h"
-#include "test_store.h"
+#include "scripted_store.h"
 
 struct server {
     struct net_pair pair;
     struct net_socket *control;
-    struct test_store store;
+    struct scripted_store store;
     uv_async_t stop;
     pthread_t thread;
     atomic_size_t requests;
@@ -93,7 +93,7 @@ static int setup(void **state)
     net_pair_open(&s->pair);
     s->control = net_pair_router(&s->pair, NET_CLIENT, FRAME_BYTES_MAX, on_request, s);
     s->store.router = net_pair_router(&s->pair, NET_CLIENT | NET_WORKER, FRAME_DATA_BYTES_MAX,
-                                      test_store_receive, &s->store);
+                                      scripted_store_receive, &s->store);
     uv_async_init(&s->pair.loop, &s->stop, on_stop);
     assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
     return 0;
@@ -106,7 +106,7 @@ static int teardown(void **state)
     pthread_join(s->thread, NULL);
     uv_close((uv_handle_t *)&s->stop, NULL);
     net_pair_close(&s->pair);
-    test_store_release(&s->store);
+    scripted_store_release(&s->store);
     free(s);
     return 0;
 }

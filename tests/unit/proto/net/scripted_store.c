@@ -1,4 +1,4 @@
-#include "test_store.h"
+#include "scripted_store.h"
 
 #include "cmocka_all.h"
 
@@ -8,7 +8,7 @@
 #include "bounds.h"
 #include "codec.h"
 
-static struct test_blob *find(struct test_store *store, const struct digest *digest)
+static struct scripted_blob *find(struct scripted_store *store, const struct digest *digest)
 {
     for (size_t i = 0; i < store->blob_count; i++) {
         if (digest_equal(&store->blobs[i].digest, digest))
@@ -17,7 +17,8 @@ static struct test_blob *find(struct test_store *store, const struct digest *dig
     return NULL;
 }
 
-const struct test_blob *test_store_find(const struct test_store *store, const struct digest *digest)
+const struct scripted_blob *scripted_store_find(const struct scripted_store *store,
+                                                const struct digest *digest)
 {
     for (size_t i = 0; i < store->blob_count; i++) {
         if (digest_equal(&store->blobs[i].digest, digest) && store->blobs[i].is_complete)
@@ -26,28 +27,28 @@ const struct test_blob *test_store_find(const struct test_store *store, const st
     return NULL;
 }
 
-static struct test_blob *new_blob(struct test_store *store, const struct digest *digest,
-                                  uint64_t total)
+static struct scripted_blob *new_blob(struct scripted_store *store, const struct digest *digest,
+                                      uint64_t total)
 {
-    assert_true(store->blob_count < TEST_STORE_BLOBS_MAX);
-    struct test_blob *blob = &store->blobs[store->blob_count++];
-    *blob = (struct test_blob){.digest = *digest, .total = total};
+    assert_true(store->blob_count < SCRIPTED_STORE_BLOBS_MAX);
+    struct scripted_blob *blob = &store->blobs[store->blob_count++];
+    *blob = (struct scripted_blob){.digest = *digest, .total = total};
     blob->bytes = malloc(total ? total : 1);
     assert_non_null(blob->bytes);
     return blob;
 }
 
-void test_store_add(struct test_store *store, const void *bytes, size_t len)
+void scripted_store_add(struct scripted_store *store, const void *bytes, size_t len)
 {
     struct digest digest = hash_bytes(bytes, len);
-    struct test_blob *blob = new_blob(store, &digest, len);
+    struct scripted_blob *blob = new_blob(store, &digest, len);
     if (len)
         memcpy(blob->bytes, bytes, len);
     blob->len = len;
     blob->is_complete = true;
 }
 
-void test_store_release(struct test_store *store)
+void scripted_store_release(struct scripted_store *store)
 {
     for (size_t i = 0; i < store->blob_count; i++)
         free(store->blobs[i].bytes);
@@ -56,7 +57,7 @@ void test_store_release(struct test_store *store)
     memset(store, 0, sizeof *store);
 }
 
-static void send_frame(struct test_store *store, const struct net_peer *peer,
+static void send_frame(struct scripted_store *store, const struct net_peer *peer,
                        const struct strbuf *frame)
 {
     struct err err;
@@ -65,7 +66,7 @@ static void send_frame(struct test_store *store, const struct net_peer *peer,
     assert_true(rc == ERR_OK || rc == ERR_NOT_FOUND);
 }
 
-static void let_one_arrive(struct test_store *store)
+static void let_one_arrive(struct scripted_store *store)
 {
     if (store->late_count == 0)
         return;
@@ -75,8 +76,8 @@ static void let_one_arrive(struct test_store *store)
 }
 
 /* True: the answer is on its way for now. */
-static bool is_delayed(struct test_store *store, const struct net_peer *peer, const struct msg *m,
-                       struct strbuf *frame)
+static bool is_delayed(struct scripted_store *store, const struct net_peer *peer,
+                       const struct msg *m, struct strbuf *frame)
 {
     const bool is_chunk = m->kind == MSG_BLOB_CHUNK;
     if (!store->is_late || (!is_chunk && m->kind != MSG_BLOB_WRITTEN))
@@ -85,12 +86,12 @@ static bool is_delayed(struct test_store *store, const struct net_peer *peer, co
     if (store->late_request != 0 && request != store->late_request)
         let_one_arrive(store);
     store->late_request = request;
-    assert_true(store->late_count < TEST_STORE_BLOBS_MAX);
+    assert_true(store->late_count < SCRIPTED_STORE_BLOBS_MAX);
     store->late[store->late_count++] = (struct late_answer){*peer, *frame};
     return true;
 }
 
-static void answer(struct test_store *store, const struct net_peer *peer, const struct msg *m)
+static void answer(struct scripted_store *store, const struct net_peer *peer, const struct msg *m)
 {
     struct strbuf frame = {0};
     struct err err;
@@ -105,10 +106,10 @@ static void answer(struct test_store *store, const struct net_peer *peer, const 
     strbuf_release(&frame);
 }
 
-static void on_read(struct test_store *store, const struct net_peer *peer,
+static void on_read(struct scripted_store *store, const struct net_peer *peer,
                     const struct msg_blob_read *read)
 {
-    const struct test_blob *blob = find(store, &read->digest);
+    const struct scripted_blob *blob = find(store, &read->digest);
     if (store->is_busy) {
         store->refused++;
         answer(store, peer,
@@ -137,10 +138,10 @@ static void on_read(struct test_store *store, const struct net_peer *peer,
     test_free(chunk);
 }
 
-static void on_write(struct test_store *store, const struct net_peer *peer,
+static void on_write(struct scripted_store *store, const struct net_peer *peer,
                      const struct msg_blob_write *write)
 {
-    struct test_blob *blob = find(store, &write->digest);
+    struct scripted_blob *blob = find(store, &write->digest);
     store->writes++;
     if (!blob)
         blob = new_blob(store, &write->digest, write->total);
@@ -160,10 +161,10 @@ static void on_write(struct test_store *store, const struct net_peer *peer,
     answer(store, peer, &m);
 }
 
-void test_store_receive(void *ctx, const struct net_peer *peer, enum net_role role,
-                        const char *user, const uint8_t *bytes, size_t len)
+void scripted_store_receive(void *ctx, const struct net_peer *peer, enum net_role role,
+                            const char *user, const uint8_t *bytes, size_t len)
 {
-    struct test_store *store = ctx;
+    struct scripted_store *store = ctx;
     struct arena arena;
     struct msg m;
     struct err err = {0};
@@ -188,7 +189,7 @@ void test_store_receive(void *ctx, const struct net_peer *peer, enum net_role ro
         on_write(store, peer, &m.blob_write);
     } else if (m.kind == MSG_BLOB_WHERE) {
         store->stats++;
-        const struct test_blob *blob = test_store_find(store, &m.blob_where.digest);
+        const struct scripted_blob *blob = scripted_store_find(store, &m.blob_where.digest);
         struct msg reply = {.kind = MSG_BLOB_SOURCES,
                             .blob_sources = {m.blob_where.request, blob ? (int64_t)blob->total : -1,
                                              store->sources, store->source_count}};
@@ -196,7 +197,7 @@ void test_store_receive(void *ctx, const struct net_peer *peer, enum net_role ro
     } else if (m.kind == MSG_BLOB_HELD) {
         store->held_told += m.blob_held.digest_count;
     } else if (m.kind == MSG_BLOB_BAD) {
-        assert_true(store->accused_count < TEST_STORE_BLOBS_MAX);
+        assert_true(store->accused_count < SCRIPTED_STORE_BLOBS_MAX);
         store->accused[store->accused_count++] = m.blob_bad.server_key;
     } else if (m.kind == MSG_BLOB_PLACE) {
         store->places++;
@@ -206,7 +207,7 @@ void test_store_receive(void *ctx, const struct net_peer *peer, enum net_role ro
         assert_int_equal(m.kind, MSG_BLOB_STAT);
         assert_int_equal(m.blob_stat.digest_count, 1);
         store->stats++;
-        const struct test_blob *blob = test_store_find(store, &m.blob_stat.digests[0]);
+        const struct scripted_blob *blob = scripted_store_find(store, &m.blob_stat.digests[0]);
         int64_t size = blob ? (int64_t)blob->total : -1;
         struct msg reply = {.kind = MSG_BLOB_SIZES, .blob_sizes = {m.blob_stat.request, &size, 1}};
         bool holds = store->holds_answers; /* the question is always answered */

@@ -1,7 +1,7 @@
 /* The store's side of docs/protocol.md section 5, in memory, with faults to order: what blob_client
  * is tested against. */
-#ifndef TRIAD_TEST_STORE_H
-#define TRIAD_TEST_STORE_H
+#ifndef TRIAD_SCRIPTED_STORE_H
+#define TRIAD_SCRIPTED_STORE_H
 
 #include <stdbool.h>
 
@@ -9,9 +9,9 @@
 #include "str.h"
 #include "vocab.h"
 
-#define TEST_STORE_BLOBS_MAX 64
+#define SCRIPTED_STORE_BLOBS_MAX 64
 
-struct test_blob {
+struct scripted_blob {
     struct digest digest;
     uint8_t *bytes;
     uint64_t len;
@@ -19,9 +19,9 @@ struct test_blob {
     bool is_complete;
 };
 
-struct test_store {
+struct scripted_store {
     struct net_socket *router; /* set by the test */
-    struct test_blob blobs[TEST_STORE_BLOBS_MAX];
+    struct scripted_blob blobs[SCRIPTED_STORE_BLOBS_MAX];
     size_t blob_count;
     size_t frames, stats, reads, writes; /* seen */
     size_t drop_every;                   /* every n-th frame is ignored; 0: none */
@@ -34,7 +34,7 @@ struct test_store {
     struct late_answer {
         struct net_peer peer;
         struct strbuf frame;
-    } late[TEST_STORE_BLOBS_MAX];
+    } late[SCRIPTED_STORE_BLOBS_MAX];
     size_t late_count;
     uint64_t late_request; /* the newest */
     /* What a coordinator that knows DATA_HELLO adds; NULL: it does not. */
@@ -42,19 +42,19 @@ struct test_store {
     struct blob_source *sources; /* told to whoever asks where a blob is */
     size_t source_count;
     size_t held_told, places;
-    struct digest accused[TEST_STORE_BLOBS_MAX];
+    struct digest accused[SCRIPTED_STORE_BLOBS_MAX];
     size_t accused_count;
-    void (*on_place)(struct test_store *store, const struct net_peer *peer,
+    void (*on_place)(struct scripted_store *store, const struct net_peer *peer,
                      const struct msg_blob_place *place);
     bool is_busy;                       /* a worker with too many readers */
     size_t refused, breaks_after_reads; /* it falls silent after so many; 0: never */
     bool lies;                          /* its bytes are not the blob's, its checksums are */
 };
 
-net_receive_f test_store_receive; /* ctx: struct test_store */
-void test_store_add(struct test_store *store, const void *bytes, size_t len);
-const struct test_blob *test_store_find(const struct test_store *store,
-                                        const struct digest *digest);
-void test_store_release(struct test_store *store);
+net_receive_f scripted_store_receive; /* ctx: struct scripted_store */
+void scripted_store_add(struct scripted_store *store, const void *bytes, size_t len);
+const struct scripted_blob *scripted_store_find(const struct scripted_store *store,
+                                                const struct digest *digest);
+void scripted_store_release(struct scripted_store *store);
 
 #endif
