@@ -286,6 +286,9 @@ enum err_code alloc_step(struct alloc *alloc, const struct alloc_event *event, s
     case ALLOC_EV_SUBMIT_FAILED:
         alloc_take_submit_failed(&s);
         break;
+    case ALLOC_EV_SUBMIT_UNSURE:
+        alloc_take_submit_unsure(&s);
+        break;
     case ALLOC_EV_LISTED:
         alloc_take_listing(&s);
         break;

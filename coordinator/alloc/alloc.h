@@ -154,6 +154,7 @@ enum alloc_event_kind {
     ALLOC_EV_TICK,          /* `demand`, `idle_threads`: decide */
     ALLOC_EV_SUBMITTED,     /* `number`, `text`: the batch id */
     ALLOC_EV_SUBMIT_FAILED, /* `number`, `text` */
+    ALLOC_EV_SUBMIT_UNSURE, /* the same, but it may have been taken: a listing will tell */
     ALLOC_EV_LISTED,        /* `listed`: all that the batch system knows of our names */
     ALLOC_EV_LIST_FAILED,   /* `text` */
     ALLOC_EV_WORKER,        /* `text`: a worker of this name is connected */

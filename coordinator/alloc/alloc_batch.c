@@ -97,6 +97,26 @@ static void take_listed(struct alloc_step_state *s, struct alloc_queue *queue,
 }
 
 /* Gone from the batch system's memory: it ended a while ago, how is not known. */
+static void submission_failed(struct alloc_step_state *s, struct alloc_queue *queue,
+                              struct alloc_job *job, const char *why)
+{
+    static const int minutes[] = {0, 1, 15, 30, 60}; /* as HyperQueue does */
+    char text[2 * ALLOC_TEXT_BYTES];
+    alloc_job_end(s, queue, job, ALLOC_END_SUBMIT_ERROR, why);
+    size_t rung = queue->submit_errors++;
+    rung = rung < ARRAY_COUNT(minutes) ? rung : ARRAY_COUNT(minutes) - 1;
+    queue->not_before_ms = s->event->time_ms + (int64_t)minutes[rung] * 60000;
+    if (queue->submit_errors >= ALLOC_SUBMIT_ERRORS) {
+        snprintf(text, sizeof text, "paused: the last %u submissions were refused: %s",
+                 queue->submit_errors, why);
+        alloc_pause(s, queue, text);
+    } else {
+        snprintf(text, sizeof text, "submission refused (%u in a row), next try in %d min: %s",
+                 queue->submit_errors, minutes[rung], why);
+        alloc_decide(s, queue, true, text);
+    }
+}
+
 static void take_missing(struct alloc_step_state *s, struct alloc_queue *queue,
                          struct alloc_job *job)
 {
@@ -104,7 +124,7 @@ static void take_missing(struct alloc_step_state *s, struct alloc_queue *queue,
         return;
     }
     if (job->state == ALLOC_SUBMITTING) {
-        alloc_job_end(s, queue, job, ALLOC_END_SUBMIT_ERROR, "it never reached the batch system");
+        submission_failed(s, queue, job, "it never reached the batch system");
     } else {
         alloc_job_end(s, queue, job, end_of(job, ALLOC_END_DONE),
                       "gone from the batch system's list");
@@ -193,24 +213,21 @@ void alloc_take_submitted(struct alloc_step_state *s)
 
 void alloc_take_submit_failed(struct alloc_step_state *s)
 {
-    static const int minutes[] = {0, 1, 15, 30, 60}; /* as HyperQueue does */
-    char text[2 * ALLOC_TEXT_BYTES];
     struct alloc_queue *queue = NULL;
     struct alloc_job *job = job_by_number(s, &queue);
-    if (job == NULL) {
-        return;
+    if (job != NULL) {
+        submission_failed(s, queue, job, s->event->text);
     }
-    alloc_job_end(s, queue, job, ALLOC_END_SUBMIT_ERROR, s->event->text);
-    size_t rung = queue->submit_errors++;
-    rung = rung < ARRAY_COUNT(minutes) ? rung : ARRAY_COUNT(minutes) - 1;
-    queue->not_before_ms = s->event->time_ms + (int64_t)minutes[rung] * 60000;
-    if (queue->submit_errors >= ALLOC_SUBMIT_ERRORS) {
-        snprintf(text, sizeof text, "paused: the last %u submissions were refused: %s",
-                 queue->submit_errors, s->event->text);
-        alloc_pause(s, queue, text);
-    } else {
-        snprintf(text, sizeof text, "submission refused (%u in a row), next try in %d min: %s",
-                 queue->submit_errors, minutes[rung], s->event->text);
+}
+
+/* It stays open, so that no second one is asked for until the listing has or has not got it. */
+void alloc_take_submit_unsure(struct alloc_step_state *s)
+{
+    char text[2 * ALLOC_TEXT_BYTES];
+    struct alloc_queue *queue = NULL;
+    const struct alloc_job *job = job_by_number(s, &queue);
+    if (job != NULL && job->state == ALLOC_SUBMITTING) {
+        snprintf(text, sizeof text, "looking whether a submission was taken: %s", s->event->text);
         alloc_decide(s, queue, true, text);
     }
 }

@@ -52,6 +52,7 @@ void alloc_take_listing(struct alloc_step_state *s);
 void alloc_take_list_failed(struct alloc_step_state *s);
 void alloc_take_submitted(struct alloc_step_state *s);
 void alloc_take_submit_failed(struct alloc_step_state *s);
+void alloc_take_submit_unsure(struct alloc_step_state *s);
 void alloc_take_worker(struct alloc_step_state *s);
 
 /* ---- alloc_tick.c: what to ask for ---- */

@@ -150,18 +150,21 @@ static void make_folder(const struct alloc_drive *drive)
     }
 }
 
-static void on_submitted(void *ctx, bool ok, const char *text, size_t len)
+static void on_submitted(void *ctx, enum batch_end end, const char *text, size_t len)
 {
     struct errand *errand = ctx;
     struct arena arena = {0};
     struct err err;
     (void)len;
-    const char *id = ok ? slurm_batch_id(text, &arena) : NULL;
-    struct alloc_event event = {.kind = id != NULL ? ALLOC_EV_SUBMITTED : ALLOC_EV_SUBMIT_FAILED,
+    const char *id = end == BATCH_DONE ? slurm_batch_id(text, &arena) : NULL;
+    const bool is_refused = end == BATCH_REFUSED && !slurm_may_have_taken(text);
+    struct alloc_event event = {.kind = id != NULL   ? ALLOC_EV_SUBMITTED
+                                        : is_refused ? ALLOC_EV_SUBMIT_FAILED
+                                                     : ALLOC_EV_SUBMIT_UNSURE,
                                 .number = errand->number,
-                                .text = id != NULL ? id
-                                        : ok       ? "sbatch printed no number of a job"
-                                                   : text};
+                                .text = id != NULL          ? id
+                                        : end == BATCH_DONE ? "sbatch printed no number of a job"
+                                                            : text};
     log_event(id != NULL ? LOG_INFO : LOG_WARN, "allocation_submitted", "number=%llu text='%s'",
               (unsigned long long)errand->number, event.text);
     (void)!step(errand->drive, event, &err);
@@ -169,7 +172,7 @@ static void on_submitted(void *ctx, bool ok, const char *text, size_t len)
     free(errand);
 }
 
-static void on_listed(void *ctx, bool ok, const char *text, size_t len)
+static void on_listed(void *ctx, enum batch_end end, const char *text, size_t len)
 {
     struct errand *errand = ctx;
     struct arena arena = {0};
@@ -177,9 +180,9 @@ static void on_listed(void *ctx, bool ok, const char *text, size_t len)
     size_t count = 0;
     struct err err;
     struct alloc_event event = {.kind = ALLOC_EV_LIST_FAILED, .text = text};
-    if (ok && slurm_list_parse(text, len, &arena, &rows, &count, &err) != ERR_OK) {
+    if (end == BATCH_DONE && slurm_list_parse(text, len, &arena, &rows, &count, &err) != ERR_OK) {
         event.text = arena_strdup(&arena, err.text);
-    } else if (ok) {
+    } else if (end == BATCH_DONE) {
         event =
             (struct alloc_event){.kind = ALLOC_EV_LISTED, .listed = rows, .listed_count = count};
     }
@@ -189,10 +192,10 @@ static void on_listed(void *ctx, bool ok, const char *text, size_t len)
 }
 
 /* That it did not work shows in the next listing, and then it is tried again. */
-static void on_cancelled(void *ctx, bool ok, const char *text, size_t len)
+static void on_cancelled(void *ctx, enum batch_end end, const char *text, size_t len)
 {
     (void)len;
-    if (!ok) {
+    if (end != BATCH_DONE) {
         log_event(LOG_WARN, "allocation_not_cancelled", "text='%s'", text);
     }
     free(ctx);
@@ -337,7 +340,7 @@ enum err_code client_get_allocs(const struct request *r, struct err *err)
 }
 
 /* The answer of a dry run goes out when the batch system has spoken. */
-static void on_dry_run(void *ctx, bool ok, const char *text, size_t len)
+static void on_dry_run(void *ctx, enum batch_end end, const char *text, size_t len)
 {
     struct errand *errand = ctx;
     struct server *server = errand->drive->server;
@@ -345,7 +348,7 @@ static void on_dry_run(void *ctx, bool ok, const char *text, size_t len)
     if (!server->stopping) {
         turn_begin(server);
         struct err err;
-        if (ok) {
+        if (end == BATCH_DONE) {
             struct msg *reply = turn_reply(server, errand->peer, MSG_ALLOCS);
             reply->allocs = (struct msg_allocs){
                 .request = errand->request, .text = arena_strdup(&server->answers, errand->shown)};

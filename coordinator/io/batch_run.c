@@ -63,7 +63,7 @@ static void release(struct batch_run *run)
     while (run->first != NULL) {
         struct command *command = run->first;
         run->first = command->next;
-        command->done(command->ctx, false, "stopped", strlen("stopped"));
+        command->done(command->ctx, BATCH_CUT, "stopped", strlen("stopped"));
         command_free(command);
     }
     free(run);
@@ -93,10 +93,11 @@ static void tell(struct batch_run *run, struct command *command)
                           (int)run->exit_status, run->term_signal != 0 ? ", killed" : "");
         }
     }
+    const bool is_cut = run->timed_out || run->too_much || run->term_signal != 0;
     if (why.len > 0) {
-        command->done(command->ctx, false, strbuf_text(&why), why.len);
+        command->done(command->ctx, is_cut ? BATCH_CUT : BATCH_REFUSED, strbuf_text(&why), why.len);
     } else {
-        command->done(command->ctx, true, strbuf_text(&run->output), run->output.len);
+        command->done(command->ctx, BATCH_DONE, strbuf_text(&run->output), run->output.len);
     }
     strbuf_release(&why);
 }

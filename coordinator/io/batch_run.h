@@ -13,13 +13,19 @@
 
 struct batch_run;
 
-/* How a command ended: `text` is its standard output, or, when not ok, one line that says why.
+enum batch_end {
+    BATCH_DONE,
+    BATCH_REFUSED, /* it ended with a failure, or could not be started */
+    BATCH_CUT,     /* it was killed, or stopped: it may have done its work, and not said so */
+};
+
+/* How a command ended: `text` is its standard output, or, when not done, one line that says why.
  * Valid during the call. */
-typedef void batch_done_f(void *ctx, bool ok, const char *text, size_t len);
+typedef void batch_done_f(void *ctx, enum batch_end end, const char *text, size_t len);
 
 /* `loop` is borrowed until batch_run_free() has run its course. */
 struct batch_run *batch_run_new(uv_loop_t *loop);
-/* Kill what runs; it and what waits end as not ok, once the loop has closed the handles. Accepts
+/* Kill what runs; it and what waits end as cut, once the loop has closed the handles. Accepts
  * NULL. */
 void batch_run_free(struct batch_run *run);
 /* Queue a command: `argv` (ended by NULL) and `input` are copied. */

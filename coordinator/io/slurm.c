@@ -118,6 +118,19 @@ const char *slurm_batch_id(const char *text, struct arena *arena)
     return arena_strndup(arena, text, len);
 }
 
+bool slurm_may_have_taken(const char *complaint)
+{
+    /* Slurm's slurm_errno.c: what it says when it has sent a request and heard nothing. */
+    static const char *const signs[] = {"timed out", "Zero Bytes were transmitted or received",
+                                        "receive failure"};
+    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
+        if (strstr(complaint, signs[i]) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 const char *const *slurm_list_command(const char *names, struct arena *arena)
 {
     struct words words = {arena_array(arena, 8, sizeof(char *)), 0};

@@ -27,6 +27,8 @@ const char *slurm_script(const struct alloc_queue_options *queue, const struct s
 const char *slurm_shown(const char *const *command, const char *script, struct arena *arena);
 /* The batch id in what `sbatch --parsable` printed ("123" or "123;cluster"), or NULL. */
 const char *slurm_batch_id(const char *text, struct arena *arena);
+/* Is sbatch's complaint about a lost answer, so that the job may be there all the same? */
+bool slurm_may_have_taken(const char *complaint);
 
 /* One squeue for all names, ended jobs that Slurm still remembers included. */
 const char *const *slurm_list_command(const char *names, struct arena *arena);

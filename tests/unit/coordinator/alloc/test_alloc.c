@@ -450,6 +450,31 @@ static void test_a_lost_answer_is_found_again(void **state)
     assert_int_equal(job_of(w, 1)->end, ALLOC_END_SUBMIT_ERROR);
 }
 
+/* sbatch was killed after its minute, or lost its answer: nothing more is asked for until a listing
+ * has told whether it was taken. */
+static void test_an_unsure_submission_is_looked_for(void **state)
+{
+    struct world *w = *state;
+    add_queue(w, "q", 1, 10, 10);
+    tick(w, 2, 0);
+    assert_int_equal(w->submitted_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        (void)!step(w, (struct alloc_event){.kind = ALLOC_EV_SUBMIT_UNSURE,
+                                            .number = w->submitted[i],
+                                            .text = "'sbatch' did not end within 60 s"});
+    }
+    assert_non_null(strstr(reason(w), "did not end within 60 s"));
+    tick(w, 2, 0);
+    assert_int_equal(w->submitted_count, 2);
+    list(w, 1, "PENDING"); /* the first is there, the other is not, and not a listing later */
+    list(w, 1, "PENDING");
+    assert_int_equal(job_of(w, 0)->state, ALLOC_PENDING);
+    assert_string_equal(job_of(w, 0)->batch_id, "501");
+    assert_int_equal(job_of(w, 1)->end, ALLOC_END_SUBMIT_ERROR);
+    tick(w, 2, 0);
+    assert_int_equal(w->submitted_count, 3); /* now it is asked for again */
+}
+
 static void test_removal_cancels(void **state)
 {
     struct world *w = *state;
@@ -521,6 +546,7 @@ int main(void)
         TEST(test_refused_submissions_back_off),
         TEST(test_the_next_queue_serves_who_must_wait),
         TEST(test_a_lost_answer_is_found_again),
+        TEST(test_an_unsure_submission_is_looked_for),
         TEST(test_removal_cancels),
         TEST(test_a_late_answer_is_cancelled),
         TEST(test_bad_queues_are_refused),

@@ -86,6 +86,18 @@ static void test_batch_ids(void **state)
     assert_null(slurm_batch_id("123456789012345678901234567890123", &arena));
 }
 
+static void test_complaints_about_lost_answers(void **state)
+{
+    (void)state;
+    assert_true(slurm_may_have_taken("sbatch: error: Batch job submission failed: Socket timed out "
+                                     "on send/recv operation"));
+    assert_true(slurm_may_have_taken("sbatch: error: Batch job submission failed: Zero Bytes were "
+                                     "transmitted or received"));
+    assert_false(slurm_may_have_taken("sbatch: error: invalid partition specified: nowhere"));
+    assert_false(slurm_may_have_taken("sbatch: error: Batch job submission failed: Unable to "
+                                      "contact slurm controller (connect failure)"));
+}
+
 /* Recorded from Slurm 22.05 and its documentation of formats. */
 static void test_listings(void **state)
 {
@@ -123,6 +135,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_submission),
         TEST(test_batch_ids),
+        cmocka_unit_test(test_complaints_about_lost_answers),
         TEST(test_listings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
