@@ -150,6 +150,7 @@ static void take_given_up(struct alloc_step_state *s, struct alloc_job *job,
 void alloc_take_listing(struct alloc_step_state *s)
 {
     char name[96];
+    s->alloc->is_listing = false;
     for (size_t i = 0; i < s->alloc->queue_count; i++) {
         struct alloc_queue *queue = s->alloc->queues[i];
         for (size_t k = 0; k < queue->job_count; k++) {
@@ -252,6 +253,7 @@ void alloc_take_worker(struct alloc_step_state *s)
 void alloc_take_list_failed(struct alloc_step_state *s)
 {
     char text[2 * ALLOC_TEXT_BYTES];
+    s->alloc->is_listing = false;
     snprintf(text, sizeof text, "the batch system cannot be asked: %s", s->event->text);
     for (size_t i = 0; i < s->alloc->queue_count; i++) {
         struct alloc_queue *queue = s->alloc->queues[i];

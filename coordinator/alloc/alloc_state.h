@@ -10,6 +10,7 @@ struct alloc {
     size_t queue_count;
     uint64_t number_last;
     int64_t listed_ms; /* when the last listing was asked for */
+    bool is_listing;   /* and not answered */
 };
 
 /* An empty queue that owns a copy of the options. */

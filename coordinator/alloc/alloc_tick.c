@@ -184,11 +184,16 @@ static void decide_queue(struct alloc_step_state *s, struct alloc_queue *queue,
     }
 }
 
+/* A batch system that does not answer is not asked again meanwhile, or the questions wait for it in
+ * a row. An answer that never came (the state could not be written) is waited for for so long. */
+#define LISTING_LOST_MS 180000
+
 static void ask_for_listing(struct alloc_step_state *s)
 {
     struct strbuf names = {0};
     char name[96];
-    if (s->event->time_ms - s->alloc->listed_ms < ALLOC_LIST_MS &&
+    const int64_t pause_ms = s->alloc->is_listing ? LISTING_LOST_MS : ALLOC_LIST_MS;
+    if (s->event->time_ms - s->alloc->listed_ms < pause_ms &&
         s->event->time_ms >= s->alloc->listed_ms) {
         return;
     }
@@ -203,6 +208,7 @@ static void ask_for_listing(struct alloc_step_state *s)
     }
     if (names.len > 0) {
         s->alloc->listed_ms = s->event->time_ms;
+        s->alloc->is_listing = true;
         alloc_act(s, ALLOC_DO_LIST)->text = arena_strdup(s->arena, strbuf_text(&names));
     }
     strbuf_release(&names);

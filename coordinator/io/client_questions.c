@@ -22,6 +22,13 @@ static const char *trouble_now(struct server *server, struct arena *arena)
 {
     const bool is_full =
         server->blobs_full_ms != 0 && clock_mono_ms() - server->blobs_full_ms < BLOBS_FULL_TOLD_MS;
+    const int64_t commit_ms = server->commit_ms != 0 ? clock_mono_ms() - server->commit_ms : 0;
+    if (commit_ms > COMMIT_SLOW_MS) { /* a disk that hangs fails nothing */
+        return arena_printf(arena,
+                            "the disk of '%s' has been at a commit for %lld s: nothing is handed "
+                            "out or acknowledged until that is done",
+                            server->state_dir, (long long)(commit_ms / 1000));
+    }
     return is_full ? arena_strdup(arena, server->blobs_full.text) : "";
 }
 

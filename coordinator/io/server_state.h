@@ -19,6 +19,8 @@
 enum server_socket { SOCKET_WORKER = 1, SOCKET_CLIENT, SOCKET_DATA, SOCKET_END };
 
 #define TICK_MS 100
+/* A commit takes milliseconds; one that takes this long is told. */
+#define COMMIT_SLOW_MS 3000
 /* Of a socket: bounds what a turn costs, so that a question is answered within two short ones. */
 #define FRAMES_PER_TURN 128
 /* The same for frames that take longer: a thousand workers that come at once, or records. What they
@@ -82,6 +84,7 @@ struct server {
     struct core_output out;
     size_t ops_applied;
     struct reply *replies, **replies_end;
+    int64_t commit_ms; /* since when it is being committed; 0: it is not */
     /* Questions are answered within a turn, too (client_look()). */
     bool is_looking;
     int64_t looked_ns;

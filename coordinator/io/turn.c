@@ -149,7 +149,13 @@ static enum err_code commit(struct server *server, struct err *err)
     if (!store_commit_begin(server->store)) {
         return ERR_OK;
     }
+    server->commit_ms = clock_mono_ms();
     client_look_until(server, store_commit_fd(server->store));
+    const int64_t took_ms = clock_mono_ms() - server->commit_ms;
+    server->commit_ms = 0;
+    if (took_ms > COMMIT_SLOW_MS) {
+        log_event(LOG_WARN, "commit_slow", "seconds=%lld", (long long)(took_ms / 1000));
+    }
     return store_commit_end(server->store, err);
 }
 

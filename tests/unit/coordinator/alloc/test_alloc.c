@@ -367,6 +367,7 @@ static void test_a_silent_allocation_is_cancelled_until_it_is_gone(void **state)
     list(w, 1, "RUNNING");
     w->now_ms += ALLOC_REGISTER_MS;
     tick(w, 0, 0);
+    (void)!step(w, (struct alloc_event){.kind = ALLOC_EV_LIST_FAILED, .text = "busy"});
     for (size_t cancelled = 1; cancelled < 4; cancelled++) {
         assert_int_equal(w->cancelled_count, cancelled);
         w->now_ms += ALLOC_LIST_MS;
@@ -448,6 +449,43 @@ static void test_a_lost_answer_is_found_again(void **state)
     assert_int_equal(job_of(w, 1)->state, ALLOC_SUBMITTING);
     list(w, 1, "PENDING");
     assert_int_equal(job_of(w, 1)->end, ALLOC_END_SUBMIT_ERROR);
+}
+
+static bool asks_for_a_listing(struct world *w)
+{
+    tick(w, 1, 0);
+    bool found = false;
+    for (size_t i = 0; i < w->out.count; i++) {
+        found |= w->out.items[i].kind == ALLOC_DO_LIST;
+    }
+    return found;
+}
+
+/* One squeue at a time, however long it takes: those asked for meanwhile would wait in a row. */
+static void test_a_listing_is_awaited_before_the_next(void **state)
+{
+    struct world *w = *state;
+    add_queue(w, "q", 1, 1, 1);
+    tick(w, 1, 0);
+    accept_all(w);
+    w->now_ms += ALLOC_LIST_MS;
+    (void)asks_for_a_listing(w);
+    list(w, 1, "PENDING");
+    for (int round = 0; round < 3; round++) {
+        w->now_ms += ALLOC_LIST_MS;
+        assert_true(asks_for_a_listing(w));
+        for (int i = 0; i < 6; i++) {
+            w->now_ms += ALLOC_LIST_MS;
+            assert_false(asks_for_a_listing(w));
+        }
+        if (round == 0) {
+            list(w, 1, "PENDING");
+        } else if (round == 1) {
+            (void)!step(w, (struct alloc_event){.kind = ALLOC_EV_LIST_FAILED, .text = "busy"});
+        }
+    }
+    w->now_ms += 20 * ALLOC_LIST_MS; /* its answer got lost */
+    assert_true(asks_for_a_listing(w));
 }
 
 /* sbatch was killed after its minute, or lost its answer: nothing more is asked for until a listing
@@ -546,6 +584,7 @@ int main(void)
         TEST(test_refused_submissions_back_off),
         TEST(test_the_next_queue_serves_who_must_wait),
         TEST(test_a_lost_answer_is_found_again),
+        TEST(test_a_listing_is_awaited_before_the_next),
         TEST(test_an_unsure_submission_is_looked_for),
         TEST(test_removal_cancels),
         TEST(test_a_late_answer_is_cancelled),

@@ -4,9 +4,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "await.h"
+#include "client_request.h"
+#include "clock.h"
 #include "file.h"
 #include "janitor.h"
 #include "net_keys.h"
@@ -84,6 +87,27 @@ static void test_damage_at_the_end_of_a_turn_ends_the_server(void **state)
     assert_int_equal(run_to_the_end(w, &err), ERR_CORRUPT);
 }
 
+/* Such a disk fails nothing: it only says nothing, for as long as it likes. */
+static void test_a_disk_that_hangs_is_told(void **state)
+{
+    struct world *w = *state;
+    struct err err;
+    struct arena arena = {0};
+    struct msg reply = {0};
+    const struct msg question = {.kind = MSG_GET_STATUS, .get_status = {.experiment = ""}};
+    const struct request r = {
+        .server = w->server, .msg = &question, .arena = &arena, .reply = &reply};
+    assert_int_equal(client_questions[MSG_GET_STATUS](&r, &err), ERR_OK);
+    assert_string_equal(reply.status.trouble, "");
+    w->server->commit_ms = clock_mono_ms() - 60000;
+    assert_int_equal(client_questions[MSG_GET_STATUS](&r, &err), ERR_OK);
+    assert_non_null(strstr(reply.status.trouble, "has been at a commit for 60 s"));
+    w->server->commit_ms = 0;
+    arena_release(&arena);
+    server_stop(w->server);
+    assert_int_equal(run_to_the_end(w, &err), ERR_OK);
+}
+
 static void submit_one(struct server *server)
 {
     struct submit_job job = {.identity = hash_bytes("job", 3),
@@ -153,6 +177,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_damage_at_the_end_of_a_turn_ends_the_server, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_a_disk_that_hangs_is_told, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
