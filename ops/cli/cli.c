@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "check.h"
 #include "str.h"
@@ -235,6 +236,23 @@ void cli_end(struct cli *cli, enum cli_exit status)
     }
     json_decref(said->notes);
     said->notes = NULL;
+}
+
+static unsigned masked(unsigned mode)
+{
+    const mode_t mask = umask(0); /* the only way to ask; nothing is made in between */
+    (void)umask(mask);
+    return mode & ~(unsigned)mask;
+}
+
+unsigned cli_file_mode(void)
+{
+    return masked(0666);
+}
+
+unsigned cli_folder_mode(void)
+{
+    return masked(0777);
 }
 
 const char *cli_state_dir(const struct cli *cli)

@@ -121,6 +121,10 @@ void cli_end(struct cli *cli, enum cli_exit status);
 /* cli_fail() for a command line that could not be parsed. */
 enum cli_exit cli_fail_usage(int argc, char **argv, const struct err *err);
 
+/* The mode of a file, or of a folder, that is made for a person: as their umask has it. */
+unsigned cli_file_mode(void);
+unsigned cli_folder_mode(void);
+
 /* The state folder: --state, else $TRIAD_STATE, else ".triad". */
 const char *cli_state_dir(const struct cli *cli);
 /* The folder of data that does not come with Triad, a folder per source in it: --data, else

@@ -75,7 +75,7 @@ static enum err_code write_file(const char *folder, const char *name, const stru
     char path[4096];
     if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path)
         return err_set(err, ERR_LIMIT, "write the report: the path '%s' is too long", folder);
-    return file_write_atomic(path, strbuf_text(text), text->len, 0644, err);
+    return file_write_atomic(path, strbuf_text(text), text->len, cli_file_mode(), err);
 }
 
 static enum err_code write_records(const struct collected *collected, const char *folder,

@@ -71,7 +71,7 @@ static enum err_code write_config(const char *from, const char *to, const char *
     } else {
         strbuf_append(&out, text, len);
     }
-    rc = file_write_atomic(to, out.data, out.len, 0644, err);
+    rc = file_write_atomic(to, out.data, out.len, cli_file_mode(), err);
     strbuf_release(&out);
     free(text);
     return rc;
@@ -96,8 +96,8 @@ enum cli_exit verb_model_adapter(struct cli *cli)
                           arena_printf(arena, "%s/adapter_config.json", to), cli_value(cli, "base"),
                           &err);
     if (rc == ERR_OK)
-        rc =
-            file_copy(tensors, arena_printf(arena, "%s/adapter_model.safetensors", to), 0644, &err);
+        rc = file_copy(tensors, arena_printf(arena, "%s/adapter_model.safetensors", to),
+                       cli_file_mode(), &err);
     if (rc != ERR_OK)
         return cli_fail(cli, &err);
     cli_note(cli, "wrote '%s': PeftModel.from_pretrained(base, '%s') loads it", to, to);

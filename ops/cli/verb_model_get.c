@@ -56,14 +56,6 @@ static enum err_code fetch(struct cli *cli, struct connection *c, const struct d
     return rc;
 }
 
-/* It was made for nobody but us; a model is for whoever may see what we make. */
-static void open_folder(const char *folder)
-{
-    const mode_t mask = umask(0);
-    (void)umask(mask);
-    (void)!chmod(folder, 0777 & ~mask);
-}
-
 enum cli_exit verb_model_get(struct cli *cli)
 {
     struct err err;
@@ -87,8 +79,8 @@ enum cli_exit verb_model_get(struct cli *cli)
         rc = choose_tree(cli, &reply.job, &tree, &err);
     if (rc == ERR_OK)
         rc = fetch(cli, &c, &tree, folder, &err);
-    if (rc == ERR_OK)
-        open_folder(folder);
+    if (rc == ERR_OK) /* it was made for nobody but us */
+        (void)!chmod(folder, cli_folder_mode());
     connection_close(&c);
     if (rc != ERR_OK)
         return cli_fail(cli, &err);

@@ -63,9 +63,9 @@ static enum err_code write_folder(struct cli *cli, const struct tokenizer *token
         rc = err_set(err, ERR_CONFLICT,
                      "'%s' already holds a tokenizer; remove it or name another folder", folder);
     if (rc == ERR_OK)
-        rc = file_write_atomic(config_path, config.data, config.len, 0644, err);
+        rc = file_write_atomic(config_path, config.data, config.len, cli_file_mode(), err);
     if (rc == ERR_OK)
-        rc = file_write_atomic(path, json.data, json.len, 0644, err);
+        rc = file_write_atomic(path, json.data, json.len, cli_file_mode(), err);
     strbuf_release(&json);
     strbuf_release(&config);
     return rc;

@@ -127,3 +127,10 @@ triad generate "$work/model" --prompt "$prompt" --tokens 0 >"$work/out"
 PROMPT=$prompt script -qec "'$TRIAD_BIN/triad' generate '$work/model' --prompt \"\$PROMPT\" --tokens 0" /dev/null >"$work/out"
 said 'a\?\[31mb'
 ! steers "$work/out" || fail "a model's text prints commands for the terminal"
+
+note "files of reports and models are as private as their owner's umask has it"
+(umask 027 && triad report tiny --report-dir "$work/private" >/dev/null 2>&1 &&
+    triad tokenizer train "$manifest" --vocabulary 300 --out "$work/private" 2>/dev/null) || fail "no report, or no tokenizer"
+for file in report.md records.csv tokenizer.json; do
+    [ "$(stat -c %a "$work/private/$file")" = 640 ] || fail "$file has mode $(stat -c %a "$work/private/$file")"
+done
