@@ -58,8 +58,8 @@ static const char *cell_text(const struct rows_column *column, const struct rows
         if (cell->integer == 0)
             return exact ? "" : "-";
         clock_iso(cell->integer, out);
-        if (!exact)
-            out[19] = '\0';
+        if (!exact) /* to the second, and still said to be UTC */
+            memcpy(out + 19, "Z", 2);
         return out;
     }
     UNREACHABLE("column kind");

@@ -153,7 +153,7 @@ static const struct cli_option worker_start_options[] = {
     {"name", "NAME", NULL, "stable name of this worker (default: host name)"},
     {"dir", "DIR", NULL, "its folder for spool and cache (default STATE/workers/NAME)"},
     {"threads", "N", NULL, "cores it may use (default: all)"},
-    {"memory", "SIZE", NULL, "memory it may use, such as 8GiB (default: all)"},
+    {"memory", "SIZE", NULL, "memory it may use, such as 8GiB (default: 3/4 of the machine's)"},
     {"idle-end", "DURATION", NULL, "leave after holding nothing for this long"},
     {"time-limit", "DURATION", NULL,
      "it must be gone by then: longer jobs go elsewhere, it stops with checkpoints before"},
