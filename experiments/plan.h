@@ -230,14 +230,17 @@ void plan_release(struct plan *plan);
 typedef const char *plan_fate(void *ctx, const struct plan_job *job);
 
 /* Append the plan as JSON, schema "triad.plan/2" (docs/data.md section 6): what the report needs,
- * and all that `triad plan` shows. `fate` may be NULL. */
-void plan_json(const struct plan *plan, plan_fate *fate, void *ctx, struct strbuf *out);
+ * and all that `triad plan` shows. `fate` may be NULL, and so may `why`: a sentence about a job
+ * whose fate surprises. */
+void plan_json(const struct plan *plan, plan_fate *fate, plan_fate *why, void *ctx,
+               struct strbuf *out);
 /* Jobs of the published grid (manifest's `reference`) that the plan's cells stand for, waiting ones
  * too, and how many models they are about; and the comparison as text, with every difference. */
 size_t plan_reference_count(const struct plan *plan, size_t *models_out);
 void plan_reference_text(const struct plan *plan, struct strbuf *out);
 
 /* Append the plan for people. */
-void plan_text(const struct plan *plan, plan_fate *fate, void *ctx, struct strbuf *out);
+void plan_text(const struct plan *plan, plan_fate *fate, plan_fate *why, void *ctx,
+               struct strbuf *out);
 
 #endif

@@ -19,7 +19,7 @@ static json_t *text_list(const char *const *items, size_t count)
     return list;
 }
 
-static json_t *job_json(const struct plan_job *job, plan_fate *fate, void *ctx)
+static json_t *job_json(const struct plan_job *job, plan_fate *fate, plan_fate *why, void *ctx)
 {
     json_t *o = json_object();
     const char *would = fate ? fate(ctx, job) : NULL;
@@ -42,8 +42,11 @@ static json_t *job_json(const struct plan_job *job, plan_fate *fate, void *ctx)
     json_member_real(o, "hours", job->hours);
     json_member_digests(o, "inputs", job->inputs, job->input_count);
     json_member_digests(o, "parents", job->parents, job->parent_count);
+    const char *reason = why ? why(ctx, job) : NULL;
     if (would)
         json_member_text(o, "fate", would);
+    if (reason)
+        json_member_text(o, "why", reason);
     return o;
 }
 
@@ -212,7 +215,8 @@ static json_t *reference_json(const struct plan *plan)
     return o;
 }
 
-void plan_json(const struct plan *plan, plan_fate *fate, void *ctx, struct strbuf *out)
+void plan_json(const struct plan *plan, plan_fate *fate, plan_fate *why, void *ctx,
+               struct strbuf *out)
 {
     const struct manifest *m = plan->manifest;
     json_t *root = json_object();
@@ -221,7 +225,7 @@ void plan_json(const struct plan *plan, plan_fate *fate, void *ctx, struct strbu
     json_t *checkpoints = json_array();
     json_t *validators = json_object();
     for (size_t i = 0; i < plan->job_count; i++)
-        json_array_append_new(jobs, job_json(&plan->jobs[i], fate, ctx));
+        json_array_append_new(jobs, job_json(&plan->jobs[i], fate, why, ctx));
     for (size_t i = 0; i < plan->task_count; i++)
         json_array_append_new(tasks, task_json(&plan->tasks[i]));
     for (size_t i = 0; i < plan->cell_count; i++)
@@ -311,6 +315,19 @@ static void put_jobs(const struct plan *plan, plan_fate *fate, void *ctx, struct
                       duration_text(job->hours, time));
         put_parents(plan, job, out);
         strbuf_putc(out, '\n');
+    }
+}
+
+static void put_whys(const struct plan *plan, plan_fate *why, void *ctx, struct strbuf *out)
+{
+    bool is_first = true;
+    for (size_t i = 0; why && i < plan->job_count; i++) {
+        const char *reason = why(ctx, &plan->jobs[i]);
+        if (!reason)
+            continue;
+        strbuf_printf(out, "%s  %s: %s\n", is_first ? "\nNot what was done before\n" : "",
+                      plan->jobs[i].label, reason);
+        is_first = false;
     }
 }
 
@@ -406,10 +423,12 @@ static void put_missing(const struct plan *plan, struct strbuf *out)
         strbuf_printf(out, "  %s\n    %s\n", plan->missing[i].what, plan->missing[i].how);
 }
 
-void plan_text(const struct plan *plan, plan_fate *fate, void *ctx, struct strbuf *out)
+void plan_text(const struct plan *plan, plan_fate *fate, plan_fate *why, void *ctx,
+               struct strbuf *out)
 {
     strbuf_printf(out, "Plan of %s\n\n", plan->experiment);
     put_jobs(plan, fate, ctx, out);
+    put_whys(plan, why, ctx, out);
     put_tasks(plan, out);
     put_data(plan, out);
     for (size_t i = 0; i < plan->note_count; i++)

@@ -68,6 +68,17 @@ const char *fates_word(void *ctx, const struct plan_job *job)
     return fate ? words[fate->state] : "new";
 }
 
+bool fates_are_new(const struct fates *fates, const struct plan_job *job)
+{
+    return find_fate(fates, job) == NULL;
+}
+
+const char *fates_why(void *ctx, const struct plan_job *job)
+{
+    const struct fates *fates = ctx;
+    return fates->plan ? fates->why[job - fates->plan->jobs] : NULL;
+}
+
 struct fate_counts fates_count(const struct fates *fates, const struct plan *plan)
 {
     struct fate_counts counts = {0};
@@ -333,7 +344,7 @@ enum err_code submit_jobs(struct connection *c, const struct planned *planned, b
     const size_t *order = order_of_jobs(plan, arena);
     for (size_t i = 0; i < plan->job_count; i++)
         jobs[i] = job_to_submit(plan->manifest, &plan->jobs[order[i]]);
-    plan_json(plan, NULL, NULL, &text);
+    plan_json(plan, NULL, NULL, NULL, &text);
     struct submit_parts parts = {
         .experiment = plan->experiment,
         .manifest = {(const uint8_t *)planned->manifest_text, planned->manifest_len},

@@ -9,6 +9,8 @@
 struct fates {
     struct fate *list; /* by identity */
     size_t count;
+    const struct plan *plan; /* why_new.h: NULL: not asked */
+    const char **why;        /* by the plan's jobs; NULL: nothing to say */
 };
 
 /* Ask for the states of all jobs. What `out` holds belongs to `arena`. */
@@ -17,6 +19,9 @@ NODISCARD enum err_code fates_fetch(struct connection *c, struct arena *arena, s
 /* A plan_fate (ctx: struct fates): "new"; "reuse" (done); "running", "waiting" (shared); "retry"
  * (failed, cancelled or aborted before); "blocked" (quarantined: wants `job retry`). */
 const char *fates_word(void *ctx, const struct plan_job *job);
+bool fates_are_new(const struct fates *fates, const struct plan_job *job);
+/* The same kind of function: why a job is new that the experiment has had, or NULL. */
+const char *fates_why(void *ctx, const struct plan_job *job);
 
 struct fate_counts {
     size_t fresh, done, open, again, quarantined;

@@ -6,6 +6,7 @@
 #include "rows.h"
 #include "submit.h"
 #include "verbs.h"
+#include "why_new.h"
 
 static const struct rows_column plan_columns[] = {
     {"job", NULL, ROWS_DIGEST},
@@ -18,6 +19,7 @@ static const struct rows_column plan_columns[] = {
     {"tokens", NULL, ROWS_INTEGER},
     {"items", NULL, ROWS_INTEGER},
     {"hours", NULL, ROWS_REAL},
+    {"why", NULL, ROWS_TEXT},
 };
 enum { PLAN_COLUMNS = sizeof plan_columns / sizeof plan_columns[0] };
 
@@ -39,18 +41,21 @@ static void print_csv(struct cli *cli, const struct plan *plan, struct fates *fa
         cell[7].integer = job->tokens;
         cell[8].integer = job->items;
         cell[9].real = job->hours;
+        const char *why = fates ? fates_why(fates, job) : NULL;
+        cell[10].text = why ? why : "";
     }
     rows_print(&rows, cli);
 }
 
 /* What the state folder's coordinator would reuse; NULL when none answers: planning starts nothing.
  */
-static struct fates *known_fates(struct cli *cli, struct fates *fates)
+static struct fates *known_fates(struct cli *cli, const struct plan *plan, struct fates *fates)
 {
     struct connection c = {0};
     struct err err;
     const bool is_known = connection_open(cli, CONNECTION_RUNNING, &c, &err) == ERR_OK &&
-                          fates_fetch(&c, &cli->arena, fates, &err) == ERR_OK;
+                          fates_fetch(&c, &cli->arena, fates, &err) == ERR_OK &&
+                          why_new_fetch(&c, plan, &cli->arena, fates, &err) == ERR_OK;
     connection_close(&c);
     return is_known ? fates : NULL;
 }
@@ -73,13 +78,15 @@ enum cli_exit verb_plan(struct cli *cli)
         print_files(&planned);
     } else if (rc == ERR_OK) {
         struct strbuf text = {0};
-        struct fates *fates = known_fates(cli, &known);
+        struct fates *fates = known_fates(cli, &planned.plan, &known);
         switch (cli->output) {
         case OUTPUT_TABLE:
-            plan_text(&planned.plan, fates ? fates_word : NULL, fates, &text);
+            plan_text(&planned.plan, fates ? fates_word : NULL, fates ? fates_why : NULL, fates,
+                      &text);
             break;
         case OUTPUT_JSON:
-            plan_json(&planned.plan, fates ? fates_word : NULL, fates, &text);
+            plan_json(&planned.plan, fates ? fates_word : NULL, fates ? fates_why : NULL, fates,
+                      &text);
             strbuf_putc(&text, '\n');
             break;
         case OUTPUT_CSV:

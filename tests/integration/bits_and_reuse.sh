@@ -44,3 +44,15 @@ triad job list --experiment tiny --state "$work/one" --output csv 2>/dev/null >"
 [ "$(grep -c ',done,' "$work/after.csv")" = 12 ] || { cat "$work/after.csv"; fail "expected 12 done jobs"; }
 grep -Fxf "$work/before.csv" "$work/after.csv" >"$work/unchanged.csv"
 same "$work/before.csv" "$work/unchanged.csv"
+
+note "the plan says why a job is new"
+sed 's/steps: 10, embeddings/steps: 12, embeddings/' "$manifest" >"$work/longer.yaml"
+cmp -s "$manifest" "$work/longer.yaml" && fail "this test did not edit the manifest"
+export TRIAD_STATE=$work/one
+start_coordinator "$TRIAD_STATE"
+expect_status 0 triad plan "$work/longer.yaml"
+said '^  toy/ST/42: .*train\.steps 12, was 10'
+said '^  toy/ST/urn_icl/42: toy/ST/42 is new'
+! grep -q '^  toy/PT/42: .*, was ' "$work/out" || { cat "$work/out"; fail "a reused job is said to be new"; }
+expect_status 0 triad plan "$manifest"
+! grep -q 'Not what was done before' "$work/out" || { cat "$work/out"; fail "nothing is new in it"; }

@@ -315,10 +315,10 @@ static void planning_twice_gives_the_same_bytes(void **state)
     plan_of("stories.yaml", NULL, NULL, &a);
     plan_of("stories.yaml", NULL, NULL, &b);
     struct strbuf one = {0}, two = {0};
-    plan_json(&a.plan, NULL, NULL, &one);
-    plan_json(&b.plan, NULL, NULL, &two);
+    plan_json(&a.plan, NULL, NULL, NULL, &one);
+    plan_json(&b.plan, NULL, NULL, NULL, &two);
     assert_string_equal(strbuf_text(&one), strbuf_text(&two));
-    plan_text(&a.plan, NULL, NULL, &one);
+    plan_text(&a.plan, NULL, NULL, NULL, &one);
     assert_non_null(strstr(strbuf_text(&one), "none of them is held out"));
     assert_int_equal(a.plan.jobs[0].kind, JOB_IMPORT);
     assert_int_equal(a.plan.warning_count, 1);
