@@ -91,10 +91,38 @@ static const struct option long_options[] = {
     {"version", no_argument, NULL, 'V'},           {NULL, 0, NULL, 0},
 };
 
+static bool take_number(struct arguments *a, int option, const char *name, const char *value)
+{
+    const bool is_time = option == 'b' || option == 'e';
+    long long n = 0;
+    if (!number(name, value, is_time ? 3600000 : 65535, &n)) {
+        return false;
+    }
+    switch (option) {
+    case 'w':
+        a->server.worker_port = (uint16_t)n;
+        return true;
+    case 'c':
+        a->server.client_port = (uint16_t)n;
+        return true;
+    case 'd':
+        a->server.data_port = (uint16_t)n;
+        return true;
+    case 'b':
+        a->server.core.heartbeat_ms = (uint32_t)n;
+        return true;
+    case 'e':
+        a->server.core.lease_ms = (uint32_t)n;
+        return true;
+    default:
+        a->ready_fd = (int)n;
+        return true;
+    }
+}
+
 /* One option; false after an explanation. */
 static bool take_option(struct arguments *a, int option, const char *name, const char *value)
 {
-    long long n = 0;
     switch (option) {
     case 's':
         a->state = value;
@@ -117,26 +145,10 @@ static bool take_option(struct arguments *a, int option, const char *name, const
     case 'w':
     case 'c':
     case 'd':
-        if (!number(name, value, 65535, &n)) {
-            return false;
-        }
-        *(option == 'w'   ? &a->server.worker_port
-          : option == 'c' ? &a->server.client_port
-                          : &a->server.data_port) = (uint16_t)n;
-        return true;
     case 'b':
     case 'e':
-        if (!number(name, value, 3600000, &n)) {
-            return false;
-        }
-        *(option == 'b' ? &a->server.core.heartbeat_ms : &a->server.core.lease_ms) = (uint32_t)n;
-        return true;
     case 'r':
-        if (!number(name, value, 65535, &n)) {
-            return false;
-        }
-        a->ready_fd = (int)n;
-        return true;
+        return take_number(a, option, name, value);
     case 'v':
         return log_level(value);
     default:

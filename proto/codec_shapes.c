@@ -1,3 +1,4 @@
+/* How each record of vocab.h travels: one table, row by row beside it. */
 #include "codec_shapes.h"
 
 #include "bounds.h"

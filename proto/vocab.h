@@ -3,7 +3,10 @@
  * docs/protocol.md.
  *
  * Strings are NUL-terminated and never NULL after decoding; arrays are NULL when their count is 0.
- * Everything a decoded message points to belongs to the arena it was decoded into. */
+ * Everything a decoded message points to belongs to the arena it was decoded into.
+ *
+ * It is long because it is whole: a record for each kind in MSG_KINDS, in the order of the
+ * protocol's two tables, to be read beside codec_shapes.c, which says of each how it travels. */
 #ifndef TRIAD_VOCAB_H
 #define TRIAD_VOCAB_H
 

@@ -313,63 +313,73 @@ static int ranks_show(void)
     return 0;
 }
 
+static enum err_code check(struct settings *s, struct net_access *access, struct strbuf *labels,
+                           struct err *err)
+{
+    enum err_code code = net_access_load(s->access_path, access, err);
+    if (code)
+        return code;
+    if (strcmp(access->role, "worker") != 0)
+        return err_set(err, ERR_INVALID, "'%s' is for a %s, not for a worker", s->access_path,
+                       access->role);
+    if (readlink("/proc/self/exe", s->program, sizeof s->program - 1) <= 0)
+        return err_set(err, ERR_IO, "cannot find out which program this is from /proc/self/exe");
+    code = labels_parse(strbuf_text(&s->labels), labels, err);
+    if (!code && s->advertise && !s->data_listen)
+        code = err_set(err, ERR_INVALID, "--advertise is for --data-listen");
+    return code;
+}
+
+/* The settings, with what the machine says where they say nothing. Borrows them. */
+static struct worker_options options_of(struct settings *s)
+{
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    const uint32_t host_cores = (uint32_t)(cores > 0 ? cores : 1);
+    const uint32_t threads = s->threads ? (uint32_t)s->threads : host_cores;
+    struct err why_none;
+    const struct rank_launch ranks = ranks_offered(threads, &why_none);
+    if (ranks.launcher == RANK_LAUNCH_NONE)
+        log_event(LOG_DEBUG, "no_ranks", "text=\"%s\"", why_none.text);
+    host_find(s->host);
+    name_default(s->folder, s->default_name);
+    return (struct worker_options){
+        .folder = s->folder,
+        .name = s->name ? s->name : s->default_name,
+        .host = s->host,
+        .numeric_class = exec_numeric_class(),
+        .version = TRIAD_VERSION,
+        .host_cores = host_cores,
+        .threads = threads,
+        .ranks = ranks.ranks,
+        .rank_threads = ranks.threads,
+        .memory_bytes = s->memory_bytes ? s->memory_bytes : process_info_memory_total() / 4 * 3,
+        .spool_bytes_max = s->spool_bytes,
+        .cache_bytes_max = s->cache_bytes,
+        .program = s->program,
+        .grace_ms = s->grace_s * 1000,
+        .idle_end_ms = s->idle_end_s * 1000,
+        .time_limit_ms = time_limit_s(s) * 1000,
+        .data_listen = s->data_listen,
+        .data_advertise = s->advertise,
+    };
+}
+
 static int run(struct settings *s)
 {
     struct net_access access;
     struct err err;
     struct strbuf labels = {0};
-    char node[128] = "";
-    (void)gethostname(node, sizeof node - 1);
-    enum err_code code = net_access_load(s->access_path, &access, &err);
-    if (!code && strcmp(access.role, "worker") != 0)
-        code = err_set(&err, ERR_INVALID, "'%s' is for a %s, not for a worker", s->access_path,
-                       access.role);
-    ssize_t len = readlink("/proc/self/exe", s->program, sizeof s->program - 1);
-    if (!code && len <= 0)
-        code = err_set(&err, ERR_IO, "cannot find out which program this is from /proc/self/exe");
-    if (!code)
-        code = labels_parse(strbuf_text(&s->labels), &labels, &err);
-    char store_folder_path[4096];
-    const char *store_folder = NULL;
-    if (!code && s->advertise && !s->data_listen)
-        code = err_set(&err, ERR_INVALID, "--advertise is for --data-listen");
-    if (!code && s->shared_store) {
-        snprintf(store_folder_path, sizeof store_folder_path, "%s/blobs", s->shared_store);
-        store_folder = store_folder_path;
-    }
+    char node[128] = "", store_folder[4096];
+    enum err_code code = check(s, &access, &labels, &err);
     if (!code) {
-        long cores = sysconf(_SC_NPROCESSORS_ONLN);
-        host_find(s->host);
-        name_default(s->folder, s->default_name);
-        const uint32_t threads = (uint32_t)(s->threads ? s->threads : cores > 0 ? cores : 1);
-        struct err why_none;
-        const struct rank_launch ranks = ranks_offered(threads, &why_none);
-        if (ranks.launcher == RANK_LAUNCH_NONE)
-            log_event(LOG_DEBUG, "no_ranks", "text=\"%s\"", why_none.text);
-        struct worker_options worker = {
-            .access = &access,
-            .folder = s->folder,
-            .name = s->name ? s->name : s->default_name,
-            .host = s->host,
-            .numeric_class = exec_numeric_class(),
-            .version = TRIAD_VERSION,
-            .host_cores = (uint32_t)(cores > 0 ? cores : 1),
-            .threads = threads,
-            .ranks = ranks.ranks,
-            .rank_threads = ranks.threads,
-            .memory_bytes = s->memory_bytes ? s->memory_bytes : process_info_memory_total() / 4 * 3,
-            .spool_bytes_max = s->spool_bytes,
-            .cache_bytes_max = s->cache_bytes,
-            .program = s->program,
-            .grace_ms = s->grace_s * 1000,
-            .idle_end_ms = s->idle_end_s * 1000,
-            .node = node,
-            .labels = strbuf_text(&labels),
-            .time_limit_ms = time_limit_s(s) * 1000,
-            .data_listen = s->data_listen,
-            .data_advertise = s->advertise,
-            .store_folder = store_folder,
-        };
+        struct worker_options worker = options_of(s);
+        (void)gethostname(node, sizeof node - 1);
+        snprintf(store_folder, sizeof store_folder, "%s/blobs",
+                 s->shared_store ? s->shared_store : "");
+        worker.access = &access;
+        worker.node = node;
+        worker.labels = strbuf_text(&labels);
+        worker.store_folder = s->shared_store ? store_folder : NULL;
         code = worker_run(&worker, &err);
     }
     if (code)

@@ -156,15 +156,19 @@ void alloc_text(char out[ALLOC_TEXT_BYTES], const char *format, ...)
     strbuf_release(&clean);
 }
 
-enum err_code alloc_options_check(const struct alloc_queue_options *options, struct err *err)
+static bool name_is_good(const char *name)
 {
-    size_t len = strnlen(options->name, ALLOC_NAME_BYTES);
+    const size_t len = strnlen(name, ALLOC_NAME_BYTES);
     bool good = len > 0 && len < ALLOC_NAME_BYTES;
     for (size_t i = 0; good && i < len; i++) {
-        good = isalnum((unsigned char)options->name[i]) || options->name[i] == '_' ||
-               (options->name[i] == '-' && i > 0);
+        good = isalnum((unsigned char)name[i]) || name[i] == '_' || (name[i] == '-' && i > 0);
     }
-    if (!good) {
+    return good;
+}
+
+enum err_code alloc_options_check(const struct alloc_queue_options *options, struct err *err)
+{
+    if (!name_is_good(options->name)) {
         return err_set(err, ERR_INVALID,
                        "a queue's name has 1 to %d letters, digits, '-' and '_' and does not begin "
                        "with '-'",

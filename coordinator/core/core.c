@@ -45,11 +45,8 @@ struct core *core_new(const struct core_options *options, uint64_t seed)
     return core_new_with_fault(options, seed, CORE_FAULT_NONE);
 }
 
-void core_free(struct core *core)
+static void free_jobs(struct core *core)
 {
-    if (core == NULL) {
-        return;
-    }
     size_t at = 0;
     for (struct job *job; (job = digest_map_next(&core->jobs, &at)) != NULL;) {
         for (uint32_t p = 0; p < job->parent_count; p++) {
@@ -59,16 +56,35 @@ void core_free(struct core *core)
         core_memory_free(job->attempt);
         core_memory_free(job);
     }
+    for (size_t i = 0; i < core->shape_count; i++) {
+        core_memory_free(core->shapes[i]);
+    }
+    core_memory_free(core->shapes);
+    digest_map_release(&core->jobs);
+}
+
+static void free_workers(struct core *core)
+{
+    size_t at = 0;
     for (size_t i = 0; i < core->worker_count; i++) {
         core_memory_free(core->workers[i]->drain_reason);
         core_memory_free(core->workers[i]);
     }
-    at = 0;
     for (struct host *host; (host = digest_map_next(&core->hosts, &at)) != NULL;) {
         core_memory_free(host->name);
         core_memory_free(host->quarantine);
         core_memory_free(host);
     }
+    core_memory_free(core->workers);
+    core_memory_free(core->roomy);
+    digest_map_release(&core->worker_names);
+    digest_map_release(&core->worker_sessions);
+    digest_map_release(&core->hosts);
+}
+
+/* Experiments, and what their jobs share. */
+static void free_experiments(struct core *core)
+{
     for (size_t i = 0; i < core->terms_count; i++) {
         core_memory_free(core->terms[i]->labels);
         core_memory_free(core->terms[i]);
@@ -82,20 +98,20 @@ void core_free(struct core *core)
         core_memory_free(core->experiment_list[i]->numeric_class);
         core_memory_free(core->experiment_list[i]);
     }
-    for (size_t i = 0; i < core->shape_count; i++) {
-        core_memory_free(core->shapes[i]);
-    }
-    core_memory_free(core->workers);
-    core_memory_free(core->roomy);
     core_memory_free(core->experiment_list);
-    core_memory_free(core->shapes);
     core_memory_free(core->terms);
     core_memory_free(core->claims);
-    digest_map_release(&core->jobs);
     digest_map_release(&core->experiments);
-    digest_map_release(&core->worker_names);
-    digest_map_release(&core->worker_sessions);
-    digest_map_release(&core->hosts);
+}
+
+void core_free(struct core *core)
+{
+    if (core == NULL) {
+        return;
+    }
+    free_jobs(core);
+    free_workers(core);
+    free_experiments(core);
     digest_map_release(&core->spots);
     timers_release(&core->timers);
     core_memory_free(core);

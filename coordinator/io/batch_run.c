@@ -204,35 +204,41 @@ static void on_written(uv_write_t *write, int status)
     close_handle(&run->in);
 }
 
-static void start_next(struct batch_run *run)
+/* Start the command with pipes for all three of its streams; a libuv status. */
+static int spawn(struct batch_run *run, const struct command *command)
 {
-    if (run->busy || run->first == NULL) {
-        return;
-    }
-    struct command *command = run->first;
     uv_pipe_t *pipes[] = {&run->in, &run->out, &run->err};
     uv_stdio_container_t stdio[3];
-    run->busy = true;
-    run->too_much = run->timed_out = run->exited = false;
-    run->exit_status = 0;
-    run->term_signal = 0;
-    strbuf_clear(&run->output);
-    strbuf_clear(&run->complaint);
     for (int i = 0; i < 3; i++) {
         uv_pipe_init(run->loop, pipes[i], 0);
         pipes[i]->data = run;
         stdio[i].flags = UV_CREATE_PIPE | (i == 0 ? UV_READABLE_PIPE : UV_WRITABLE_PIPE);
         stdio[i].data.stream = (uv_stream_t *)pipes[i];
     }
-    uv_timer_init(run->loop, &run->limit);
-    run->limit.data = run->process.data = run->write.data = run;
-    run->open_handles = 5;
     const uv_process_options_t options = {.exit_cb = on_exit_of,
                                           .file = command->argv[0],
                                           .args = command->argv,
                                           .stdio_count = 3,
                                           .stdio = stdio};
-    int status = uv_spawn(run->loop, &run->process, &options);
+    uv_timer_init(run->loop, &run->limit);
+    run->limit.data = run->process.data = run->write.data = run;
+    run->open_handles = 5;
+    return uv_spawn(run->loop, &run->process, &options);
+}
+
+static void start_next(struct batch_run *run)
+{
+    if (run->busy || run->first == NULL) {
+        return;
+    }
+    struct command *command = run->first;
+    run->busy = true;
+    run->too_much = run->timed_out = run->exited = false;
+    run->exit_status = 0;
+    run->term_signal = 0;
+    strbuf_clear(&run->output);
+    strbuf_clear(&run->complaint);
+    const int status = spawn(run, command);
     if (status != 0) {
         strbuf_printf(&run->complaint, "cannot run '%s': %s", command->argv[0],
                       uv_strerror(status));

@@ -154,6 +154,29 @@ static size_t attempt_bytes(const struct attempt_row *a)
     return 256 + strlen(a->worker) + strlen(a->reason) + strlen(a->node);
 }
 
+static void read_attempt(struct query *q, struct arena *arena, struct attempt_row *a)
+{
+    a->epoch = query_u32(q);
+    a->worker = query_text(q, arena);
+    a->outcome = (enum outcome)query_int(q);
+    a->ended = query_int(q) != 0;
+    a->committed = query_int(q) != 0;
+    a->reason = query_text(q, arena);
+    a->start_step = query_u64(q);
+    a->started_ms = query_int(q);
+    a->ended_ms = query_int(q);
+    a->wall_ms = query_u64(q);
+    a->cpu_ms = query_u64(q);
+    a->memory_peak_bytes = query_u64(q);
+    a->exit_signal = query_u32(q);
+    a->exit_code = (int32_t)query_int(q);
+    a->artifact = query_digest(q);
+    for (int s = 0; s < STREAM_COUNT; s++) {
+        a->batches[s] = query_u32(q);
+    }
+    a->node = query_text(q, arena);
+}
+
 /* The newest that fit beside the `bytes` of the job itself. */
 static enum err_code read_attempts(struct store *store, int64_t job, size_t bytes,
                                    struct arena *arena, struct msg_job *out, struct err *err)
@@ -177,25 +200,7 @@ static enum err_code read_attempts(struct store *store, int64_t job, size_t byte
     enum err_code code = query_next(&q, &more, err);
     while (code == ERR_OK && more && out->attempt_count < LIST_ROWS_PER_FRAME) {
         struct attempt_row *a = &out->attempts[out->attempt_count];
-        a->epoch = query_u32(&q);
-        a->worker = query_text(&q, arena);
-        a->outcome = (enum outcome)query_int(&q);
-        a->ended = query_int(&q) != 0;
-        a->committed = query_int(&q) != 0;
-        a->reason = query_text(&q, arena);
-        a->start_step = query_u64(&q);
-        a->started_ms = query_int(&q);
-        a->ended_ms = query_int(&q);
-        a->wall_ms = query_u64(&q);
-        a->cpu_ms = query_u64(&q);
-        a->memory_peak_bytes = query_u64(&q);
-        a->exit_signal = query_u32(&q);
-        a->exit_code = (int32_t)query_int(&q);
-        a->artifact = query_digest(&q);
-        for (int s = 0; s < STREAM_COUNT; s++) {
-            a->batches[s] = query_u32(&q);
-        }
-        a->node = query_text(&q, arena);
+        read_attempt(&q, arena, a);
         bytes += attempt_bytes(a);
         if (bytes > REPLY_BYTES_MAX) {
             break;

@@ -58,7 +58,7 @@ bool blob_send(struct blob_client *client, const struct msg *m)
     return blob_send_to(client, client->socket, m);
 }
 
-void blob_ask(struct blob_client *client)
+static void blob_ask(struct blob_client *client)
 {
     struct digest digest = blob_current(client)->digest;
     const struct msg stat = {.kind = MSG_BLOB_STAT, .blob_stat = {client->request, &digest, 1}};
@@ -395,7 +395,7 @@ enum err_code blob_client_new(const struct blob_client_options *options, struct 
     return ERR_OK;
 }
 
-void blob_handle_closed(uv_handle_t *handle)
+static void blob_handle_closed(uv_handle_t *handle)
 {
     struct blob_client *client = handle->data;
     if (--client->open_handles > 0)

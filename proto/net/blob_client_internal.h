@@ -115,7 +115,6 @@ bool blob_send_to(struct blob_client *client, struct net_socket *socket, const s
 void blob_fail(struct blob_client *client, enum err_code code, const struct err *err);
 /* The current item is where it should be. */
 void blob_item_done(struct blob_client *client);
-void blob_ask(struct blob_client *client);
 /* Ask for, or send, what is not acknowledged, under a new request id. */
 void blob_restart(struct blob_client *client);
 /* Bytes or an acknowledgement of the item came, under this request id. */
@@ -128,7 +127,6 @@ void blob_advance(struct blob_client *client);
 typedef void blob_message_f(struct blob_client *client, const struct msg *m, const struct err *err);
 void blob_receive(struct blob_client *client, const uint8_t *bytes, size_t len,
                   blob_message_f *handle);
-void blob_handle_closed(uv_handle_t *handle);
 
 /* ---- blob_get.c ---- */
 /* The coordinator's answer; sources only when it knows any. */
@@ -161,8 +159,6 @@ void blob_put_by_socket(struct blob_client *client, const char *why);
 void blob_peer_use(struct blob_client *client);
 void blob_peer_close(struct blob_client *client);
 void blob_peer_close_idle(struct blob_client *client);
-/* The one in use is not worth waiting for: the next source. */
-void blob_peer_failed(struct blob_client *client, const char *why);
 /* It sent what it must not: banned, told to the coordinator, and the next source. */
 void blob_peer_banned(struct blob_client *client, const struct source *who, const char *why);
 void blob_peer_tick(struct blob_client *client);

@@ -38,7 +38,8 @@ void blob_peer_close_idle(struct blob_client *client)
         blob_peer_close(client);
 }
 
-void blob_peer_failed(struct blob_client *client, const char *why)
+/* The one in use is not worth waiting for: the next source. */
+static void blob_peer_failed(struct blob_client *client, const char *why)
 {
     const struct source *source = source_in_use(client);
     log_event(LOG_INFO, "peer_left", "worker=%s endpoint=%s why=\"%s\" moved=%llu", source->worker,

@@ -116,49 +116,53 @@ static void reset_memory_peak(void)
     close(fd);
 }
 
+/* The job's result, whatever becomes of it. Its texts are the arena's or those of `err`. */
+static struct exec_result compute(struct exec_context *context, struct arena *arena,
+                                  struct err *err)
+{
+    struct exec_result result = {.outcome = OUTCOME_OK, .reason = "", .artifact = ""};
+    struct spec spec;
+    enum err_code code = spec_parse(context->job->spec.data, context->job->spec.len, &spec, err);
+    enum outcome failure = OUTCOME_FAILED;
+    if (!code) {
+        context->spec = &spec;
+        code = run_spec(context, arena, &result, err);
+        failure = outcome_of(code, err);
+        spec_release(&spec);
+    }
+    if (code) {
+        result.outcome = failure;
+        result.reason = err->text;
+        result.artifact = "";
+    }
+    result.numeric_class = exec_numeric_class();
+    return result;
+}
+
 enum err_code exec_job_run(const struct exec_job *job, struct exec_warm *warm,
                            const struct train_group *group, int fd, bool (*should_stop)(void),
                            struct err *err)
 {
     static struct exec_sink sink; /* too large for a stack */
     struct exec_frame frame = {.kind = EXEC_RUNNING};
-    struct exec_result result = {.outcome = OUTCOME_OK, .reason = "", .artifact = ""};
     struct arena arena;
-    struct spec spec;
     struct err job_err;
     arena_init(&arena, 0);
     exec_sink_init(&sink, fd);
     reset_memory_peak();
     kernel_select();
     kernel_threads_set(job->threads > 0 ? (int)job->threads : 1);
-    struct exec_context context = {.job = job,
-                                   .spec = &spec,
-                                   .sink = &sink,
-                                   .warm = warm,
-                                   .should_stop = should_stop,
-                                   .group = group};
+    struct exec_context context = {
+        .job = job, .sink = &sink, .warm = warm, .should_stop = should_stop, .group = group};
     enum err_code code = exec_sink_frame(&sink, &frame, err);
-    if (code &&
-        !group) /* a rank must not leave the others alone: its sink fails again, and stops */
-        goto done;
-    enum err_code job_code = spec_parse(job->spec.data, job->spec.len, &spec, &job_err);
-    enum outcome failure = OUTCOME_FAILED;
-    if (!job_code) {
-        job_code = run_spec(&context, &arena, &result, &job_err);
-        failure = outcome_of(job_code, &job_err);
-        spec_release(&spec);
+    /* A rank must not leave the others alone: its sink fails again, and stops. */
+    if (!code || group) {
+        frame = (struct exec_frame){.kind = EXEC_RESULT};
+        frame.result = compute(&context, &arena, &job_err);
+        code = exec_sink_flush(&sink, err);
+        if (!code)
+            code = exec_sink_frame(&sink, &frame, err);
     }
-    if (job_code) {
-        result.outcome = failure;
-        result.reason = job_err.text;
-        result.artifact = "";
-    }
-    result.numeric_class = exec_numeric_class();
-    code = exec_sink_flush(&sink, err);
-    frame = (struct exec_frame){.kind = EXEC_RESULT, .result = result};
-    if (!code)
-        code = exec_sink_frame(&sink, &frame, err);
-done:
     exec_sink_release(&sink);
     arena_release(&arena);
     return code;

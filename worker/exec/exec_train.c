@@ -201,13 +201,9 @@ static enum err_code run_silently(struct training *t, struct err *err)
     return trainer_run(t->trainer, &hooks, &end, err);
 }
 
-static enum err_code run(struct training *t, struct arena *arena, struct exec_result *result,
-                         struct err *err)
+/* These lines, and those of its end, are the attempt's log (`triad job logs`). */
+static void tell_beginning(const struct training *t)
 {
-    struct train_hooks hooks = {
-        .ctx = t, .on_step = on_step, .should_stop = should_stop, .checkpoint = save_on_the_way};
-    struct train_result end;
-    /* These lines are the attempt's log (`triad job logs`). */
     struct strbuf memory = {0};
     train_memory_print(trainer_memory(t->trainer), (size_t)t->context->job->memory_bytes, &memory);
     fputs(strbuf_text(&memory), stderr);
@@ -218,6 +214,28 @@ static enum err_code run(struct training *t, struct arena *arena, struct exec_re
     if (t->context->group)
         fprintf(stderr, "%u ranks of ", t->context->group->count);
     fprintf(stderr, "%d threads, %s\n", kernel_threads(), kernel_class());
+}
+
+/* Told to stop: with a checkpoint, if it got anywhere that is worth going on from. */
+static enum err_code stopped(struct training *t, int64_t step, struct arena *arena,
+                             struct exec_result *result, struct err *err)
+{
+    const bool rising = trainer_is_rising(t->trainer);
+    result->outcome = OUTCOME_CANCELLED;
+    result->reason =
+        arena_printf(arena, "stopped after step %lld, %s", (long long)step,
+                     rising ? "while its loss rose: without a checkpoint" : "with a checkpoint");
+    return step > (int64_t)result->start_step && !rising ? save_checkpoint(t, t->trainer, err)
+                                                         : ERR_OK;
+}
+
+static enum err_code run(struct training *t, struct arena *arena, struct exec_result *result,
+                         struct err *err)
+{
+    struct train_hooks hooks = {
+        .ctx = t, .on_step = on_step, .should_stop = should_stop, .checkpoint = save_on_the_way};
+    struct train_result end;
+    tell_beginning(t);
     enum err_code code = trainer_run(t->trainer, &hooks, &end, err);
     if (code)
         return code;
@@ -233,16 +251,8 @@ static enum err_code run(struct training *t, struct arena *arena, struct exec_re
         result->reason = why_stopped(t, arena, &end);
         return ERR_OK;
     }
-    if (end.outcome == TRAIN_STOPPED) {
-        const bool rising = trainer_is_rising(t->trainer);
-        result->outcome = OUTCOME_CANCELLED;
-        result->reason = arena_printf(arena, "stopped after step %lld, %s", (long long)end.step,
-                                      rising ? "while its loss rose: without a checkpoint"
-                                             : "with a checkpoint");
-        return end.step > (int64_t)result->start_step && !rising
-                   ? save_checkpoint(t, t->trainer, err)
-                   : ERR_OK;
-    }
+    if (end.outcome == TRAIN_STOPPED)
+        return stopped(t, end.step, arena, result, err);
     result->artifact = EXEC_ARTIFACT_FOLDER;
     const char *folder =
         arena_printf(arena, "%s/%s", t->context->job->work_folder, EXEC_ARTIFACT_FOLDER);

@@ -263,14 +263,9 @@ static void on_failed_closed(uv_handle_t *handle)
         free(c);
 }
 
-enum err_code exec_child_start(const struct exec_child_options *options, struct exec_child **out,
-                               struct err *err)
+/* A libuv status. */
+static int spawn(struct exec_child *c)
 {
-    struct exec_child *c = calloc(1, sizeof *c);
-    ASSERT(c);
-    c->options = *options;
-    c->oom_kills_before = process_info_oom_kills();
-    handles_init(c);
     uv_stdio_container_t stdio[] = {
         {.flags = UV_CREATE_PIPE | UV_READABLE_PIPE, .data.stream = (uv_stream_t *)&c->input},
         {.flags = UV_IGNORE},
@@ -279,22 +274,34 @@ enum err_code exec_child_start(const struct exec_child_options *options, struct 
     };
     _Static_assert(EXEC_FD == 3, "the frames are the fourth descriptor");
     char *arguments[16] = {0};
-    for (size_t i = 0; options->arguments[i]; i++) {
+    for (size_t i = 0; c->options.arguments[i]; i++) {
         ASSERT(i + 1 < ARRAY_COUNT(arguments));
-        arguments[i] = strdup(options->arguments[i]);
+        arguments[i] = strdup(c->options.arguments[i]);
     }
-    uv_process_options_t spawn = {
-        .file = options->program,
+    const uv_process_options_t options = {
+        .file = c->options.program,
         .args = arguments,
-        .cwd = options->folder,
+        .cwd = c->options.folder,
         .flags = UV_PROCESS_DETACHED, /* its own session, so that we can signal the whole group */
         .stdio = stdio,
         .stdio_count = (int)ARRAY_COUNT(stdio),
         .exit_cb = on_exit_status,
     };
-    int status = uv_spawn(options->loop, &c->process, &spawn);
+    const int status = uv_spawn(c->options.loop, &c->process, &options);
     for (size_t i = 0; arguments[i]; i++)
         free(arguments[i]);
+    return status;
+}
+
+enum err_code exec_child_start(const struct exec_child_options *options, struct exec_child **out,
+                               struct err *err)
+{
+    struct exec_child *c = calloc(1, sizeof *c);
+    ASSERT(c);
+    c->options = *options;
+    c->oom_kills_before = process_info_oom_kills();
+    handles_init(c);
+    const int status = spawn(c);
     if (status != 0) {
         uv_close((uv_handle_t *)&c->process, on_failed_closed);
         uv_close((uv_handle_t *)&c->input, on_failed_closed);
