@@ -292,11 +292,14 @@ void sim_worker_hears(struct sim *s, struct sim_worker *w, const struct msg *m)
         spool->step_acknowledged = m->checkpoint_ack.step;
 }
 
-/* "A worker without pulses for LIVENESS beats … says HELLO": it has no session then. */
+/* "A worker without pulses for LIVENESS beats … says HELLO", and with each time on a connection it
+ * waits twice as long, up to eight times: it has no session then. */
 static void check_silence(struct sim *s, const struct sim_worker *w)
 {
-    if (agent_session(w->agent) != 0 &&
-        s->now_ms - w->heard_ms > HEARTBEAT_MS * HEARTBEAT_LIVENESS + 100)
+    const int64_t patience_ms = agent_patience_ms(w->agent);
+    if (patience_ms > 8 * HEARTBEAT_MS * HEARTBEAT_LIVENESS)
+        sim_fail(s, "%s waits for %lld silent ms", w->name, (long long)patience_ms);
+    if (agent_session(w->agent) != 0 && s->now_ms - w->heard_ms > patience_ms + 100)
         sim_fail(s, "%s keeps its session after %lld silent ms", w->name,
                  (long long)(s->now_ms - w->heard_ms));
 }

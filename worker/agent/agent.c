@@ -21,6 +21,7 @@ struct agent *agent_new(const struct agent_options *options)
     agent->options.labels = arena_strdup(&agent->arena, options->labels ? options->labels : "");
     agent->jitter = rng_new(options->seed, "agent");
     agent->heartbeat_ms = HEARTBEAT_MS;
+    agent->patience = 1;
     agent->hello_at_ms = TIME_NEVER;
     agent->leave_at_ms = TIME_NEVER;
     agent->idle_since_ms = TIME_NEVER;
@@ -183,6 +184,7 @@ static void agent_handle(struct agent *agent, const struct agent_event *ev,
         agent_start(agent, ev);
         return;
     case AGENT_EV_CONNECTED:
+        agent->patience = 1;
         agent_session_reset(agent, 0);
         return;
     case AGENT_EV_DISCONNECTED:

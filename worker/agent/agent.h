@@ -186,6 +186,8 @@ struct agent_view {
 size_t agent_held_count(const struct agent *agent);
 struct agent_view agent_held_at(const struct agent *agent, size_t index);
 uint64_t agent_session(const struct agent *agent); /* 0: none */
+/* A session ends after so long a silence. */
+int64_t agent_patience_ms(const struct agent *agent);
 uint32_t agent_threads_busy(const struct agent *agent);
 bool agent_has_left(const struct agent *agent);
 

@@ -6,6 +6,11 @@
 
 /* A coordinator that asked for beats more often than this would only be wrong. */
 #define HEARTBEAT_MS_MIN 20
+/* A coordinator whose disk takes longer than LIVENESS beats for a commit answers within its next
+ * turn: a worker that began anew each time would never hear the answer in the session that it
+ * asked in. So each silence on one connection is allowed to last twice as long as the last; that
+ * the connection itself is dead the transport notices. */
+#define PATIENCE_MAX 8
 
 void agent_session_reset(struct agent *agent, int64_t hello_in_ms)
 {
@@ -169,9 +174,14 @@ void agent_session_message(struct agent *agent, const struct msg *m, struct agen
     session_order(agent, m, out);
 }
 
+int64_t agent_patience_ms(const struct agent *agent)
+{
+    return HEARTBEAT_LIVENESS * agent->heartbeat_ms * agent->patience;
+}
+
 static int64_t session_silence_end_ms(const struct agent *agent)
 {
-    return agent->heard_ms + HEARTBEAT_LIVENESS * agent->heartbeat_ms;
+    return agent->heard_ms + agent_patience_ms(agent);
 }
 
 /* Leave when nothing is held and somebody wants that, or when the grace period is over. */
@@ -198,8 +208,10 @@ static void session_end(struct agent *agent, struct agent_actions *out)
 
 void agent_session_pump(struct agent *agent, struct agent_actions *out)
 {
-    if (agent->session && agent->now_ms >= session_silence_end_ms(agent))
+    if (agent->session && agent->now_ms >= session_silence_end_ms(agent)) {
         agent_session_reset(agent, 0);
+        agent->patience = agent->patience < PATIENCE_MAX ? 2 * agent->patience : PATIENCE_MAX;
+    }
     if (agent->session && agent->now_ms >= agent->heartbeat_at_ms) {
         agent_beat_send(agent, out);
         agent->heartbeat_at_ms = agent->now_ms + agent_jitter(agent, agent->heartbeat_ms, 0.2);

@@ -92,7 +92,8 @@ struct agent {
 
     uint64_t session; /* 0: none */
     int64_t heartbeat_ms, heartbeat_at_ms, heard_ms, hello_at_ms, hello_wait_ms;
-    uint64_t beat;      /* number of the latest */
+    int patience;  /* a factor of the silence after which it says HELLO; 1 on a new connection */
+    uint64_t beat; /* number of the latest */
     bool beat_was_list; /* it listed everything */
     bool list_wanted;   /* the coordinator asked for everything in answer to it */
 

@@ -59,6 +59,30 @@ static void test_silence_ends_the_session_and_hello_backs_off(void **state)
     end(&w);
 }
 
+/* It answers, but later than a worker is patient at first: they find together. */
+static void test_a_slow_coordinator_is_waited_for_longer(void **state)
+{
+    (void)state;
+    const int64_t slow_ms = HEARTBEAT_LIVENESS * HEARTBEAT_MS + 2000;
+    struct world w;
+    begin_with_job(&w, 1, JOB_PRETRAIN);
+    pass(&w, slow_ms);
+    assert_int_equal(agent_session(w.agent), 0);
+    welcome(&w, 2);
+    for (int i = 0; i < 10; i++) {
+        pass(&w, slow_ms);
+        assert_int_equal(agent_session(w.agent), 2);
+        pulse(&w, 2);
+    }
+    pass(&w, 2 * HEARTBEAT_LIVENESS * HEARTBEAT_MS + 500);
+    assert_int_equal(agent_session(w.agent), 0);
+    step(&w, (struct agent_event){.kind = AGENT_EV_CONNECTED}); /* maybe another coordinator */
+    welcome(&w, 3);
+    pass(&w, HEARTBEAT_LIVENESS * HEARTBEAT_MS + 500);
+    assert_int_equal(agent_session(w.agent), 0);
+    end(&w);
+}
+
 /* The ACK of session `session`. */
 static void acknowledge_in(struct world *w, uint64_t session, uint32_t next)
 {
@@ -335,6 +359,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_silence_ends_the_session_and_hello_backs_off),
+        cmocka_unit_test(test_a_slow_coordinator_is_waited_for_longer),
         cmocka_unit_test(test_a_restarted_coordinator_gets_everything_again),
         cmocka_unit_test(test_what_a_coordinator_has_lost_is_given_back),
         cmocka_unit_test(test_late_acknowledgements_prove_no_loss),
