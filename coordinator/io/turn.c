@@ -131,6 +131,25 @@ static void send_all(struct server *server)
     strbuf_release(&frame);
 }
 
+/* What the data socket says is of blobs, which are durable by themselves: it waits for no commit.
+ */
+static void send_data_replies(struct server *server)
+{
+    struct strbuf frame = {0};
+    struct reply **at = &server->replies;
+    while (*at != NULL) {
+        struct reply *reply = *at;
+        if (reply->peer >> 56 == SOCKET_DATA) {
+            send_one(server, reply->peer, &reply->msg, &frame);
+            *at = reply->next;
+        } else {
+            at = &reply->next;
+        }
+    }
+    server->replies_end = at;
+    strbuf_release(&frame);
+}
+
 /* ---- the end of a turn ---- */
 
 static void forget_turn(struct server *server)
@@ -166,6 +185,7 @@ void turn_finish(struct server *server)
     }
     struct err err;
     ASSERT(!server->is_looking);
+    send_data_replies(server);
     if (!server->in_trouble && commit(server, &err) != ERR_OK) {
         turn_trouble(server, &err);
     }
@@ -256,7 +276,7 @@ enum err_code turn_load_core(struct server *server, struct err *err)
 
 /* Replies that were to follow this turn's commit would be lies now, and so would what was read
  * within its transaction: clients get the reason instead, and workers repeat what was not
- * acknowledged. What the data socket says stands: blobs are durable by themselves. */
+ * acknowledged. What the data socket says stands (send_data_replies()). */
 static void refuse_turn(struct server *server)
 {
     for (struct reply *reply = server->replies; reply != NULL; reply = reply->next) {
