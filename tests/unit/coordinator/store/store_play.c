@@ -1,5 +1,6 @@
 #include "store_play.h"
 
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -316,4 +317,14 @@ void random_turn(struct fixture *f, struct rng *rng, struct actor *actors)
     }
     hear(f, actors);
     core_check(f->core);
+}
+
+void run_sql(struct fixture *f, const char *sql)
+{
+    char path[128];
+    sqlite3 *db = NULL;
+    snprintf(path, sizeof path, "%s/state.db", f->dir);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
 }

@@ -33,6 +33,9 @@ int tear_down(void **state);
 void open_store(struct fixture *f);
 void close_store(struct fixture *f);
 
+/* On its database, beside the store. */
+void run_sql(struct fixture *f, const char *sql);
+
 struct digest job_of(uint64_t number);
 /* Jobs 0, 4, 8 … train, those between evaluate what the last of them trained. */
 void make_plan(struct submit_job *jobs, struct named_digest *parents, size_t count);
