@@ -219,12 +219,9 @@ bool net_access_equal(const struct net_access *a, const struct net_access *b)
            strcmp(a->own.secret_z85, b->own.secret_z85) == 0;
 }
 
-enum err_code net_access_save(const char *path, const struct net_access *a, struct err *err)
+/* Write what holds a secret as `path`, by net_key_write_new(); takes the object. */
+static enum err_code write_object(const char *path, json_t *object, struct err *err)
 {
-    json_t *object =
-        json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s}", "triad_access", 1, "role", a->role,
-                  "endpoint", a->endpoint, "data_endpoint", a->data_endpoint, "server",
-                  a->server.z85, "public", a->own.public_key.z85, "secret", a->own.secret_z85);
     ASSERT(object != NULL);
     char *text = json_dumps(object, JSON_INDENT(2));
     ASSERT(text != NULL);
@@ -232,6 +229,15 @@ enum err_code net_access_save(const char *path, const struct net_access *a, stru
     net_key_forget(text, strlen(text));
     json_decref(object);
     return rc;
+}
+
+enum err_code net_access_save(const char *path, const struct net_access *a, struct err *err)
+{
+    json_t *object =
+        json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:s}", "triad_access", 1, "role", a->role,
+                  "endpoint", a->endpoint, "data_endpoint", a->data_endpoint, "server",
+                  a->server.z85, "public", a->own.public_key.z85, "secret", a->own.secret_z85);
+    return write_object(path, object, err);
 }
 
 /* ---- the coordinator's keys ---- */
@@ -254,19 +260,12 @@ static enum err_code key_path(const char *folder, size_t i, char *path, size_t p
     return ERR_OK;
 }
 
-/* Write a pair as `path`, by net_key_write_new(). */
 static enum err_code net_key_write_pair(const char *path, const struct net_key_pair *pair,
                                         struct err *err)
 {
     json_t *object = json_pack("{s:i, s:s, s:s}", "triad_key", 1, "public", pair->public_key.z85,
                                "secret", pair->secret_z85);
-    ASSERT(object != NULL);
-    char *text = json_dumps(object, JSON_INDENT(2));
-    ASSERT(text != NULL);
-    enum err_code rc = net_key_write_new(path, text, err);
-    net_key_forget(text, strlen(text));
-    json_decref(object);
-    return rc;
+    return write_object(path, object, err);
 }
 
 /* Write a new pair as `folder`/NAME.key. */

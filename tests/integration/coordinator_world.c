@@ -234,19 +234,9 @@ static void on_client_frame(void *ctx, const struct net_peer *peer, enum net_rol
     }
 }
 
-static void on_slice_end(uv_timer_t *timer)
-{
-    uv_stop(timer->loop);
-}
-
 void world_run_for(struct world *w, uint64_t ms)
 {
-    uv_timer_t timer;
-    uv_timer_init(&w->loop, &timer);
-    uv_timer_start(&timer, on_slice_end, ms, 0);
-    uv_run(&w->loop, UV_RUN_DEFAULT);
-    uv_close((uv_handle_t *)&timer, NULL);
-    uv_run(&w->loop, UV_RUN_NOWAIT);
+    await_pass(&w->loop, ms);
 }
 
 static void ask_again(struct world *w, const struct msg *m, int tries)

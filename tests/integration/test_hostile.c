@@ -239,25 +239,10 @@ static void on_frame(void *ctx, const struct net_peer *peer, enum net_role role,
     arena_release(&arena);
 }
 
-static void on_slice_end(uv_timer_t *timer)
-{
-    uv_stop(timer->loop);
-}
-
-static void run_for(struct world *w, uint64_t ms)
-{
-    uv_timer_t timer;
-    uv_timer_init(&w->loop, &timer);
-    uv_timer_start(&timer, on_slice_end, ms, 0);
-    uv_run(&w->loop, UV_RUN_DEFAULT);
-    uv_close((uv_handle_t *)&timer, NULL);
-    uv_run(&w->loop, UV_RUN_NOWAIT);
-}
-
 static void send_surely(struct world *w, enum door door, const void *bytes, size_t len)
 {
     struct err err;
-    AWAIT_BY(run_for(w, 5), /* not connected yet, or its queue is full */
+    AWAIT_BY(await_pass(&w->loop, 5), /* not connected yet, or its queue is full */
              net_dealer_send(w->doors[door], bytes, len, &err) == ERR_OK);
 }
 
@@ -266,7 +251,7 @@ static void ask_again(struct world *w, const struct strbuf *frame, int tries)
     if (tries % 100 == 0) {
         send_surely(w, DOOR_CLIENT, frame->data, frame->len);
     }
-    run_for(w, AWAIT_TICK_MS);
+    await_pass(&w->loop, AWAIT_TICK_MS);
 }
 
 static struct msg_info ask_info(struct world *w)
@@ -293,7 +278,7 @@ static struct msg_info info_when_all_came(struct world *w, const struct msg_info
                                 info.frames_refused != refused);
          i++) {
         refused = info.frames_refused;
-        run_for(w, 200);
+        await_pass(&w->loop, 200);
         info = ask_info(w);
     }
     return info;
@@ -349,7 +334,7 @@ static long send_hostile_frames(struct world *w, struct tally *tally)
         }
         send_surely(w, door, frame.data, frame.len);
         if (tally->sent % FRAMES_BETWEEN_PEEK == 0) {
-            run_for(w, 1);
+            await_pass(&w->loop, 1);
             peek(w, &peak_kib);
         }
     }

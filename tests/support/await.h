@@ -37,6 +37,22 @@ static inline void await_more(struct await *wait, const char *what, const char *
     _fail(file, line);
 }
 
+static inline void await_on_pass(uv_timer_t *timer)
+{
+    uv_stop(timer->loop);
+}
+
+/* Let so much time pass on the loop, or less: uv_stop() in a callback ends it. */
+static inline void await_pass(uv_loop_t *loop, uint64_t ms)
+{
+    uv_timer_t timer;
+    uv_timer_init(loop, &timer);
+    uv_timer_start(&timer, await_on_pass, ms, 0);
+    uv_run(loop, UV_RUN_DEFAULT);
+    uv_close((uv_handle_t *)&timer, NULL);
+    uv_run(loop, UV_RUN_NOWAIT);
+}
+
 static inline void await_on_tick(uv_timer_t *ticker)
 {
     (void)ticker;
