@@ -236,7 +236,9 @@ static void attempt_uploaded(struct agent *agent, struct attempt *a, const struc
     if (!a->upload.in_flight)
         return;
     agent_retry_start(&a->upload, agent->now_ms);
-    if (a->checkpoint.state == CHECKPOINT_LOCAL && digest_equal(tree, &a->checkpoint.tree)) {
+    if (a->upload_again) {
+        a->upload_again = false;
+    } else if (a->checkpoint.state == CHECKPOINT_LOCAL && digest_equal(tree, &a->checkpoint.tree)) {
         a->checkpoint.state = CHECKPOINT_STORED;
         a->checkpoint_at_ms = agent->now_ms;
     } else if (a->phase == AGENT_FINISHED && digest_equal(tree, &a->outcome.artifact)) {
@@ -250,6 +252,7 @@ static void attempt_upload_failed(struct agent *agent, struct attempt *a,
 {
     if (!a->upload.in_flight)
         return;
+    a->upload_again = false; /* it begins anew by itself */
     if (!ev->failure.final) {
         agent_retry_failed(agent, &a->upload);
         return;

@@ -42,6 +42,7 @@ void agent_delivery_restart(struct agent *agent, struct attempt *a)
         a->streams[s].behind_ms = 0;
     }
     /* Who came back with an older state may not have its blobs: the upload asks for each. */
+    a->upload_again = a->upload.in_flight && agent->had_session;
     if (a->checkpoint.state == CHECKPOINT_STORED) {
         a->checkpoint.state = CHECKPOINT_LOCAL;
         if (!a->upload.in_flight)

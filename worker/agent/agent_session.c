@@ -86,6 +86,7 @@ static void session_welcome(struct agent *agent, const struct msg_welcome *m,
         agent_beat_restart(agent);
         for (size_t i = 0; i < agent->attempt_count; i++)
             agent_delivery_restart(agent, agent->attempts[i]);
+        agent->had_session = true;
     }
 }
 

@@ -68,6 +68,7 @@ struct attempt {
     struct checkpoint checkpoint, newer; /* `newer` waits while `checkpoint` is under way */
     int64_t checkpoint_at_ms;
     struct retry upload; /* of the checkpoint's or the artifact's tree, whichever is due */
+    bool upload_again;   /* a session began meanwhile: what came before it may be gone */
     bool artifact_stored;
     struct agent_outcome outcome; /* when FINISHED */
     int64_t result_at_ms;
@@ -91,6 +92,7 @@ struct agent {
     int64_t now_ms;
 
     uint64_t session; /* 0: none */
+    bool had_session; /* one before this one */
     int64_t heartbeat_ms, heartbeat_at_ms, heard_ms, hello_at_ms, hello_wait_ms;
     int patience;  /* a factor of the silence after which it says HELLO; 1 on a new connection */
     uint64_t beat; /* number of the latest */

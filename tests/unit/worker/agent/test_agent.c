@@ -151,6 +151,21 @@ static void test_a_restarted_coordinator_is_asked_for_the_blobs_of_a_checkpoint(
     expect(&w, "upload 5.1 tree 1\n");
     uploaded(&w, 1);
     expect(&w, "send checkpoint 5.1 step 10\n");
+    /* So is one whose blobs were on their way: some came before. */
+    say(&w, (struct msg){.kind = MSG_CHECKPOINT_ACK,
+                         .checkpoint_ack = {.session = 2, .lease = lease_of(5, 1), .step = 10}});
+    checkpoint(&w, 20, 2);
+    expect(&w, "upload 5.1 tree 2\n");
+    say(&w, (struct msg){.kind = MSG_NO_SESSION, .no_session = {.session = 2, .reason = ""}});
+    say(&w, (struct msg){.kind = MSG_WELCOME,
+                         .welcome = {.session = 3,
+                                     .heartbeat_ms = HEARTBEAT_MS,
+                                     .verdicts = &verdict,
+                                     .verdict_count = 1}});
+    uploaded(&w, 2);
+    expect(&w, "upload 5.1 tree 2\n");
+    uploaded(&w, 2);
+    expect(&w, "send checkpoint 5.1 step 20\n");
     end(&w);
 }
 
