@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <libgen.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,14 +127,27 @@ static enum err_code check_state(struct cli *cli, struct connection *c, struct e
                              reply.info.state_dir, state);
 }
 
-/* The folder as an absolute path; it must be new, so that nothing there is mixed with the copy. */
-static enum err_code make_folder(struct cli *cli, const char **out, struct err *err)
+/* The folder that is to be made, without slashes behind it; it must be new, so that nothing there
+ * is mixed with the copy. */
+static enum err_code find_place(struct cli *cli, const char **out, struct err *err)
 {
-    const char *path = cli->arguments[0];
-    if (mkdir(path, 0700) != 0)
-        return errno == EEXIST
-                   ? err_set(err, ERR_CONFLICT, "'%s' is there already: name a new folder", path)
-                   : file_create_failed(path, errno, err);
+    size_t len = strlen(cli->arguments[0]);
+    while (len > 1 && cli->arguments[0][len - 1] == '/')
+        len--;
+    *out = arena_strndup(&cli->arena, cli->arguments[0], len);
+    return file_exists(*out)
+               ? err_set(err, ERR_CONFLICT, "'%s' is there already: name a new folder", *out)
+               : ERR_OK;
+}
+
+/* The copy is made beside its place and gets its name when it is whole: what is killed meanwhile
+ * cannot be taken for a backup. As an absolute path. */
+static enum err_code make_folder(struct cli *cli, const char *place, const char **out,
+                                 struct err *err)
+{
+    char *path = arena_printf(&cli->arena, "%s.part-XXXXXX", place);
+    if (!mkdtemp(path))
+        return file_create_failed(place, errno, err);
     char *absolute = realpath(path, NULL);
     if (absolute == NULL)
         return err_os(err, errno, "find '%s'", path);
@@ -142,7 +156,14 @@ static enum err_code make_folder(struct cli *cli, const char **out, struct err *
     return ERR_OK;
 }
 
-/* A part of a copy would be taken for one. */
+static enum err_code give_name(struct cli *cli, const char *folder, const char *place,
+                               struct err *err)
+{
+    if (rename(folder, place) != 0)
+        return err_os(err, errno, "rename to '%s'", place);
+    return file_sync_dir(dirname(arena_strdup(&cli->arena, place)), err);
+}
+
 static void drop_part(const struct cli *cli, const char *folder)
 {
     struct err err;
@@ -155,13 +176,15 @@ enum cli_exit verb_backup(struct cli *cli)
     struct err err;
     struct connection c = {0};
     struct copied copied = {0};
-    const char *folder = NULL;
+    const char *folder = NULL, *place = NULL;
     const char *state = cli_state_dir(cli);
-    enum err_code rc = connection_open(cli, CONNECTION_STATE, &c, &err);
+    enum err_code rc = find_place(cli, &place, &err);
+    if (rc == ERR_OK)
+        rc = connection_open(cli, CONNECTION_STATE, &c, &err);
     if (rc == ERR_OK)
         rc = check_state(cli, &c, &err);
     if (rc == ERR_OK)
-        rc = make_folder(cli, &folder, &err);
+        rc = make_folder(cli, place, &folder, &err);
     if (rc == ERR_OK)
         rc = copy_database(cli, &c, folder, &err);
     connection_close(&c);
@@ -173,12 +196,14 @@ enum cli_exit verb_backup(struct cli *cli)
     if (rc == ERR_OK) /* and whom they let in */
         rc = copy_files(arena_printf(&cli->arena, "%s/keys/allowed", state),
                         arena_printf(&cli->arena, "%s/keys/allowed", folder), &copied, &err);
+    if (rc == ERR_OK)
+        rc = give_name(cli, folder, place, &err);
     if (rc != ERR_OK && folder)
         drop_part(cli, folder);
     if (rc != ERR_OK)
         return cli_fail(cli, &err);
     char size[HUMAN_SIZE];
-    cli_note(cli, "'%s' holds the state: database, %" PRIu64 " files of %s", folder, copied.files,
+    cli_note(cli, "'%s' holds the state: database, %" PRIu64 " files of %s", place, copied.files,
              human_bytes(copied.bytes, size));
     return EXIT_OK;
 }

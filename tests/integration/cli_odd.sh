@@ -67,6 +67,16 @@ said "that coordinator's state is '$work/state'"
 [ ! -e "$work/elsewhere/copy" ] || fail "a copy without blobs was made"
 expect_status 0 triad backup "$work/copy"
 [ "$(find "$work/copy/blobs" -type f | wc -l)" -gt 10 ] || fail "the copy has no blobs"
+expect_status 9 triad backup "$work/copy/"
+expect_status 4 triad backup "$work/nowhere/copy"
+for first in $(seq 255 -1 0); do # a file where a folder of blobs should be: the copy is not made to its end
+    first=$TRIAD_STATE/blobs/$(printf %02x "$first")
+    [ -e "$first" ] || break
+done
+: >"$first"
+expect_status 1 triad backup "$work/half"
+rm "$first"
+[ -z "$(find "$work" -maxdepth 1 -name 'half*' -o -maxdepth 1 -name 'copy.*')" ] || fail "a part of a copy is left"
 
 note "a model's folder is new, and as open as other folders that are made here"
 (umask 027 && expect_status 0 triad model get toy/PT "$work/model" --experiment tiny) || exit 1
