@@ -90,9 +90,12 @@ static void print(struct cli *cli, const struct curves *jobs, size_t count, size
 {
     struct rows rows;
     rows_init(&rows, &cli->arena, "triad.curves/1", columns, COLUMNS);
+    const bool is_table = cli->output == OUTPUT_TABLE;
     for (size_t j = 0; j < count; j++) {
+        double held = NAN; /* measured every few steps: a table of some rows shows the latest */
         for (size_t i = 0; i < jobs[j].count; i++) {
             const struct curve_row *row = &jobs[j].rows[i];
+            held = is_table && isnan(row->values[CURVE_RSS]) ? held : row->values[CURVE_RSS];
             if (most > 0 && !curves_shows(&jobs[j], i, most))
                 continue;
             struct rows_cell *cell = rows_add(&rows);
@@ -102,7 +105,7 @@ static void print(struct cli *cli, const struct curves *jobs, size_t count, size
             cell[3].integer = row->attempt;
             for (int k = 0; k < CURVE_COUNT; k++)
                 cell[FIRST_CURVE + k].real = row->values[k];
-            cell[FIRST_CURVE + CURVE_COUNT].real = row->values[CURVE_RSS] / 1048576.0;
+            cell[FIRST_CURVE + CURVE_COUNT].real = held / 1048576.0;
         }
     }
     rows_print(&rows, cli);

@@ -138,6 +138,12 @@ PROMPT=$prompt script -qec "'$TRIAD_BIN/triad' generate '$work/model' --prompt \
 said 'a\?\[31mb'
 ! steers "$work/out" || fail "a model's text prints commands for the terminal"
 
+note "curves say what memory was held, also between the steps at which it was measured"
+expect_status 0 triad curves toy/PT --experiment tiny --rows 7
+[ "$(awk 'NR > 1 && $NF ~ /^[0-9.]+$/' "$work/out" | wc -l)" = "$(($(wc -l <"$work/out") - 1))" ] || fail "a row has no memory"
+expect_status 0 triad curves toy/PT --experiment tiny --output csv
+[ "$(cut -d, -f11 "$work/out" | grep -c .)" -lt "$(wc -l <"$work/out")" ] || fail "CSV shows what was not measured"
+
 note "files of reports and models are as private as their owner's umask has it"
 (umask 027 && triad report tiny --report-dir "$work/private" >/dev/null 2>&1 &&
     triad tokenizer train "$manifest" --vocabulary 300 --out "$work/private" 2>/dev/null) || fail "no report, or no tokenizer"
