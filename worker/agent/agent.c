@@ -205,6 +205,7 @@ static void agent_handle(struct agent *agent, const struct agent_event *ev,
     case AGENT_EV_FETCHING:
         agent_attempts_fetch(agent);
         return;
+    case AGENT_EV_STORING:
     case AGENT_EV_FETCHED:
     case AGENT_EV_FETCH_FAILED:
     case AGENT_EV_RUNNING:

@@ -80,6 +80,7 @@ enum agent_event_kind {
     AGENT_EV_MESSAGE,      /* `message`, from the coordinator */
     AGENT_EV_TICK,         /* nothing but time */
     AGENT_EV_FETCHING,     /* bytes came in since the last one: whoever waits for his is alive */
+    AGENT_EV_STORING,      /* `lease`: a thread of the worker gets on with its files */
     AGENT_EV_FETCHED,      /* `lease`: inputs, parents and the resume tree are in the cache */
     AGENT_EV_FETCH_FAILED, /* `lease`, `failure` */
     AGENT_EV_RUNNING,      /* `lease`: its child has taken the job up */

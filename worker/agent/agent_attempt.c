@@ -336,7 +336,9 @@ void agent_attempt_event(struct agent *agent, const struct agent_event *ev,
     struct attempt *a = agent_attempt_find(agent, &ev->lease);
     if (!a)
         return; /* forgotten meanwhile */
-    if (ev->kind == AGENT_EV_FETCHED || ev->kind == AGENT_EV_FETCH_FAILED)
+    if (ev->kind == AGENT_EV_STORING)
+        a->progress++;
+    else if (ev->kind == AGENT_EV_FETCHED || ev->kind == AGENT_EV_FETCH_FAILED)
         attempt_fetch_event(agent, a, ev, out);
     else if (ev->kind == AGENT_EV_UPLOADED)
         attempt_uploaded(agent, a, &ev->tree);

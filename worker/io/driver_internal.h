@@ -81,8 +81,8 @@ struct driver {
     struct net *net;
     struct net_socket *dealer;
     struct blob_client *blobs;
-    uint64_t fetched_bytes;   /* as of the last second */
-    struct blob_serve *serve; /* NULL: the cache is nobody else's */
+    uint64_t fetched_bytes, io_bytes; /* as of the last second */
+    struct blob_serve *serve;         /* NULL: the cache is nobody else's */
     struct agent *agent;
     struct agent_actions actions;
     struct driver_job *jobs;

@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "driver_internal.h"
 #include "log.h"
+#include "process_info.h"
 
 static struct driver_child *child_find(struct driver *d, uint32_t id)
 {
@@ -370,20 +371,42 @@ void driver_kill_children(struct driver *d)
     }
 }
 
-/* A checkpoint of many gigabytes takes longer than an attempt may stand still. */
-static void tell_fetching(struct driver *d)
+/* A second in which our files moved by less than this tells nothing: logs do that, too. */
+#define MOVED_BYTES ((uint64_t)1 << 20)
+
+static bool is_waited_for(const struct driver *d)
+{
+    for (const struct driver_transfer *t = d->transfers; t; t = t->next) {
+        if (!t->upload)
+            return true;
+    }
+    return false;
+}
+
+/* A checkpoint of many gigabytes takes longer than an attempt may stand still: to come in, to be
+ * copied from the store's folder, to be hashed and copied when its training has ended. Whoever
+ * waits for that gets on as long as bytes move. */
+static void tell_moving(struct driver *d)
 {
     const struct blob_traffic traffic = blob_client_traffic(d->blobs);
     const uint64_t bytes = traffic.coordinator_bytes + traffic.peer_bytes + traffic.shared_bytes;
-    if (bytes == d->fetched_bytes)
-        return;
+    const uint64_t io_bytes = process_info_own_io();
+    const bool have_moved = io_bytes - d->io_bytes >= MOVED_BYTES;
+    const bool have_come = bytes != d->fetched_bytes;
+    d->io_bytes = io_bytes;
     d->fetched_bytes = bytes;
-    driver_post(d, &(struct agent_event){.kind = AGENT_EV_FETCHING});
+    if (have_come || (have_moved && is_waited_for(d)))
+        driver_post(d, &(struct agent_event){.kind = AGENT_EV_FETCHING});
+    for (struct driver_job *job = d->jobs, *next; job && have_moved; job = next) {
+        next = job->next;
+        if (job->working)
+            driver_post(d, &(struct agent_event){.kind = AGENT_EV_STORING, .lease = job->lease});
+    }
 }
 
 void driver_second(struct driver *d)
 {
-    tell_fetching(d);
+    tell_moving(d);
     for (struct driver_job *job = d->jobs, *next; job; job = next) {
         next = job->next;
         struct driver_child *c = job->child;

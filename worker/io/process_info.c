@@ -53,6 +53,14 @@ void process_info_cpu(int pid, uint64_t *cpu_ms)
         *cpu_ms = (uint64_t)(user + system) * 1000 / (uint64_t)sysconf(_SC_CLK_TCK);
 }
 
+uint64_t process_info_own_io(void)
+{
+    uint64_t in = 0, out = 0;
+    number_after("/proc/self/io", "rchar:", &in);
+    number_after("/proc/self/io", "wchar:", &out);
+    return in + out;
+}
+
 uint64_t process_info_oom_kills(void)
 {
     uint64_t count = 0;

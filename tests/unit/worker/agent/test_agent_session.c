@@ -330,6 +330,26 @@ static void test_a_long_fetch_does_not_stand_still(void **state)
     end(&w);
 }
 
+/* Its child is done, and a thread hashes what it made. */
+static void test_a_long_storing_does_not_stand_still(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w, 3);
+    for (uint8_t job = 0; job < 3; job++) {
+        lease_job(&w, job, 1, JOB_PRETRAIN, 1);
+        on(&w, AGENT_EV_FETCHED, job);
+        on(&w, AGENT_EV_RUNNING, job);
+    }
+    next_beat(&w);
+    pulse(&w, 1);
+    on(&w, AGENT_EV_STORING, 1);
+    next_beat(&w);
+    assert_int_equal(w.news_count, 1);
+    assert_int_equal(w.news[0], 1);
+    end(&w);
+}
+
 /* More moved than a beat tells, and that beat was lost: its news comes again, though a later beat
  * that tells others is answered. */
 static void test_an_answer_confirms_only_what_its_beat_told(void **state)
@@ -368,6 +388,7 @@ int main(void)
         cmocka_unit_test(test_a_list_is_given_at_once_and_once),
         cmocka_unit_test(test_a_full_worker_tells_its_progress_in_turn),
         cmocka_unit_test(test_a_long_fetch_does_not_stand_still),
+        cmocka_unit_test(test_a_long_storing_does_not_stand_still),
         cmocka_unit_test(test_an_answer_confirms_only_what_its_beat_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

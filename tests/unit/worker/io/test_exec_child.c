@@ -11,6 +11,7 @@
 
 #include "await.h"
 #include "exec_child.h"
+#include "process_info.h"
 
 struct watch {
     uv_loop_t loop;
@@ -217,6 +218,23 @@ static void test_a_missing_program_is_an_error(void **state)
     assert_int_equal(uv_loop_close(&loop), 0);
 }
 
+static void test_own_io_counts_what_is_read(void **state)
+{
+    (void)state;
+    enum { BYTES = 3 << 20 };
+    char *bytes = malloc(BYTES);
+    FILE *zeros = fopen("/dev/zero", "r");
+    assert_non_null(bytes);
+    assert_non_null(zeros);
+    const uint64_t before = process_info_own_io();
+    assert_int_equal(fread(bytes, 1, BYTES, zeros), BYTES);
+    if (process_info_own_io() == 0)
+        skip(); /* a kernel that does not count */
+    assert_true(process_info_own_io() - before >= BYTES);
+    fclose(zeros);
+    free(bytes);
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -230,6 +248,7 @@ int main(void)
         cmocka_unit_test(test_grandchildren_die_with_the_child),
         cmocka_unit_test(test_a_job_reaches_standard_input),
         cmocka_unit_test(test_a_missing_program_is_an_error),
+        cmocka_unit_test(test_own_io_counts_what_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
