@@ -26,8 +26,11 @@
 #include "arena.h"
 #include "vocab.h"
 
-#define AGENT_WINDOW         16   /* docs/protocol.md section 3 */
-#define AGENT_RESEND_MS      2000 /* silence after which streams, checkpoints and results repeat */
+#define AGENT_WINDOW    16   /* docs/protocol.md section 3 */
+#define AGENT_RESEND_MS 2000 /* silence after which streams, checkpoints and results repeat */
+/* Batches are the large ones: on a slow way they are only late, and repeating fills it. So each
+ * repetition without an answer waits twice as long as the last, up to this. */
+#define AGENT_RESEND_MS_MAX  16000
 #define AGENT_KILL_GRACE_MS  10000
 #define AGENT_STOP_GRACE_MS  60000 /* for the checkpoint of an attempt whose time is over */
 #define AGENT_RETRY_MS_MIN   500   /* fetches and uploads that may succeed later */

@@ -37,6 +37,8 @@ static struct attempt *attempt_new(struct agent *agent, const struct lease_key *
     a->lease = *lease;
     a->job.lease = *lease;
     a->loss_nats = NAN;
+    for (int s = 0; s < STREAM_COUNT; s++)
+        a->streams[s].resend_wait_ms = AGENT_RESEND_MS;
     a->fetch.at_ms = TIME_NEVER;
     a->upload.at_ms = TIME_NEVER;
     a->limit_at_ms = TIME_NEVER;

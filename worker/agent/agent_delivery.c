@@ -14,7 +14,8 @@ void agent_delivery_acknowledged(struct agent *agent, struct attempt *a, enum st
     d->acknowledged = next;
     if (d->sent < next)
         d->sent = next;
-    d->resend_at_ms = agent->now_ms + AGENT_RESEND_MS;
+    d->resend_wait_ms = AGENT_RESEND_MS;
+    d->resend_at_ms = agent->now_ms + d->resend_wait_ms;
     struct agent_action *action = agent_emit(out, AGENT_DO_SPOOL_DROP);
     action->lease = a->lease;
     action->stream = stream;
@@ -40,6 +41,7 @@ void agent_delivery_restart(struct agent *agent, struct attempt *a)
     for (int s = 0; s < STREAM_COUNT; s++) {
         a->streams[s].sent = a->streams[s].durable = a->streams[s].acknowledged;
         a->streams[s].behind_ms = 0;
+        a->streams[s].resend_wait_ms = AGENT_RESEND_MS;
     }
     /* Who came back with an older state may not have its blobs: the upload asks for each. */
     a->upload_again = a->upload.in_flight && agent->had_session;
@@ -89,11 +91,14 @@ static void stream_pump(struct agent *agent, struct attempt *a, enum stream_kind
                         struct agent_actions *out)
 {
     struct delivery *d = &a->streams[stream];
-    if (d->sent > d->acknowledged && agent->now_ms >= d->resend_at_ms)
+    if (d->sent > d->acknowledged && agent->now_ms >= d->resend_at_ms) {
         d->sent = d->acknowledged;
+        d->resend_wait_ms = 2 * d->resend_wait_ms < AGENT_RESEND_MS_MAX ? 2 * d->resend_wait_ms
+                                                                        : AGENT_RESEND_MS_MAX;
+    }
     while (d->sent < d->count && d->sent - d->acknowledged < AGENT_WINDOW) {
         if (d->sent == d->acknowledged)
-            d->resend_at_ms = agent->now_ms + AGENT_RESEND_MS;
+            d->resend_at_ms = agent->now_ms + d->resend_wait_ms;
         struct msg *m = agent_emit_message(agent, out, MSG_STREAM);
         m->stream = (struct msg_stream){
             .session = agent->session, .lease = a->lease, .stream = stream, .index = d->sent++};

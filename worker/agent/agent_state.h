@@ -20,7 +20,7 @@ struct delivery {
     uint32_t count; /* batches in the spool */
     uint32_t acknowledged;
     uint32_t sent;
-    int64_t resend_at_ms;
+    int64_t resend_at_ms, resend_wait_ms;
     uint32_t durable;  /* acknowledged before this session began */
     int64_t behind_ms; /* the coordinator has wanted less than that since then; 0: it does not */
 };

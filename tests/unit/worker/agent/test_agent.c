@@ -63,6 +63,33 @@ static void test_streams_go_back_n_with_a_window(void **state)
     end(&w);
 }
 
+/* On a slow way everything is only late, and repeating fills it. */
+static void test_repetitions_become_rarer_until_one_is_answered(void **state)
+{
+    (void)state;
+    struct world w;
+    begin_with_job(&w, 1, JOB_EVALUATE);
+    batch(&w, 5, STREAM_RECORDS);
+    expect(&w, "send batch 5.1 1:0\n");
+    for (int64_t wait_ms = AGENT_RESEND_MS; wait_ms <= AGENT_RESEND_MS_MAX; wait_ms *= 2) {
+        for (int64_t ms = 1000; ms < wait_ms; ms += 1000) {
+            pass(&w, 1000);
+            pulse(&w, 1);
+        }
+        expect(&w, "");
+        pass(&w, 1000);
+        pulse(&w, 1);
+        expect(&w, "send batch 5.1 1:0\n");
+    }
+    batch(&w, 5, STREAM_RECORDS);
+    expect(&w, "send batch 5.1 1:1\n");
+    acknowledge(&w, 5, STREAM_RECORDS, 1);
+    expect(&w, "drop 5.1 1<1\n");
+    pass(&w, AGENT_RESEND_MS);
+    expect(&w, "send batch 5.1 1:1\n");
+    end(&w);
+}
+
 static void test_revoke_kills_and_late_duplicates_stay_dead(void **state)
 {
     (void)state;
@@ -503,6 +530,7 @@ int main(void)
         cmocka_unit_test(test_a_drain_with_a_deadline_stops_then),
         cmocka_unit_test(test_an_evaluation_from_lease_to_acknowledged_result),
         cmocka_unit_test(test_streams_go_back_n_with_a_window),
+        cmocka_unit_test(test_repetitions_become_rarer_until_one_is_answered),
         cmocka_unit_test(test_revoke_kills_and_late_duplicates_stay_dead),
         cmocka_unit_test(test_a_crash_is_a_result_with_its_sentence),
         cmocka_unit_test(test_artifact_before_result_and_uploads_retry),
