@@ -78,6 +78,18 @@ enum err_code file_read(const char *path, size_t bytes_max, char **data_out, siz
     return rc;
 }
 
+enum err_code file_sync(const char *path, struct err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return err_set(err, ERR_NOT_FOUND, "sync '%s': no such file", path);
+    if (fd < 0)
+        return err_os(err, errno, "open '%s'", path);
+    enum err_code rc = fdatasync(fd) == 0 ? ERR_OK : err_os(err, errno, "sync '%s'", path);
+    close(fd);
+    return rc;
+}
+
 enum err_code file_sync_dir(const char *path, struct err *err)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -41,6 +41,10 @@ NODISCARD enum err_code file_copy(const char *from, const char *to, unsigned mod
 enum err_code file_create_failed(const char *path, int os_errno, struct err *err);
 /* mkdir -p; existing folders are fine. */
 NODISCARD enum err_code file_mkdirs(const char *path, unsigned mode, struct err *err);
+/* Make a file's bytes and length durable; ERR_NOT_FOUND. An error that the kernel met earlier, when
+ * it wrote the file by itself, is told to the first who syncs it (fsync(2), Linux 4.13 and later).
+ */
+NODISCARD enum err_code file_sync(const char *path, struct err *err);
 /* fsync a folder, so that a rename in it survives a power cut. */
 NODISCARD enum err_code file_sync_dir(const char *path, struct err *err);
 bool file_exists(const char *path);

@@ -1,7 +1,6 @@
 /* A copy of the database while it is written to (sqlite3_backup_init): pages that change meanwhile
  * are copied again, so that the copy is the state at one commit. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,12 +117,7 @@ enum err_code store_backup_sync(const char *folder, struct err *err)
 {
     char *path = NULL;
     ASSERT(asprintf(&path, "%s/state.db", folder) > 0);
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    enum err_code code =
-        fd >= 0 && fsync(fd) == 0 ? ERR_OK : err_os(err, errno, "make '%s' durable", path);
-    if (fd >= 0) {
-        close(fd);
-    }
+    enum err_code code = file_sync(path, err);
     free(path);
     return code != ERR_OK ? code : file_sync_dir(folder, err);
 }

@@ -2,7 +2,6 @@
  * linking all there are afterwards gives everything that the copied database names. */
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <libgen.h>
 #include <poll.h>
@@ -32,22 +31,7 @@ static enum err_code copy_file(const char *from, const char *to, struct err *err
         return ERR_OK;
     if (errno != EXDEV && errno != EPERM && errno != EMLINK && errno != EOPNOTSUPP)
         return err_os(err, errno, "link '%s' to '%s'", from, to);
-    const int in = open(from, O_RDONLY | O_CLOEXEC);
-    if (in < 0)
-        return err_os(err, errno, "read '%s'", from);
-    struct file_replacement replacement;
-    enum err_code rc = file_replace_begin(to, &replacement, err);
-    if (rc == ERR_OK) {
-        static char buffer[1 << 20];
-        ssize_t n = 0;
-        while (rc == ERR_OK && (n = read(in, buffer, sizeof buffer)) > 0)
-            rc = file_write_all(replacement.fd, buffer, (size_t)n, to, err);
-        if (rc == ERR_OK && n < 0)
-            rc = err_os(err, errno, "read '%s'", from);
-        rc = file_replace_end(&replacement, 0600, rc, err);
-    }
-    close(in);
-    return rc;
+    return file_copy(from, to, 0600, err);
 }
 
 /* The plain files of a folder, into a folder of the same name elsewhere. */

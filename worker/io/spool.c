@@ -2,11 +2,9 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "bounds.h"
 #include "check.h"
@@ -383,24 +381,13 @@ enum err_code spool_end_new(struct spool *spool, const struct lease_key *lease,
     return ERR_OK;
 }
 
-/* One that is gone was acknowledged meanwhile. An error that the kernel met earlier, when it wrote
- * the file by itself, is told to the first who syncs it (fsync(2), Linux 4.13 and later). */
-static enum err_code file_sync(const char *path, struct err *err)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return errno == ENOENT ? ERR_OK : err_os(err, errno, "open spool file '%s'", path);
-    enum err_code code =
-        fdatasync(fd) == 0 ? ERR_OK : err_os(err, errno, "sync spool file '%s'", path);
-    close(fd);
-    return code;
-}
-
 enum err_code spool_end_write(const struct spool_end *end, struct err *err)
 {
     enum err_code code = ERR_OK;
-    for (size_t at = 0; at < end->files.len && !code; at += strlen(end->files.data + at) + 1)
+    for (size_t at = 0; at < end->files.len && !code; at += strlen(end->files.data + at) + 1) {
         code = file_sync(end->files.data + at, err);
+        code = code == ERR_NOT_FOUND ? ERR_OK : code; /* it was acknowledged meanwhile */
+    }
     if (!code)
         code = file_sync_dir(end->folder, err);
     char *path = path_join(end->folder, "result");
